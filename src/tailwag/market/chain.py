@@ -84,7 +84,9 @@ class Chain:
             name = field.name
             if name in ("currency", "as_of_ns", "instrument"):
                 continue
-            dtype, default = (object, _TEXT[name]) if name in _TEXT else (np.int64, _INTEGER[name]) if name in _INTEGER else (np.float64, np.nan)
+            dtype, default = (
+                (object, _TEXT[name]) if name in _TEXT else (np.int64, _INTEGER[name]) if name in _INTEGER else (np.float64, np.nan)
+            )
             values = columns.get(name)
             filled[name] = frozen(np.full(names.size, default, dtype=dtype) if values is None else values, dtype)
             if filled[name].shape != names.shape:
@@ -102,21 +104,21 @@ class Chain:
     @property
     def usable(self) -> BoolArray:
         """Rows that no code quarantines (their volatility may still be missing)."""
-        return (self.codes & int(QUARANTINE)) == 0
+        return np.asarray((self.codes & int(QUARANTINE)) == 0)
 
     @property
     def priced(self) -> BoolArray:
         """Usable rows whose venue volatility can be used as it is."""
-        return (self.codes & int(QUARANTINE | NO_VENUE_VOL)) == 0
+        return np.asarray((self.codes & int(QUARANTINE | NO_VENUE_VOL)) == 0)
 
     @property
     def is_call(self) -> BoolArray:
         """True where the row is a call."""
-        return self.right > 0
+        return np.asarray(self.right > 0)
 
     def has(self, code: RowCode) -> BoolArray:
         """Rows that carry ``code``, (n,)."""
-        return (self.codes & int(code)) != 0
+        return np.asarray((self.codes & int(code)) != 0)
 
     def quoted_in_usd(self, quoted: FloatArray) -> FloatArray:
         """A price column in USD per coin of underlying: inverse prices times the row's forward, linear ones as they are."""
