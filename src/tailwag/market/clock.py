@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from tailwag.errors import RuleError, TimeError
-from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, NS_PER_YEAR
 
+NS_PER_MILLISECOND = 1_000_000
 EARLIEST_NS = int(datetime(2009, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_SECOND
 LATEST_NS = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_SECOND
 DAY_COUNTS = ("act-365", "busdays-262")
@@ -25,21 +27,50 @@ def parse_time_ns(text: str) -> int:
 
     Raises TimeError if the text is naive, outside 2009 to 2100, or no time.
     """
-    cleaned = text.strip()
+    cleaned = text.strip() if text.isascii() and len(text) <= 40 else "?"
     leap = ":59:60" in cleaned
     if leap:
         cleaned = cleaned.replace(":59:60", ":59:59")
     try:
         moment = datetime.fromisoformat(cleaned)
     except ValueError:
-        raise TimeError(f"expected a time such as 2026-03-27T08:00:00Z, got {text[:60]!r}; write it in ISO 8601 with an offset") from None
+        raise TimeError(f"expected a time such as 2026-03-27T08:00:00Z, got {text[:60]!a}; write it in ISO 8601 with an offset") from None
     if moment.tzinfo is None:
-        raise TimeError(f"{text[:60]!r} has no offset, so it names no moment; add Z or +00:00")
-    whole = moment.astimezone(UTC)
+        raise TimeError(f"{text[:60]!a} has no offset, so it names no moment; add Z or +00:00")
+    try:
+        whole = moment.astimezone(UTC)
+    except OverflowError:
+        raise TimeError(f"{text[:60]!a} lies outside 2009 to 2100; is it in another unit or calendar?") from None
     value = int(whole.replace(microsecond=0).timestamp()) * NS_PER_SECOND + whole.microsecond * 1_000 + (NS_PER_SECOND if leap else 0)
     if not EARLIEST_NS <= value < LATEST_NS:
-        raise TimeError(f"{text[:60]!r} lies outside 2009 to 2100; is it in another unit or calendar?")
+        raise TimeError(f"{text[:60]!a} lies outside 2009 to 2100; is it in another unit or calendar?")
     return value
+
+
+def valid_time(time_ns: IntArray) -> BoolArray:
+    """True where a time lies in 2009 to 2100; 0 is no time, neither now nor 1970.
+
+    >>> valid_time(np.array([0, 1774598400000000000])).tolist()
+    [False, True]
+    """
+    times = np.asarray(time_ns, dtype=np.int64)
+    return (times >= EARLIEST_NS) & (times < LATEST_NS)
+
+
+def epoch_ns(values: Any, *, unit_ns: int = NS_PER_MILLISECOND) -> IntArray:
+    """Counts since 1970 (milliseconds unless told) as nanoseconds; 0 where missing or outside 2009 to 2100.
+
+    A count in another unit (seconds, microseconds) falls outside those years, so it is found out and never guessed at.
+
+    >>> epoch_ns([1774598400000, 1774598400, 1774598400000000, 0, float("nan")]).tolist()
+    [1774598400000000000, 0, 0, 0, 0]
+    """
+    counts = np.asarray(values)
+    if counts.dtype.kind not in "iu":
+        counts = counts.astype(np.float64)
+    low, high = EARLIEST_NS // unit_ns, LATEST_NS // unit_ns
+    inside = (counts >= low) & (counts < high)
+    return np.where(inside, counts, 0).astype(np.int64) * np.int64(unit_ns)
 
 
 def format_time(time_ns: int) -> str:
