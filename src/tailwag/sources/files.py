@@ -1,0 +1,168 @@
+"""Files and folders: tell the kind by content, hand it to its reader, combine what belongs together.
+
+Readers (each is imported when a file of its kind is met, so that a JSON file costs neither polars nor pyarrow):
+
+========================  =====================================================================================================
+kind                      reader
+========================  =====================================================================================================
+deribit-rest              ``deribit.read_deribit(raw, *, currency, at_ns)``             JSON, one or several replies
+deribit-chain             ``deribit_table.read_chain_parquet | read_chain_csv(raw, *, currency, at_ns)``
+deribit-summary-csv       ``deribit_table.read_summary_csv(raw, *, currency, at_ns)``   a book summary saved as CSV
+cboe                      ``cboe.read_cboe(text, *, raw, currency)``                     CSV with "Expiration Date,Calls"
+daily                     ``daily.read_daily(frame, *, raw, currency, at_ns)``           Parquet with snapshot_utc, exchange, ...
+snapshot                  ``snapshot_file.read_snapshot(raw)``, ``snapshot_file.is_snapshot(schema_metadata)``
+========================  =====================================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tailwag.errors import EmptyChainError, FileFormatError
+from tailwag.market.clock import format_time
+from tailwag.market.snapshot import Snapshot
+from tailwag.sources.opening import RawFile, checked_path_text, read_file
+
+_CHAIN_COLUMNS = {"instrument_name", "expiry_datetime", "implied_volatility", "open_interest"}
+_SUMMARY_COLUMNS = {"instrument_name", "mark_price", "open_interest", "creation_timestamp"}
+_DAILY_COLUMNS = {"snapshot_utc", "exchange", "instrument"}
+
+
+def load(path: str | os.PathLike[str], *, currency: str = "BTC", at_ns: int | None = None) -> Snapshot:
+    """The market in a file or folder: the latest snapshot at or before ``at_ns`` (UTC nanoseconds), or the last one.
+
+    A folder of one kind is a timeline; pieces of one moment, and several venues, become one snapshot.
+
+    Raises FileFormatError, UnitError, TimeError, EmptyChainError: the message says what was expected, what came and what to do.
+    """
+    text = checked_path_text(path)
+    if Path(text).is_dir():
+        from tailwag.sources.folders import load_folder
+
+        return load_folder(text, currency=currency, at_ns=at_ns)
+    return read_snapshot_file(read_file(text), currency=currency, at_ns=at_ns)
+
+
+def read_snapshot_file(raw: RawFile, *, currency: str, at_ns: int | None) -> Snapshot:
+    """The snapshot in one file already read; its kind is told by content, never by its name.
+
+    Raises FileFormatError for an unknown kind.
+    """
+    kind = kind_of_file(raw)
+    if kind == "deribit-rest":
+        from tailwag.sources.deribit import read_deribit
+
+        return read_deribit(raw, currency=currency, at_ns=at_ns)
+    if kind in ("deribit-chain", "deribit-chain-csv", "deribit-summary-csv"):
+        return _read_deribit_table(kind, raw, currency=currency, at_ns=at_ns)
+    if kind == "daily":
+        return _read_daily(raw, currency=currency, at_ns=at_ns)
+    if kind == "cboe":
+        from tailwag.sources.cboe import read_cboe
+        from tailwag.sources.tables import csv_text
+
+        return not_after(read_cboe(csv_text(raw), raw=raw, currency=currency), at_ns)
+    if kind == "snapshot":
+        from tailwag.sources.snapshot_file import read_snapshot
+
+        return not_after(read_snapshot(raw), at_ns)
+    raise FileFormatError(f"{raw.name}: {_unknown(kind)}; known are Deribit JSON, chain Parquet and CSV, OKX + Deribit daily Parquet, CBOE CSV, tailwag Parquet")
+
+
+def _unknown(kind: str) -> str:
+    hints = {
+        "parquet": "a Parquet file with the columns of no kind that is known",
+        "csv": "a text file whose header belongs to no kind that is known",
+        "trades": "these are trades, not a chain: give them as --rule flow:FILE",
+    }
+    return hints.get(kind, "neither JSON, CSV nor Parquet")
+
+
+def not_after(snapshot: Snapshot, at_ns: int | None) -> Snapshot:
+    """The snapshot itself, refused where it is later than the time asked for.
+
+    Raises EmptyChainError.
+    """
+    if at_ns is not None and snapshot.as_of_ns > at_ns:
+        raise EmptyChainError(
+            f"{snapshot.source.name}: no snapshot at or before {format_time(at_ns)}, its only one is of {format_time(snapshot.as_of_ns)}; "
+            "give a later --at, or leave it out"
+        )
+    return snapshot
+
+
+def kind_of_file(raw: RawFile) -> str:
+    """What a file is, by its content: a kind of the table above, or 'parquet', 'csv', 'trades', 'unknown'."""
+    if raw.data.startswith(b"PAR1"):
+        return _kind_of_parquet(raw)
+    start = raw.data[:64].lstrip(b" \t\r\n\xef\xbb\xbf")
+    if start[:1] in (b"{", b"[", b'"'):
+        return "cboe" if _is_cboe(raw) else "deribit-rest"
+    return _kind_of_text(raw)
+
+
+def _is_cboe(raw: RawFile) -> bool:
+    return any(line.startswith((b"Expiration Date,Calls", b'"Expiration Date","Calls"')) for line in raw.data[:4_000].split(b"\n")[:8])
+
+
+def _kind_of_text(raw: RawFile) -> str:
+    from tailwag.sources.tables import header_of
+
+    if _is_cboe(raw):
+        return "cboe"
+    if any(byte < 9 for byte in raw.data[:256]):
+        # damage and UTF-16 have a place to name; anything else binary has not
+        return "csv" if raw.data.startswith((b"\xff\xfe", b"\xfe\xff")) and header_of(raw) else "unknown"
+    header = set(header_of(raw))
+    if header >= _CHAIN_COLUMNS:
+        return "deribit-chain-csv"
+    if header >= _SUMMARY_COLUMNS:
+        return "deribit-summary-csv"
+    return "trades" if header >= {"trade_id", "direction"} else "daily" if header >= _DAILY_COLUMNS else "csv"
+
+
+def _kind_of_parquet(raw: RawFile) -> str:
+    from tailwag.sources.tables import open_parquet
+
+    schema = open_parquet(raw).schema_arrow
+    names = set(schema.names)
+    if _is_own(schema.metadata or {}):
+        return "snapshot"
+    if names >= _CHAIN_COLUMNS:
+        return "deribit-chain"
+    if names >= _DAILY_COLUMNS:
+        return "daily"
+    return "trades" if names >= {"trade_id", "direction"} else "parquet"
+
+
+def _is_own(metadata: dict[bytes, bytes]) -> bool:
+    if not any(key.startswith(b"tailwag") for key in metadata):
+        return False
+    from tailwag.sources.snapshot_file import is_snapshot
+
+    return bool(is_snapshot(metadata))
+
+
+def _read_deribit_table(kind: str, raw: RawFile, *, currency: str, at_ns: int | None) -> Snapshot:
+    from tailwag.sources import deribit_table
+
+    readers = {
+        "deribit-chain": deribit_table.read_chain_parquet,
+        "deribit-chain-csv": deribit_table.read_chain_csv,
+        "deribit-summary-csv": deribit_table.read_summary_csv,
+    }
+    return readers[kind](raw, currency=currency, at_ns=at_ns)
+
+
+def _read_daily(raw: RawFile, *, currency: str, at_ns: int | None) -> Snapshot:
+    import polars as pl
+
+    from tailwag.sources.daily import read_daily
+    from tailwag.sources.tables import open_parquet, read_columns
+
+    opened = open_parquet(raw)
+    frame = pl.from_arrow(read_columns(opened, raw, list(opened.schema_arrow.names)))
+    if not isinstance(frame, pl.DataFrame):
+        raise FileFormatError(f"{raw.name}: expected a table")
+    return read_daily(frame, raw=raw, currency=currency, at_ns=at_ns)
