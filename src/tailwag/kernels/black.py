@@ -24,8 +24,15 @@ from tailwag.kernels.black_blocks import coin_kernel, usd_kernel
 from tailwag.kernels.black_plain import black_greeks_plain, black_price_plain, coin_greeks_plain
 
 __all__ = [
-    *("COIN_GREEKS", "GREEKS", "as_rows", "black_greeks", "black_greeks_plain", "black_price", "black_price_plain"),
-    *("coin_greeks", "coin_greeks_plain"),
+    "COIN_GREEKS",
+    "GREEKS",
+    "as_rows",
+    "black_greeks",
+    "black_greeks_plain",
+    "black_price",
+    "black_price_plain",
+    "coin_greeks",
+    "coin_greeks_plain",
 ]
 
 GREEKS = ("price", "delta", "gamma", "vega", "theta", "rho", "vanna", "charm", "vomma", "speed", "zomma", "colour")
