@@ -64,7 +64,8 @@ _DAY_MONTH_FUTURE = re.compile(r"\A([A-Z0-9]{1,10})(?:_(USDC|USDT|USDE))?-([0-9]
 _YYMMDD_FUTURE = re.compile(r"\A([A-Z0-9]{1,10}?)(?:-(USD|USDT|USDC)-|(USD|USDT|USDC)_)([0-9]{2})([0-9]{2})([0-9]{2})\Z", re.ASCII)
 # BTC-PERPETUAL, BTC-PERP, BTC_USDC-PERPETUAL; OKX BTC-USD-SWAP; Binance BTCUSD_PERP
 _PERP = re.compile(
-    r"\A([A-Z0-9]{1,10}?)(?:_(USDC|USDT|USDE)-(?:PERPETUAL|PERP)|-(?:PERPETUAL|PERP)|-(USD|USDT|USDC)-SWAP|(USD|USDT|USDC)_PERP)\Z", re.ASCII
+    r"\A([A-Z0-9]{1,10}?)(?:_(USDC|USDT|USDE)-(?:PERPETUAL|PERP)|-(?:PERPETUAL|PERP)|-(USD|USDT|USDC)-SWAP|(USD|USDT|USDC)_PERP)\Z",
+    re.ASCII,
 )
 # Deribit combos: BTC-CS-30SEP22-20000_22000, BTC-FS-30SEP22_PERP, BTC-STRD-30SEP22-20000
 _COMBO = re.compile(r"\A[A-Z0-9]{1,10}(?:_(?:USDC|USDT|USDE))?-[A-Z][A-Z0-9]{1,7}-[0-9]{1,2}[A-Z]{3}[0-9]{2}[-_A-Z0-9.]{0,60}\Z", re.ASCII)
@@ -149,7 +150,9 @@ def parse_future(name: str) -> Future:
         base, okx_quote, binance_quote, year, month, day = found.groups()
         inverse = (okx_quote or binance_quote) == "USD"
         return Future(name, base, "future", _expiry(name, int(year), int(month), int(day)), "inverse" if inverse else "linear")
-    raise InstrumentNameError(f"expected a future such as BTC-27MAR26 or BTC-PERPETUAL, got {name[:LONGEST_NAME]!a}; check the instrument column")
+    raise InstrumentNameError(
+        f"expected a future such as BTC-27MAR26 or BTC-PERPETUAL, got {name[:LONGEST_NAME]!a}; check the instrument column"
+    )
 
 
 def is_combo(name: str) -> bool:

@@ -23,7 +23,18 @@ MIXED_UNITS = (50.0, 250.0)
 """A volatility that differs from its chain's median by a factor in this band is in another unit; real wings stay within 5."""
 FORWARD_GAP, FORWARD_GAP_PER_YEAR = 0.05, 0.25
 """A forward further from the index than the larger of 5 % and 25 % a year is remarked (05-faults 21)."""
-_CLAIMS = ("right", "strike_usd", "expiry_ns", "coin_per_contract", "open_interest_contracts", "bid_quoted", "ask_quoted", "mark_quoted", "iv", "underlying_usd")
+_CLAIMS = (
+    "right",
+    "strike_usd",
+    "expiry_ns",
+    "coin_per_contract",
+    "open_interest_contracts",
+    "bid_quoted",
+    "ask_quoted",
+    "mark_quoted",
+    "iv",
+    "underlying_usd",
+)
 _BARE = RowCode.NAME_INVALID | RowCode.UNKNOWN_CURRENCY
 
 
@@ -101,7 +112,11 @@ def _amounts(chain: Chain) -> IntArray:
         believable = (contracts <= LARGEST_AMOUNT) & (np.nan_to_num(contracts * size, nan=0.0) <= LARGEST_AMOUNT)
         negative = contracts < 0.0
         size_bad = ~((size > 0.0) & (size <= LARGEST_AMOUNT))
-    return _bits(~believable & ~negative, RowCode.OI_MISSING) | _bits(negative, RowCode.OI_NEGATIVE) | _bits(size_bad, RowCode.MULTIPLIER_MISSING)
+    return (
+        _bits(~believable & ~negative, RowCode.OI_MISSING)
+        | _bits(negative, RowCode.OI_NEGATIVE)
+        | _bits(size_bad, RowCode.MULTIPLIER_MISSING)
+    )
 
 
 def _vols(chain: Chain) -> IntArray:
@@ -111,13 +126,19 @@ def _vols(chain: Chain) -> IntArray:
         nonpositive = iv < SMALLEST_VOL
         believable = iv <= LARGEST_VOL
         extreme = iv >= EXTREME_VOL
-    return _bits(~believable & ~nonpositive, RowCode.IV_MISSING) | _bits(nonpositive, RowCode.IV_NONPOSITIVE) | _bits(extreme, RowCode.IV_EXTREME)
+    return (
+        _bits(~believable & ~nonpositive, RowCode.IV_MISSING)
+        | _bits(nonpositive, RowCode.IV_NONPOSITIVE)
+        | _bits(extreme, RowCode.IV_EXTREME)
+    )
 
 
 def _quotes(chain: Chain) -> IntArray:
     """Notes on bid, ask and mark; a price of 0 is no quote."""
     with np.errstate(invalid="ignore"):
-        has_bid, has_ask, has_mark = ((price > 0.0) & (price <= LARGEST_AMOUNT) for price in (chain.bid_quoted, chain.ask_quoted, chain.mark_quoted))
+        has_bid, has_ask, has_mark = (
+            (price > 0.0) & (price <= LARGEST_AMOUNT) for price in (chain.bid_quoted, chain.ask_quoted, chain.mark_quoted)
+        )
         odd = [(price < 0.0) | (price > LARGEST_AMOUNT) for price in (chain.bid_quoted, chain.ask_quoted, chain.mark_quoted)]
         crossed = has_bid & has_ask & (chain.bid_quoted > chain.ask_quoted)
     return (

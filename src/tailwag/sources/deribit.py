@@ -28,7 +28,7 @@ from tailwag.sources.spot import median_time_ns, spot_of
 from tailwag.sources.strict_json import parse_json
 
 VENUE = "deribit"
-_RIGHTS = {"call": CALL, "put": PUT}
+_RIGHTS = {"call": CALL, "put": PUT, "c": CALL, "p": PUT}
 
 
 def read_deribit(raw: RawFile, *, currency: str, at_ns: int | None = None) -> Snapshot:
@@ -91,9 +91,13 @@ def _option_records(records: Records, currency: str, name: str) -> tuple[list[Re
     kept = [record for record, kind in zip(rows, kinds) if kind in (OPTION, OTHER)]
     if rows and not any(kind in (OPTION, OTHER, FUTURE) for kind in kinds):
         others = sorted({str(record.get("base_currency") or _name(record).split("-")[0])[:10] for record in rows})
-        raise EmptyChainError(f"{name}: no {currency} option among its {len(rows)} rows ({ascii(', '.join(others))[1:80]}); choose another --currency")
+        raise EmptyChainError(
+            f"{name}: no {currency} option among its {len(rows)} rows ({ascii(', '.join(others))[1:80]}); choose another --currency"
+        )
     if rows and not kept:
-        raise EmptyChainError(f"{name}: has {currency} futures but no options; save get_book_summary_by_currency with kind=option beside it")
+        raise EmptyChainError(
+            f"{name}: has {currency} futures but no options; save get_book_summary_by_currency with kind=option beside it"
+        )
     combos = kinds.count(COMBO)
     notes = (f"{combos} combos left out: their open interest is that of their legs",) if combos else ()
     return [{**instruments.get(_name(row), {}), **_present(tickers.get(_name(row), {})), **_present(row)} for row in kept], notes
@@ -152,7 +156,9 @@ def _as_of(times: IntArray, records: Records, *, at_ns: int | None, name: str) -
     else:
         as_of_ns = at_ns or 0
     if not as_of_ns:
-        raise TimeError(f"{name}: no quote says when it was made (creation_timestamp or timestamp in milliseconds since 1970); give the time with --at")
+        raise TimeError(
+            f"{name}: no quote says when it was made (creation_timestamp or timestamp in milliseconds since 1970); give the time with --at"
+        )
     if at_ns is not None and as_of_ns > at_ns:
         raise EmptyChainError(f"{name}: its only snapshot is later than the time asked for; give a later --at, or leave it out")
     return as_of_ns

@@ -77,7 +77,7 @@ def _records(value: Any, depth: int, name: str) -> Iterator[Record]:
         return
     if isinstance(value, dict):
         _refuse_error_reply(value, name)
-        if "instrument_name" in value or _has(value, _SUMMARY_MARKS) and "open_interest" in value:
+        if "instrument_name" in value or (_has(value, _SUMMARY_MARKS) and "open_interest" in value):
             yield value
         else:
             yield from _records(list(value.values()), depth, name)
@@ -85,7 +85,9 @@ def _records(value: Any, depth: int, name: str) -> Iterator[Record]:
         parts = [part for part in value if isinstance(part, (dict, list))]
         if 0 < len(parts) < len(value) and isinstance(parts[0], dict) and "instrument_name" in parts[0]:
             place = next(place for place, part in enumerate(value) if not isinstance(part, (dict, list)))
-            raise FileFormatError(f"{name}: entry {place + 1} of {len(value)} is {ascii(value[place])[:40]}, no instrument; save the reply unchanged")
+            raise FileFormatError(
+                f"{name}: entry {place + 1} of {len(value)} is {ascii(value[place])[:40]}, no instrument; save the reply unchanged"
+            )
         for part in parts:
             yield from _records(part, depth + 1, name)
 
@@ -148,7 +150,7 @@ def as_number(value: Any) -> float:
 
 def _shape(value: Any) -> str:
     if isinstance(value, dict):
-        return f"an object with {ascii(', '.join(sorted(value))[:100])}" if value else "an empty object"
+        return f"an object with {', '.join(sorted(value))[:100]!a}" if value else "an empty object"
     if isinstance(value, list):
         return f"a list of {len(value)} other things" if value else "an empty list"
     return f"a bare {type(value).__name__}"

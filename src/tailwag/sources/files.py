@@ -67,7 +67,9 @@ def read_snapshot_file(raw: RawFile, *, currency: str, at_ns: int | None) -> Sna
         from tailwag.sources.snapshot_file import read_snapshot
 
         return not_after(read_snapshot(raw), at_ns)
-    raise FileFormatError(f"{raw.name}: {_unknown(kind)}; known are Deribit JSON, chain Parquet and CSV, OKX + Deribit daily Parquet, CBOE CSV, tailwag Parquet")
+    raise FileFormatError(
+        f"{raw.name}: {_unknown(kind)}; known are Deribit JSON, chain Parquet and CSV, OKX + Deribit daily Parquet, CBOE CSV, tailwag Parquet"
+    )
 
 
 def _unknown(kind: str) -> str:

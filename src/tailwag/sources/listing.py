@@ -66,7 +66,8 @@ def listed(names: Sequence[object], currency: str) -> Listing:
     """
     options = [_option(name) if isinstance(name, str) else None for name in names]
     codes = [
-        int(RowCode.NAME_INVALID) if option is None else 0 if option.currency == currency else int(RowCode.UNKNOWN_CURRENCY) for option in options
+        int(RowCode.NAME_INVALID) if option is None else 0 if option.currency == currency else int(RowCode.UNKNOWN_CURRENCY)
+        for option in options
     ]
     return Listing(
         right=np.array([0 if option is None else CALL if option.right == "call" else PUT for option in options], dtype=np.int64),
@@ -94,8 +95,7 @@ def contradicted(listing: Listing, *, strike_usd: FloatArray, expiry_ns: IntArra
     with np.errstate(invalid="ignore"):
         strike_off = ~(np.abs(strike_usd - listing.strike_usd) <= 1e-9 * listing.strike_usd)
     expiry_off = ~valid_time(expiry_ns) | (np.abs(expiry_ns - listing.expiry_ns) >= NS_PER_DAY)
-    return (
-        np.where(named & (stated & 1 != 0) & strike_off, int(RowCode.STRIKE_INVALID), 0)
-        | np.where(named & (stated & 2 != 0) & expiry_off, int(RowCode.TIME_INVALID), 0)
-        | np.where(named & (stated & 4 != 0) & (right != listing.right), int(RowCode.RIGHT_INVALID), 0)
-    )
+    codes: IntArray = np.where(named & (stated & 1 != 0) & strike_off, int(RowCode.STRIKE_INVALID), 0)
+    codes |= np.where(named & (stated & 2 != 0) & expiry_off, int(RowCode.TIME_INVALID), 0)
+    codes |= np.where(named & (stated & 4 != 0) & (right != listing.right), int(RowCode.RIGHT_INVALID), 0)
+    return codes

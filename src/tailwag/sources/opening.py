@@ -162,7 +162,9 @@ def _gathered(chunks: Iterable[bytes], *, packed_bytes: int, name: str, limit_by
     for chunk in chunks:
         total += len(chunk)
         if total > limit_bytes or (total > BOMB_BYTES and total > BOMB_RATIO * packed_bytes):
-            raise FileFormatError(f"{name}: unpacks to more than {total} bytes from {packed_bytes}, refused as too large; unpack it yourself and split it")
+            raise FileFormatError(
+                f"{name}: unpacks to more than {total} bytes from {packed_bytes}, refused as too large; unpack it yourself and split it"
+            )
         kept.append(chunk)
     return b"".join(kept)
 
@@ -204,10 +206,14 @@ def _unzip(data: bytes, name: str) -> Iterator[bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [entry for entry in archive.infolist() if not entry.is_dir()]
             if len(members) != 1:
-                raise FileFormatError(f"{name}: expected a zip of one file, it holds {len(members)}; unpack it and give the file or the folder")
+                raise FileFormatError(
+                    f"{name}: expected a zip of one file, it holds {len(members)}; unpack it and give the file or the folder"
+                )
             _refuse_name(bare_name(members[0].filename))
             with archive.open(members[0]) as member:
                 while chunk := member.read(_CHUNK):
                     yield chunk
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError, OSError) as trouble:
-        raise FileFormatError(f"{name}: the zip is damaged, locked or of an unknown kind ({str(trouble)[:80]}); unpack it yourself") from None
+        raise FileFormatError(
+            f"{name}: the zip is damaged, locked or of an unknown kind ({str(trouble)[:80]}); unpack it yourself"
+        ) from None

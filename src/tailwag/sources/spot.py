@@ -42,7 +42,9 @@ def _spread_doubt(chain: Chain) -> tuple[str, ...]:
 def _from_forwards(chain: Chain, name: str) -> float:
     known = np.isfinite(chain.underlying_usd) & (chain.underlying_usd > 0.0) & (chain.expiry_ns >= chain.as_of_ns)
     if not known.any():
-        raise FileFormatError(f"{name}: no row states an index price or a forward, so nothing can be valued in USD; save the reply unchanged")
+        raise FileFormatError(
+            f"{name}: no row states an index price or a forward, so nothing can be valued in USD; save the reply unchanged"
+        )
     nearest = known & (chain.expiry_ns == chain.expiry_ns[known].min())
     return float(np.median(chain.underlying_usd[nearest]))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tailwag.errors import FileFormatError
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.sources.opening import RawFile
 from tailwag.sources.strict_json import line_and_column
 
@@ -48,7 +48,10 @@ def csv_text(raw: RawFile) -> str:
         raise FileFormatError(f"{name}:1:1: UTF-16; save it as plain UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
         raise FileFormatError(f"{name}:1:1: starts with a byte-order mark; save it as UTF-8 without one ('CSV', not 'CSV UTF-8')")
-    for byte, what in ((b"\0", "a NUL byte; the file is damaged or UTF-16, save it as plain UTF-8"), (b"\r", "a carriage return; save it with Unix line ends (LF)")):
+    for byte, what in (
+        (b"\0", "a NUL byte; the file is damaged or UTF-16, save it as plain UTF-8"),
+        (b"\r", "a carriage return; save it with Unix line ends (LF)"),
+    ):
         place = data.find(byte)
         if place >= 0:
             raise FileFormatError(f"{name}:{line_and_column(data, place)}: {what}")
@@ -101,7 +104,9 @@ def _checked_header(row: list[str], *, raw: RawFile, line: int, required: tuple[
     names = [cell.strip() for cell in row]
     for place, key in enumerate(names):
         if key in names[:place]:
-            raise FileFormatError(f"{raw.name}:{line}:{place + 1}: the header names {key[:60]!a} twice; which one counts is unknown, remove one")
+            raise FileFormatError(
+                f"{raw.name}:{line}:{place + 1}: the header names {key[:60]!a} twice; which one counts is unknown, remove one"
+            )
         if not key and place:
             raise FileFormatError(f"{raw.name}:{line}:{place + 1}: the header has a column without a name; name it or remove it")
     missing = [key for key in required if key not in names]
@@ -157,7 +162,10 @@ def open_parquet(raw: RawFile) -> pyarrow.parquet.ParquetFile:
 
     try:
         opened = pq.ParquetFile(
-            pa.BufferReader(raw.data), page_checksum_verification=True, thrift_string_size_limit=32 * 1024**2, thrift_container_size_limit=200_000
+            pa.BufferReader(raw.data),
+            page_checksum_verification=True,
+            thrift_string_size_limit=32 * 1024**2,
+            thrift_container_size_limit=200_000,
         )
         schema = opened.schema_arrow
     except (OSError, ValueError, KeyError, pa.ArrowException) as trouble:
@@ -190,6 +198,24 @@ def read_columns(opened: Any, raw: RawFile, columns: list[str]) -> pyarrow.Table
         return opened.read(columns=columns, use_threads=False)
     except (OSError, ValueError, KeyError, pa.ArrowException) as trouble:
         raise FileFormatError(f"{raw.name}: a page is damaged ({_first_line(trouble)}); fetch the file again") from None
+
+
+def plain_values(column: Any, dtype: Any) -> tuple[Any, BoolArray]:
+    """A column's 64-bit numbers and where they are missing, (n,) each, straight from its buffers.
+
+    Arrow's own conversion would import pandas wherever pandas happens to be installed, which costs most of a second.
+    """
+    import pyarrow as pa
+
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    size, start = len(whole), whole.offset
+    missing = np.zeros(size, dtype=bool)
+    bits, values = whole.buffers() if size else (None, None)
+    if values is None:
+        return np.zeros(size, dtype=dtype), np.ones(size, dtype=bool)
+    if bits is not None:
+        missing = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), bitorder="little")[start : start + size] == 0
+    return np.frombuffer(values, dtype=dtype, count=size, offset=8 * start).copy(), missing
 
 
 def _first_line(trouble: BaseException) -> str:
