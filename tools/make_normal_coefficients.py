@@ -6,6 +6,8 @@ Own derivation: Chebyshev interpolation in 50 digits, turned into powers and rou
   (a + POLE) R(a) is smooth and of order one on the whole half line, so that P and its divided differences keep full precision.
 * exponential: (e^r - 1 - r)/r^2 on |r| <= ln(2)/2 (a little beyond, for the rounding of the reduction).
 * logarithm: (atanh(s)/s - 1)/s^2 as a polynomial in s^2, for |s| <= (sqrt 2 - 1)/(sqrt 2 + 1).
+* seed: where implied vol starts. In the normal model with forward-to-strike distance 1 and a standard deviations of it, b = out-of-the-money
+  price, straddle = 2 b + 1, nu = 1/straddle, eta = nu/atanh(nu): 1/(a sqrt(pi/2) straddle sqrt(eta)) is a smooth function of sqrt(eta).
 
 Run: python tools/make_normal_coefficients.py
 """
@@ -23,7 +25,8 @@ DIGITS = 50
 LOWEST = -1  # where the fit of Mills' ratio begins
 SHIFT = 1  # (a - LOWEST + SHIFT) R(a) is what is fitted: nearly flat out to infinity
 MIDDLE = 6  # a - LOWEST = MIDDLE sits at t = 0
-TAIL_DEGREE, EXP_DEGREE, LOG_DEGREE = 27, 10, 7
+TAIL_DEGREE, EXP_DEGREE, LOG_DEGREE, SEED_DEGREE = 27, 10, 7, 6
+FARTHEST = 40  # standard deviations that the seed covers
 
 
 def mills(a: mp.mpf) -> mp.mpf:
@@ -47,6 +50,22 @@ def logarithm(z: mp.mpf) -> mp.mpf:
         return mp.mpf(1) / 3 + z / 5
     s = mp.sqrt(z)
     return (mp.atanh(s) / s - 1) / z
+
+
+def seed_point(a: mp.mpf) -> tuple[mp.mpf, mp.mpf]:
+    """(sqrt(eta), what is fitted) for an option a standard deviations out of the money in the normal model."""
+    price = mp.npdf(a) / a - mp.erfc(a / mp.sqrt(2)) / 2
+    straddle = 2 * price + 1
+    root = mp.sqrt(2 / straddle / mp.log((1 + price) / price))
+    return root, 1 / (a * mp.sqrt(mp.pi / 2) * straddle * root)
+
+
+def seed(root_eta: mp.mpf) -> mp.mpf:
+    low, high = mp.mpf("1e-6"), mp.mpf(FARTHEST)
+    while high / low > 1 + mp.mpf(10) ** -20:
+        middle = mp.sqrt(low * high)
+        low, high = (middle, high) if seed_point(middle)[0] > root_eta else (low, middle)
+    return seed_point(low)[1]
 
 
 def powers(function: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf, degree: int) -> list[float]:
@@ -115,6 +134,7 @@ def module_text() -> str:
             ),
             listing("EXPONENTIAL", powers(exponential, -half_ln2, half_ln2, EXP_DEGREE), "(e^r - 1 - r)/r^2 in powers of r."),
             listing("LOGARITHM", powers(logarithm, mp.mpf(0), widest, LOG_DEGREE), "(atanh(s)/s - 1)/s^2 in powers of s^2."),
+            listing("SEED", powers(seed, seed_point(mp.mpf(FARTHEST))[0], mp.mpf(1), SEED_DEGREE), "First guess of a normal vol, in powers of sqrt(eta)."),
         ]
     )
 

@@ -94,8 +94,8 @@ def coin_greeks(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike,
     N(d1) - V = (K/F) N(d2) is the coin to sell against a long call: the premium's own delta is taken off. Source: theory T21.
 
     >>> greeks = coin_greeks([+1, -1], 60000, 65000, 30 / 365, 0.65)
-    >>> greeks[COIN_GREEKS.index("net_delta")].round(12)
-    array([ 0.325638809, -0.757694524])
+    >>> greeks[COIN_GREEKS.index("net_delta")].round(12).tolist()
+    [0.325638809029, -0.757694524304]
     """
     rows = as_rows(right, forward_usd, strike_usd, years, vol)
     greeks = np.empty((len(COIN_GREEKS), rows.shape[1]))
