@@ -47,7 +47,7 @@ def net_greeks(
 
     >>> book = dict(right=[+1, -1], strike_usd=100.0, forward_usd=100.0, years=0.25, vol=0.2, position=[-1.0, -1.0])
     >>> net_greeks(**book, spot_ratios=[0.9, 1.0, 1.1], vol_shifts=[0.0])[0, :, NET_GREEKS.index("gamma")].round(4)
-    array([-0.0518, -0.0797, -0.0456])
+    array([-0.0536, -0.0797, -0.0439])
     """
     rows = as_rows(right, strike_usd, forward_usd, years, position)
     log_moves, shifts = _log_moves(spot_ratios), np.array(vol_shifts, dtype=np.float64, ndmin=1)
@@ -77,7 +77,7 @@ def row_gammas(
     `vol` (n,) or (g, n), floored at 1e-4; 0 at years = 0, NaN for rows that cannot be priced.
 
     >>> row_gammas(+1, [90.0, 100.0], 100.0, 0.25, 0.2, [1.0]).round(4)
-    array([[0.0214, 0.0398]])
+    array([[0.0217, 0.0398]])
     """
     rows = as_rows(right, strike_usd, forward_usd, years, 1.0)
     log_moves = _log_moves(spot_ratios)
