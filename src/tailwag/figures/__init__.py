@@ -1,1 +1,27 @@
-"""Under construction."""
+"""Figures: arrays in, figure out; plotly for the screen, matplotlib for pictures; no input or output.
+
+>>> exposure_by_strike([90e3], [1e6], [-2e6], spot_usd=91e3).layout.xaxis.title.text
+'strike'
+"""
+
+from __future__ import annotations
+
+from tailwag.figures.comparisons import data_quality, gain_by_law, who_is_short
+from tailwag.figures.exposures import exposure_by_expiry, exposure_by_strike
+from tailwag.figures.flows import flow_calendar, forward_view, hedge_flow_map
+from tailwag.figures.profiles import gex_profile
+from tailwag.figures.smiles import smile_fit, term_structure
+
+__all__ = [
+    "data_quality",
+    "exposure_by_expiry",
+    "exposure_by_strike",
+    "flow_calendar",
+    "forward_view",
+    "gain_by_law",
+    "gex_profile",
+    "hedge_flow_map",
+    "smile_fit",
+    "term_structure",
+    "who_is_short",
+]

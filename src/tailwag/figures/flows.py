@@ -1,0 +1,180 @@
+"""What hedgers must trade, and when exposure leaves: the hedge-flow map and the flow calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tailwag.figures.canvas import axis, canvas, nothing, numbers
+from tailwag.figures.labels import inert, moment, short_dates, waiting
+from tailwag.figures.numbers import compact, known, money, money_scale, percent
+from tailwag.figures.palette import Theme, palette
+from tailwag.kernels.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+def hedge_flow_map(
+    spot_move_pct: Any, vol_move_volpt: Any, buy_usd: Any, *, largest_usd: float | None = None, theme: Theme = "light"
+) -> Figure:
+    """What hedgers must buy (+) or sell (-) for each spot and vol move, at one horizon.
+
+    Shapes: all (scenarios,), in any order; a missing scenario stays blank.  Units: per cent, vol points, USD at the current spot.  The
+    colour is centred at zero and deepens with the square root of the flow, so that small moves stay visible; ``largest_usd`` sets the
+    deepest colour, to share one scale over several horizons.
+
+    >>> figure = hedge_flow_map([-1, 0, 1], [0, 0, 0], [-5e6, 0.0, 5e6])
+    >>> figure.data[0].z.tolist()
+    [[-1.0], [0.0], [1.0]]
+    """
+    colours = palette(theme)
+    moves, vols, buys = numbers(spot_move_pct), numbers(vol_move_volpt), numbers(buy_usd)
+    if not np.isfinite(buys).any():
+        return nothing("Hedge flows are unknown.", colours)
+    rows, columns = np.unique(moves[np.isfinite(moves)]), np.unique(vols[np.isfinite(vols)])
+    grid = np.full((rows.size, columns.size), np.nan)
+    usable = np.isfinite(moves) & np.isfinite(vols)
+    grid[np.searchsorted(rows, moves[usable]), np.searchsorted(columns, vols[usable])] = buys[usable]
+    top = largest_usd if known(largest_usd) and largest_usd else float(np.nanmax(np.abs(grid)))
+    depth = np.sign(grid) * np.sqrt(np.abs(grid) / top) if top else grid
+    trace = {
+        "type": "heatmap",
+        "z": depth,
+        "x": [f"{_signed(move)}" for move in columns],
+        "y": [f"{_signed(move)} %" for move in rows],
+        "text": [[money(cell, signed=True) if known(cell) else "" for cell in line] for line in grid],
+        "texttemplate": "%{text}",
+        "textfont": {"size": 12.5},
+        "customdata": [[_order(cell) for cell in line] for line in grid],
+        "hovertemplate": "spot %{y}, vol %{x} points<br><b>%{customdata}</b><extra></extra>",
+        "colorscale": colours.diverging,
+        "zmin": -1,
+        "zmax": 1,
+        "zmid": 0,
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+    }
+    x_axis = axis("vol move, points", colours, type="category", showgrid=False, zeroline=False)
+    y_axis = axis("spot move", colours, type="category", showgrid=False, zeroline=False)
+    return canvas(
+        [trace], colours, xaxis=x_axis, yaxis=y_axis, height=max(200, 110 + 32 * rows.size), margin={"l": 70, "r": 8, "t": 10, "b": 52}
+    )
+
+
+def _signed(move: float) -> str:
+    return "0" if move == 0 else f"{'+' if move > 0 else '−'}{abs(move):g}"
+
+
+def _order(buy_usd: Any) -> str:
+    if not known(buy_usd):
+        return "unknown"
+    return f"hedgers {'buy' if buy_usd >= 0 else 'sell'} {money(abs(buy_usd))}"
+
+
+def flow_calendar(
+    at: Sequence[str], event: Sequence[str], removed_usd_per_pct: Any, *, as_of: str, gross_usd_per_pct: Any = None, theme: Theme = "light"
+) -> Figure:
+    """The timetable of exposure: what each expiry takes away, and what is left of today's gross afterwards.
+
+    Shapes: all (events,); ``at`` and ``as_of`` are ISO 8601.  Units: USD per 1 % move, whoever is short.  What is left is drawn only where
+    the removals add up to no more than ``gross_usd_per_pct``.
+
+    >>> flow_calendar(["2026-03-27T08:00:00Z"], ["expiry"], [3e7], as_of="2026-03-26T08:00:00Z", gross_usd_per_pct=1e8).data[0].name
+    'left afterwards'
+    """
+    colours = palette(theme)
+    removed = numbers(removed_usd_per_pct)
+    shown = np.isfinite(removed)
+    if not shown.any():
+        return nothing("No expiry with a known exposure lies ahead.", colours)
+    names = [_event_name(when, day, what, as_of) for when, day, what, keep in zip(at, short_dates(at), event, shown) if keep]
+    taken = removed[shown]
+    left = _left_after(taken, gross_usd_per_pct)
+    divisor, unit = money_scale(taken, left)
+    total = float(gross_usd_per_pct) if known(gross_usd_per_pct) and gross_usd_per_pct > 0 else None
+    text = [f" {money(value)}" + (f" ({percent(value / total)})" if total else "") for value in taken]
+    places = list(range(len(names)))
+    bars: dict[str, Any] = {"type": "bar", "orientation": "h", "y": places, "width": 0.7, "hoverinfo": "skip"}
+    traces = []
+    if np.isfinite(left).all():
+        traces.append({**bars, "name": "left afterwards", "x": left / divisor, "marker": {"color": colours.pale}})
+    traces.append(
+        {
+            **bars,
+            "name": "taken away",
+            "x": taken / divisor,
+            "marker": {"color": colours.call},
+            "text": text,
+            "textposition": "outside",
+            "cliponaxis": False,
+            "textfont": {"size": 12},
+        }
+    )
+    furthest = float(np.max(np.nan_to_num(left) + taken)) / divisor
+    x_axis = axis(f"gross GEX, {unit} per 1 % move", colours, range=[0, furthest * 1.28 or 1.0])
+    y_axis = axis("", colours, tickmode="array", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
+    return canvas(
+        traces,
+        colours,
+        barmode="stack",
+        xaxis=x_axis,
+        yaxis=y_axis,
+        height=110 + 30 * len(names),
+        margin={"l": 130, "r": 18, "t": 36, "b": 52},
+    )
+
+
+def _left_after(taken: FloatArray, gross_usd_per_pct: Any) -> FloatArray:
+    if not known(gross_usd_per_pct) or float(taken.sum()) > 1.005 * gross_usd_per_pct:
+        return np.full(taken.size, np.nan)
+    return np.maximum(float(gross_usd_per_pct) - np.cumsum(taken), 0.0)
+
+
+def _event_name(when: str, day: str, what: str, as_of: str) -> str:
+    start, end = moment(as_of), moment(when)
+    away = f"in {waiting((end - start).total_seconds() / 3600)}" if start and end and end >= start else ""
+    kind = "" if what == "expiry" else f"{inert(what, most=18)} "
+    return f"{kind}{day}  <i>{away}</i>" if away else f"{kind}{day}"
+
+
+def forward_view(label: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *, theme: Theme = "light") -> Figure:
+    """How exposure changes with the clock alone: spot and vol unchanged, options ageing and expiring.
+
+    Shapes: all (times,).  Units: USD per 1 % move; the label on each bar is the loop gain where it is known.  Sign: + damps.
+
+    >>> forward_view(["now", "+6 h"], [2e7, -1e7], [-0.2, 0.1]).data[0].text
+    ('−0.20', '+0.10')
+    """
+    from tailwag.figures.numbers import gain_text
+
+    colours = palette(theme)
+    gex, gains = numbers(gex_usd_per_pct), numbers([None] * len(label) if gain is None else gain)
+    if not np.isfinite(gex).any():
+        return nothing("The forward view is unknown.", colours)
+    divisor, unit = money_scale(gex)
+    text = [gain_text(g) if known(g) else compact(value, signed=True, prefix="$") if known(value) else "" for g, value in zip(gains, gex)]
+    hover = [
+        f"<b>{inert(name)}</b><br>GEX {money(value, signed=True)} per 1 %<br>gain {gain_text(g)}"
+        for name, value, g in zip(label, gex, gains)
+    ]
+    places = list(range(len(label)))
+    trace = {
+        "type": "bar",
+        "x": places,
+        "y": gex / divisor,
+        "marker": {"color": [colours.damping if value >= 0 else colours.amplifying for value in gex]},
+        "text": text,
+        "textposition": "outside",
+        "cliponaxis": False,
+        "customdata": hover,
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    x_axis = axis(
+        "", colours, tickmode="array", tickvals=places, ticktext=[inert(name, most=24) for name in label], showgrid=False, zeroline=False
+    )
+    y_axis = axis(f"GEX, {unit} per 1 % move", colours)
+    return canvas([trace], colours, xaxis=x_axis, yaxis=y_axis, showlegend=False, height=340, margin={"l": 64, "r": 18, "t": 24, "b": 52})

@@ -1,0 +1,64 @@
+"""Dates and waiting times as labels; text that is no date passes through, cut short and with its markup made harmless."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+
+def moment(text: Any) -> datetime | None:
+    """The UTC time that ISO text stands for, or None where it stands for none.
+
+    >>> moment("2026-03-27T08:00:00Z").hour, moment("soon")
+    (8, None)
+    """
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
+
+
+def inert(text: Any, *, most: int = 40) -> str:
+    """Text that a figure may print: printable, of bounded length, its markup escaped (figures read a small HTML).
+
+    >>> inert("<b>x</b>"), inert(None)
+    ('&lt;b&gt;x&lt;/b&gt;', 'n/a')
+    """
+    shown = "".join(letter for letter in str("n/a" if text is None else text) if letter.isprintable())
+    return html.escape(shown if len(shown) <= most else f"{shown[: most - 1]}…")
+
+
+def short_date(text: Any, *, year: bool = False) -> str:
+    """A day such as 27 Mar, or 27 Mar 26.
+
+    >>> short_date("2026-03-27T08:00:00Z"), short_date("2026-03-27T08:00:00Z", year=True)
+    ('27 Mar', '27 Mar 26')
+    """
+    when = moment(text)
+    if when is None:
+        return inert(text, most=24)
+    return f"{when.day} {when:%b %y}" if year else f"{when.day} {when:%b}"
+
+
+def short_dates(texts: Sequence[Any]) -> list[str]:
+    """Days of several times, with the year wherever they span more than one.
+
+    >>> short_dates(["2026-03-27T08:00:00Z", "2027-03-26T08:00:00Z"])
+    ['27 Mar 26', '26 Mar 27']
+    """
+    years = {found.year for found in map(moment, texts) if found}
+    return [short_date(text, year=len(years) > 1) for text in texts]
+
+
+def waiting(hours: float) -> str:
+    """How long until then.
+
+    >>> waiting(0.5), waiting(22.5), waiting(262.5)
+    ('30 min', '22.5 h', '10.9 d')
+    """
+    if hours < 1:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.3g} d"
