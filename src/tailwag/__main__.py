@@ -1,0 +1,5 @@
+"""``python -m tailwag``."""
+
+from tailwag.cli import main
+
+main()

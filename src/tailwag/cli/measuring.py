@@ -1,0 +1,244 @@
+"""What ``tailwag measure`` does once its words are parsed: read, measure, write."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tailwag.errors import InputError, RuleError
+
+if TYPE_CHECKING:
+    from tailwag.experiments.measure import MeasureOptions
+    from tailwag.market.snapshot import Snapshot
+
+VENUES = ("deribit", "okx", "bybit", "binance")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The words of one ``tailwag measure`` call, as typed."""
+
+    source: list[str] | None
+    currency: str | None
+    rule: list[str] | None
+    dynamics: str
+    vol: str
+    gamma: str
+    day_count: str
+    numeraire: str
+    spot_range: str | None
+    spot_levels: int | None
+    liquidity: str | None
+    depth_usd_per_pct: float | None
+    daily_volume_usd: float | None
+    daily_vol: float | None
+    impact_y: float
+    crossover_usd: float | None
+    permanent_share: float | None
+    books: str | None
+    move_pct: float
+    hedge_share: float
+    spot_vol_beta: float | None
+    book: str | None
+    add: list[str] | None
+    strike_limit_usd: float | None
+    expiry_limit_usd: float | None
+    at: str | None
+    coins_per_share: str | None
+    draws: int
+    seed: int
+    json_file: str | None
+    html: str | None
+    png: str | None
+
+
+def run_measure(request: Request) -> None:
+    """Read the sources, measure, and write what was asked for; the summary goes to the terminal unless JSON has it."""
+    with _progress() as say:
+        snapshot = _read(request, say)
+        options = _options(request)
+        say("measuring")
+        from tailwag.experiments.measure import measure
+
+        measurement = measure(snapshot, options, say=say)
+        document = measurement.document()
+        _write(request, document, say)
+    if request.json_file != "-":
+        from tailwag.experiments.report_terminal import print_summary
+
+        print_summary(document)
+        for path in (request.json_file, request.html, request.png):
+            if path:
+                sys.stdout.write(f"wrote {path}\n")
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A line on a terminal's stderr that says what is going on; silent where nobody looks."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading") as status:
+        yield lambda text: status.update(text)
+
+
+def _read(request: Request, say: Any) -> Snapshot:
+    from tailwag.sources import merge
+
+    sources = request.source or ["demo"]
+    snapshots = [_one(source, request, say) for source in sources]
+    if len(snapshots) == 1 and not request.coins_per_share:
+        snapshot = snapshots[0]
+    else:
+        snapshot = merge(snapshots, coins_per_share=_coins_per_share(request.coins_per_share))
+    if request.books:
+        from tailwag.sources import load_books
+
+        snapshot = snapshot.with_parts(books=(*snapshot.books, *load_books(request.books)))
+    return snapshot
+
+
+def _one(source: str, request: Request, say: Any) -> Snapshot:
+    from tailwag.market.clock import parse_time_ns
+
+    at_ns = None if request.at is None else parse_time_ns(request.at)
+    venue, colon, name = source.partition(":")
+    if source == "demo":
+        from tailwag.sources import demo
+
+        return demo(seed=request.seed, currency=request.currency or "BTC")
+    if colon and venue in VENUES and name and not Path(source).exists():
+        from tailwag.sources import fetch
+
+        if at_ns is not None:
+            raise InputError(f"--at picks from a file's history, but {source} is live; leave --at out or name a file")
+        return fetch(venue, request.currency or name, progress=say)
+    from tailwag.sources import load
+
+    say(f"reading {Path(source).name}")
+    return load(source, currency=request.currency or "BTC", at_ns=at_ns)
+
+
+def _coins_per_share(text: str | None) -> tuple[float, str, str] | None:
+    if text is None:
+        return None
+    value, at, date = text.partition("@")
+    try:
+        return (float(value), _date(date), "stated on the command line") if at else _refuse(text)
+    except ValueError:
+        return _refuse(text)
+
+
+def _date(text: str) -> str:
+    from datetime import date
+
+    return date.fromisoformat(text).isoformat()
+
+
+def _refuse(text: str) -> tuple[float, str, str]:
+    raise InputError(f"--coins-per-share expects VALUE@DATE such as 0.00056@2025-09-25, got {text[:40]!a}; take the fund's published figure")
+
+
+def _options(request: Request) -> MeasureOptions:
+    from tailwag.experiments.measure import MeasureOptions
+    from tailwag.positioning import parse_rule
+
+    rules = tuple(
+        parse_rule(text, load_trades=_trades, load_positions=_positions, draws=request.draws, seed=request.seed) for text in request.rule or []
+    )
+    return MeasureOptions(
+        rules=rules,
+        dynamics=request.dynamics,
+        vol=request.vol,
+        gamma=request.gamma,
+        day_count=request.day_count,
+        numeraire=request.numeraire,
+        spot_range=_range(request.spot_range),
+        spot_levels=request.spot_levels,
+        liquidity=request.liquidity,
+        depth_usd_per_pct=request.depth_usd_per_pct,
+        daily_volume_usd=request.daily_volume_usd,
+        daily_vol=request.daily_vol,
+        impact_y=request.impact_y,
+        crossover_usd=request.crossover_usd,
+        permanent_share=request.permanent_share,
+        move_pct=request.move_pct,
+        hedge_share=request.hedge_share,
+        spot_vol_beta=request.spot_vol_beta,
+        own_book=None if request.book is None else _csv(request.book),
+        trades=tuple(request.add or ()),
+        strike_limit_usd=request.strike_limit_usd,
+        expiry_limit_usd=request.expiry_limit_usd,
+    )
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise InputError(f"--spot-range expects LOW:HIGH such as 0.8:1.2, got {text[:40]!a}") from None
+
+
+def _trades(path: str) -> Any:
+    from tailwag.sources import load_trades
+
+    return load_trades(path)
+
+
+def _csv(path: str) -> str:
+    from tailwag.sources.opening import read_file
+
+    try:
+        return read_file(path).data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{Path(path).name}: expected UTF-8 text, byte {error.start} is not; save the CSV as UTF-8") from None
+
+
+def _positions(path: str) -> Mapping[str, float]:
+    from tailwag.experiments.tables import rows_of_csv
+
+    held: dict[str, float] = {}
+    for line, row in rows_of_csv(_csv(path), name=Path(path).name, required=("instrument", "position_coin")):
+        try:
+            held[row["instrument"]] = held.get(row["instrument"], 0.0) + float(row["position_coin"])
+        except ValueError:
+            raise RuleError(f"{Path(path).name}:{line}: position_coin must be a number, got {row['position_coin'][:30]!a}") from None
+    return held
+
+
+def _write(request: Request, document: dict[str, Any], say: Any) -> None:
+    if request.json_file:
+        from tailwag.experiments.report_json import strict_json
+
+        text = strict_json(document)
+        if request.json_file == "-":
+            sys.stdout.buffer.write(text + b"\n")
+            sys.stdout.buffer.flush()
+        else:
+            _save(request.json_file, text)
+    if request.html:
+        say("drawing the report")
+        from tailwag.experiments.report import report_html
+
+        _save(request.html, report_html(document).encode())
+    if request.png:
+        say("drawing the card")
+        from tailwag.experiments.report_card import report_card
+
+        _save(request.png, report_card(document))
+
+
+def _save(path: str, data: bytes) -> None:
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; name a file in a folder that exists and may be written") from None
