@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, TextArray, frozen
+from tailwag.market.clock import format_time
+
+if TYPE_CHECKING:
+    import polars
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,38 @@ class Trades:
 
     def __len__(self) -> int:
         return int(self.instrument.size)
+
+    def __str__(self) -> str:
+        if not len(self):
+            return "no trades"
+        span = f"{format_time(int(self.time_ns[0]))} to {format_time(int(self.time_ns[-1]))}"
+        block = (
+            f"{int(self.is_block.sum()):,} block, {int(self.is_combo.sum()):,} combo, {int((self.liquidated != '').sum()):,} liquidation"
+        )
+        return f"{len(self):,} trades from {span} ({block}; {self.repeats_removed:,} repeats removed)"
+
+    def between(self, start_ns: int, end_ns: int) -> Trades:
+        """Trades at or after ``start_ns`` and before ``end_ns``."""
+        return self.select((self.time_ns >= start_ns) & (self.time_ns < end_ns))
+
+    @classmethod
+    def joined(cls, tables: Sequence[Trades]) -> Trades:
+        """Several tables as one in time order; their counts of removed repeats add up."""
+        names = [f.name for f in fields(cls) if f.name != "repeats_removed"]
+        columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
+        joined = cls.from_columns(repeats_removed=sum(table.repeats_removed for table in tables), **columns)
+        return joined.select(np.argsort(joined.time_ns, kind="stable"))
+
+    def to_frame(self) -> polars.DataFrame:
+        """The trades as a Polars frame, times as UTC datetimes."""
+        import polars as pl
+
+        text = ("trade_id", "instrument", "liquidated")
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "repeats_removed"}
+        frame = pl.DataFrame(
+            {name: pl.Series(name, list(values), dtype=pl.String) if name in text else values for name, values in columns.items()}
+        )
+        return frame.with_columns(pl.from_epoch("time_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("time"))
 
     def select(self, rows: Any) -> Trades:
         """The chosen rows in the chosen order."""
