@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tailwag.errors import FileFormatError
+from tailwag.errors import FileFormatError, TimeError
+from tailwag.market.clock import parse_time_ns
 from tailwag.sources.tables import number
 
 Record = dict[str, Any]
@@ -16,7 +17,7 @@ _DEEPEST = 6
 _INDEX_KEYS = ("indexPrice", "index_price", "index", "spot", "spotPrice", "spot_price")
 _EMPTY_KEYS = ("result", "instruments", "bookSummary", "book_summary", "tickers", "summaries")
 _SUMMARY_MARKS = ("creation_timestamp", "underlying_index", "underlying_price", "estimated_delivery_price", "quote_currency")
-_INSTRUMENT_MARKS = ("expiration_timestamp", "contract_size", "min_trade_amount", "settlement_period", "tick_size")
+_INSTRUMENT_MARKS = ("expiration_timestamp", "min_trade_amount", "settlement_period", "tick_size")
 _QUOTE_MARKS = ("mark_price", "open_interest", "mark_iv", "underlying_price")
 
 
@@ -59,16 +60,24 @@ def find_records(value: Any, *, name: str) -> Records:
 
     Raises FileFormatError where Deribit answered with an error, and where nothing in the value is Deribit's.
     """
-    found = Records()
-    _note_wrapper(value, found, name=name)
-    for record in _records(value, 0, name):
-        _sort_in(record, found)
-    found.recognised = found.recognised or bool(found.quotes or found.instruments or found.books)
-    if not found.recognised and not math.isfinite(found.index_usd):
+    found = gathered_records(value, name=name)
+    if not found.recognised:
         raise FileFormatError(
             f"{name}: expected Deribit's get_book_summary_by_currency, ticker, get_order_book or get_instruments, got {_shape(value)}; "
             "save the reply unchanged"
         )
+    return found
+
+
+def gathered_records(value: Any, *, name: str) -> Records:
+    """As :func:`find_records`, with ``recognised`` False instead of an error where nothing in the value is Deribit's."""
+    found = Records()
+    if isinstance(value, dict) and isinstance(value.get("option_quotes"), list):
+        value = {"result": surface_rows(value, name=name)}
+    _note_wrapper(value, found, name=name)
+    for record in _records(value, 0, name):
+        _sort_in(record, found)
+    found.recognised = found.recognised or bool(found.quotes or found.instruments or found.books or math.isfinite(found.index_usd))
     return found
 
 
@@ -80,16 +89,20 @@ def _records(value: Any, depth: int, name: str) -> Iterator[Record]:
         if "instrument_name" in value or (_has(value, _SUMMARY_MARKS) and "open_interest" in value):
             yield value
         else:
-            yield from _records(list(value.values()), depth, name)
+            for part in value.values():
+                yield from _records(part, depth + 1, name)
     elif isinstance(value, list):
-        parts = [part for part in value if isinstance(part, (dict, list))]
-        if 0 < len(parts) < len(value) and isinstance(parts[0], dict) and "instrument_name" in parts[0]:
-            place = next(place for place, part in enumerate(value) if not isinstance(part, (dict, list)))
-            raise FileFormatError(
-                f"{name}: entry {place + 1} of {len(value)} is {ascii(value[place])[:40]}, no instrument; save the reply unchanged"
-            )
-        for part in parts:
+        _refuse_holes(value, name)
+        for part in value:
             yield from _records(part, depth + 1, name)
+
+
+def _refuse_holes(parts: list[Any], name: str) -> None:
+    """A list of instruments in which some entry is none has lost a row; which one is unknown."""
+    holes = [place for place, part in enumerate(parts) if not isinstance(part, (dict, list))]
+    if holes and any(isinstance(part, dict) and "instrument_name" in part for part in parts):
+        found = ascii(parts[holes[0]])[:40]
+        raise FileFormatError(f"{name}: entry {holes[0] + 1} of {len(parts)} is {found}, no instrument; save the reply unchanged")
 
 
 def _has(record: Record, keys: tuple[str, ...]) -> bool:
@@ -146,6 +159,41 @@ def as_number(value: Any) -> float:
     if isinstance(value, (int, float)):
         return float(value) if math.isfinite(value) else math.nan
     return number(value) if isinstance(value, str) else math.nan
+
+
+def surface_rows(value: Record, *, name: str) -> list[Record]:
+    """Rows of the snapshot files that vol-surface projects keep of Deribit (``option_quotes`` beside ``forwards``), under Deribit's own keys.
+
+    Raises FileFormatError where the file does not say when it was made.
+    """
+    try:
+        moment_ns = parse_time_ns(str(value.get("snapshot_time")))
+    except TimeError as trouble:
+        raise FileFormatError(f"{name}: snapshot_time: {trouble}") from None
+    instruments = {part.get("instrument_name"): part for part in _dicts(value.get("instruments"))}
+    forwards = {part.get("expiry"): part for part in _dicts(value.get("forwards"))}
+    rows = []
+    for quote in _dicts(value["option_quotes"]):
+        expiry = instruments.get(quote.get("instrument_name"), {}).get("expiry")
+        forward = forwards.get(expiry, {})
+        rows.append(
+            {
+                "instrument_name": quote.get("instrument_name"),
+                "bid_price": quote.get("best_bid"),
+                "ask_price": quote.get("best_ask"),
+                "mark_price": quote.get("mark_price"),
+                "mark_iv": quote.get("deribit_mark_iv"),
+                "open_interest": quote.get("open_interest"),
+                "underlying_price": forward.get("forward_price"),
+                "index_price": forward.get("index_price"),
+                "creation_timestamp": moment_ns // 1_000_000,
+            }
+        )
+    return rows
+
+
+def _dicts(value: Any) -> list[Record]:
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
 def _shape(value: Any) -> str:

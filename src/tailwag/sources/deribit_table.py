@@ -21,9 +21,20 @@ from tailwag.market.validate import chain_doubts, validated
 from tailwag.sources.deribit import VENUE, snapshot_from_records
 from tailwag.sources.deribit_records import Record, find_records
 from tailwag.sources.listing import COMBO, OPTION, OTHER, contradicted, kind_of, listed
-from tailwag.sources.opening import RawFile
+from tailwag.sources.opening import RawFile, open_member
 from tailwag.sources.spot import spot_of
-from tailwag.sources.tables import Table, number, numbers, open_parquet, plain_values, read_columns, read_table, strike_number
+from tailwag.sources.tables import (
+    THRIFT_CONTAINERS,
+    THRIFT_STRINGS,
+    Table,
+    number,
+    numbers,
+    open_parquet,
+    plain_values,
+    read_columns,
+    read_table,
+    strike_number,
+)
 
 REQUIRED = ("timestamp", "instrument_name", "strike", "expiry_datetime", "mark_price", "implied_volatility", "open_interest")
 """Columns without which a chain file is no chain; the others may be missing, on every row."""
@@ -42,6 +53,7 @@ _NUMBERS = {
 }
 _TEXTS = ("instrument_name", "underlying_name", "option_type")
 _RIGHTS = {"call": CALL, "put": PUT, "C": CALL, "P": PUT}
+_SCALE_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 Columns = dict[str, Any]
 
 
@@ -109,6 +121,37 @@ def read_summary_csv(raw: RawFile, *, currency: str, at_ns: int | None = None) -
 _SUMMARY_TEXTS = frozenset(
     ["instrument_name", "base_currency", "quote_currency", "underlying_index", "currency", "expire_date", "option_type", "instrument_type"]
 )
+
+
+def parquet_span_ns(folder: str, name: str) -> tuple[int, int] | None:
+    """First and last time in a chain Parquet by its footer alone; None where it is no chain or its footer does not say."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_member(folder, name) as handle:
+        try:
+            opened = pq.ParquetFile(handle, thrift_string_size_limit=THRIFT_STRINGS, thrift_container_size_limit=THRIFT_CONTAINERS)
+            about, schema = opened.metadata, opened.schema_arrow
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            return None
+    if not set(REQUIRED) <= set(schema.names) or not pa.types.is_timestamp(schema.field("timestamp").type):
+        return None
+    place, scale = about.schema.names.index("timestamp"), _SCALE_NS[schema.field("timestamp").type.unit]
+    stated = [about.row_group(group).column(place).statistics for group in range(about.num_row_groups)]
+    if not stated or any(one is None or not one.has_min_max for one in stated):
+        return None
+    return min(int(one.min_raw) for one in stated) * scale, max(int(one.max_raw) for one in stated) * scale
+
+
+def csv_start_ns(raw: RawFile) -> int:
+    """The time in the first row of a chain CSV, without reading the rest; 0 where it has none."""
+    lines = [line.split(",") for line in raw.data[:20_000].decode("utf-8", "replace").split("\n") if line][:2]
+    if len(lines) < 2 or "timestamp" not in lines[0] or lines[0].index("timestamp") >= len(lines[1]):
+        return 0
+    try:
+        return parse_time_ns(lines[1][lines[0].index("timestamp")])
+    except TimeError:
+        return 0
 
 
 def _doubting_cut(snapshot: Snapshot, table: Table) -> Snapshot:
@@ -296,7 +339,7 @@ def _arrow_times(column: Any) -> IntArray:
     import pyarrow as pa
 
     counts, missing = plain_values(column.cast(pa.int64()), np.int64)
-    scale = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}[column.type.unit]
+    scale = _SCALE_NS[column.type.unit]
     return np.where(~missing & (np.abs(counts) < LATEST_NS // scale), counts, 0) * np.int64(scale)
 
 

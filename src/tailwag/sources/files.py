@@ -67,6 +67,11 @@ def read_snapshot_file(raw: RawFile, *, currency: str, at_ns: int | None) -> Sna
         from tailwag.sources.snapshot_file import read_snapshot
 
         return not_after(read_snapshot(raw), at_ns)
+    if kind == "csv":
+        from tailwag.sources.tables import csv_text
+
+        # an empty file, or one in another encoding, is told with its place before its header is judged
+        csv_text(raw)
     raise FileFormatError(
         f"{raw.name}: {_unknown(kind)}; known are Deribit JSON, chain Parquet and CSV, OKX + Deribit daily Parquet, CBOE CSV, tailwag Parquet"
     )
@@ -113,9 +118,8 @@ def _kind_of_text(raw: RawFile) -> str:
 
     if _is_cboe(raw):
         return "cboe"
-    if any(byte < 9 for byte in raw.data[:256]):
-        # damage and UTF-16 have a place to name; anything else binary has not
-        return "csv" if raw.data.startswith((b"\xff\xfe", b"\xfe\xff")) and header_of(raw) else "unknown"
+    if any(byte < 9 for byte in raw.data[:256]) and not raw.data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "unknown"
     header = set(header_of(raw))
     if header >= _CHAIN_COLUMNS:
         return "deribit-chain-csv"

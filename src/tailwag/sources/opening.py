@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 from tailwag.errors import FileFormatError
 
@@ -51,14 +51,30 @@ def read_file(path: str | os.PathLike[str], *, limit_bytes: int = LIMIT_BYTES) -
     return RawFile(name=name, data=unpacked(packed, name=name, limit_bytes=limit_bytes), sha256=hashlib.sha256(packed).hexdigest())
 
 
+def open_member(folder: str | os.PathLike[str], member: str) -> BinaryIO:
+    """A plain file directly in ``folder``, opened and not yet read (for formats whose footer tells what is inside).
+
+    Raises FileFormatError.
+    """
+    handle = os.fdopen(_descriptor(_member_path(folder, member), name=bare_name(member)), "rb")
+    if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+        handle.close()
+        raise FileFormatError(f"{bare_name(member)}: expected a plain file, this is a folder, device or pipe; give a file")
+    return handle
+
+
 def read_member(folder: str | os.PathLike[str], member: str, *, limit_bytes: int = LIMIT_BYTES) -> RawFile:
     """The bytes of a file that lies directly in ``folder``; a name that could lead out of it is refused.
 
     Raises FileFormatError.
     """
+    return read_file(_member_path(folder, member), limit_bytes=limit_bytes)
+
+
+def _member_path(folder: str | os.PathLike[str], member: str) -> str:
     if not member or member in (".", "..") or "/" in member or "\\" in member or "\0" in member:
         raise FileFormatError(f"expected the bare name of a file in the folder, got {bare_name(member)!a}; leave out folders and '..'")
-    return read_file(Path(checked_path_text(folder)) / member, limit_bytes=limit_bytes)
+    return os.path.join(checked_path_text(folder), member)
 
 
 def checked_path_text(path: str | os.PathLike[str]) -> str:
@@ -102,12 +118,7 @@ def _refuse_name(name: str) -> None:
 
 
 def _read_plain(text: str, *, name: str, limit_bytes: int) -> bytes:
-    # O_NONBLOCK: opening a FIFO must not hang before fstat can refuse it
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(text, flags)
-    except OSError as trouble:
-        raise FileFormatError(f"{name}: {_why_not_opened(trouble)}") from None
+    descriptor = _descriptor(text, name=name)
     with os.fdopen(descriptor, "rb") as handle:
         status = os.fstat(handle.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -118,6 +129,15 @@ def _read_plain(text: str, *, name: str, limit_bytes: int) -> bytes:
     if len(data) > limit_bytes:
         raise FileFormatError(f"{name}: more than {limit_bytes} bytes; split it or raise the limit")
     return data
+
+
+def _descriptor(text: str, *, name: str) -> int:
+    # O_NONBLOCK: opening a FIFO must not hang before fstat can refuse it
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return os.open(text, flags)
+    except OSError as trouble:
+        raise FileFormatError(f"{name}: {_why_not_opened(trouble)}") from None
 
 
 def _why_not_opened(trouble: OSError) -> str:

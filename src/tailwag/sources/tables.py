@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LARGEST_CELLS = 200_000_000
 LARGEST_UNPACKED = 2 * 1024**3
 LARGEST_NUMBER_TEXT = 40
+THRIFT_STRINGS, THRIFT_CONTAINERS = 32 * 1024**2, 200_000
+"""What a Parquet footer may make us allocate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,12 @@ def _checked_header(row: list[str], *, raw: RawFile, line: int, required: tuple[
 
 
 def header_of(raw: RawFile) -> list[str]:
-    """Cells of the first line that is not blank, for telling kinds apart; [] where there is none."""
-    for line in csv_text(raw)[:20_000].split("\n"):
+    """Cells of the first line that is not blank, read leniently: it only tells kinds apart, the reader of the kind is strict."""
+    start = raw.data[:20_000]
+    text = start.decode("utf-16", "replace") if start[:2] in (b"\xff\xfe", b"\xfe\xff") else start.decode("utf-8-sig", "replace")
+    for line in text.splitlines():
         if line.strip():
-            return [cell.strip() for cell in line.split(",")]
+            return [cell.strip().strip('"') for cell in line.split(",")]
     return []
 
 
@@ -164,8 +168,8 @@ def open_parquet(raw: RawFile) -> pyarrow.parquet.ParquetFile:
         opened = pq.ParquetFile(
             pa.BufferReader(raw.data),
             page_checksum_verification=True,
-            thrift_string_size_limit=32 * 1024**2,
-            thrift_container_size_limit=200_000,
+            thrift_string_size_limit=THRIFT_STRINGS,
+            thrift_container_size_limit=THRIFT_CONTAINERS,
         )
         schema = opened.schema_arrow
     except (OSError, ValueError, KeyError, pa.ArrowException) as trouble:
