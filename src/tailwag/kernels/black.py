@@ -74,7 +74,7 @@ def black_greeks(
     rows = as_rows(right, forward_usd, strike_usd, years, vol)
     greeks = np.empty((len(GREEKS), rows.shape[1]))
     usd_kernel(rows, greeks)
-    return _discounted(greeks, rows[3], rate) if np.any(rate) else greeks
+    return _discounted(greeks, GREEKS, rows[3], rate) if np.any(rate) else greeks
 
 
 def black_price(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike, years: ArrayLike, vol: ArrayLike) -> FloatArray:
@@ -87,7 +87,9 @@ def black_price(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike,
     return price
 
 
-def coin_greeks(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike, years: ArrayLike, vol: ArrayLike) -> FloatArray:
+def coin_greeks(
+    right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike, years: ArrayLike, vol: ArrayLike, rate: ArrayLike = 0.0
+) -> FloatArray:
     """Price and greeks of each option in coin, as the holder of an inverse (coin-settled) contract books them.
 
     V = price/forward in coin; shape (13, n), rows as in :data:`COIN_GREEKS`: delta = dV/dF, gamma = d2V/dF2, and so on. net_delta =
@@ -100,12 +102,12 @@ def coin_greeks(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike,
     rows = as_rows(right, forward_usd, strike_usd, years, vol)
     greeks = np.empty((len(COIN_GREEKS), rows.shape[1]))
     coin_kernel(rows, greeks)
-    return greeks
+    return _discounted(greeks, COIN_GREEKS, rows[3], rate) if np.any(rate) else greeks
 
 
-def _discounted(greeks: FloatArray, years: FloatArray, rate: ArrayLike) -> FloatArray:
+def _discounted(greeks: FloatArray, names: tuple[str, ...], years: FloatArray, rate: ArrayLike) -> FloatArray:
     earned: Any = np.asarray(rate, dtype=np.float64)
-    for ageing, value in (("theta", "price"), ("charm", "delta"), ("colour", "gamma")):
-        greeks[GREEKS.index(ageing)] += earned * greeks[GREEKS.index(value)]
+    for ageing, value in (("theta", names[0]), ("charm", "delta"), ("colour", "gamma")):
+        greeks[names.index(ageing)] += earned * greeks[names.index(value)]
     discounted: FloatArray = greeks * np.exp(-earned * years)
     return discounted
