@@ -1,0 +1,225 @@
+"""The priced book: every listed option with the dealers' signed position, the volatility it is priced on, and its greeks today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tailwag.errors import EmptyChainError, RuleError
+from tailwag.exposure.greeks import greeks_now
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, TextArray, frozen
+from tailwag.market.chain import Chain, MaskedShare
+from tailwag.market.clock import format_time, years_to_expiry
+from tailwag.market.codes import NO_VENUE_VOL, QUARANTINE, RowCode
+from tailwag.units import NS_PER_HOUR, NS_PER_MINUTE
+
+if TYPE_CHECKING:
+    import polars
+
+    from tailwag.positioning import Positions
+    from tailwag.surface import Surface
+
+SETTLEMENT_WINDOW_NS = 30 * NS_PER_MINUTE
+"""Crypto venues settle options on the mean index of the last 30 minutes (Deribit: 450 samples)."""
+AVERAGING_VENUES = frozenset({"deribit", "okx", "bybit", "binance"})
+PIN_SHARE = 0.5
+GammaSource = Literal["model", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Signed, priced rows of one chain at one time: what every exposure is a sum over.
+
+    Shapes: every array (n,), one entry per row of ``chain``; ``greeks`` (8, n) in the order of ``kernels.netgreeks.NET_GREEKS``, per coin of
+    a long option.  ``position_coin`` is NaN on rows that no sum counts; ``codes`` say why.  Units: as the names say; + long, - short.
+    """
+
+    chain: Chain
+    surface: Surface
+    rule: str
+    vol: str
+    day_count: str
+    gamma_source: GammaSource
+    at_ns: int
+    spot_usd: float
+    position_coin: FloatArray
+    forward_usd: FloatArray
+    years: FloatArray
+    iv: FloatArray
+    iv_source: TextArray
+    usable: BoolArray
+    """Rows that can be repriced: not quarantined, with a volatility and a forward."""
+    counted: BoolArray
+    """Rows that enter GEX at the current spot; the same as ``usable`` unless gamma comes from the file."""
+    settles_on_average: BoolArray
+    codes: IntArray
+    greeks: FloatArray
+    gamma: FloatArray
+    """Gamma that GEX at the current spot uses, (n,): the model's or the file's; NaN where not counted."""
+    draws: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.chain)
+
+    @property
+    def open_interest_coin(self) -> FloatArray:
+        """Open interest of counted rows, 0 elsewhere: the weights of every unsigned (gross) figure, (n,)."""
+        return np.where(self.counted, self.chain.open_interest_coin, 0.0)
+
+    @property
+    def masked(self) -> tuple[MaskedShare, ...]:
+        """What is left out of the sums and why, with the share of open interest."""
+        return self.chain.shares(self.codes, within=QUARANTINE | NO_VENUE_VOL)
+
+    @property
+    def masked_open_interest_share(self) -> float:
+        """Share of all counted open interest that no sum includes."""
+        amount = self.chain.counted_open_interest_coin()
+        total = float(amount.sum())
+        return float(amount[~self.counted].sum()) / total if total > 0.0 else 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nobody holds anything: every exposure is 0 and no level exists."""
+        return not bool(np.any(np.nan_to_num(self.position_coin) != 0.0)) and not bool(np.any(self.open_interest_coin != 0.0))
+
+    def __str__(self) -> str:
+        held = self.position_coin[self.counted]
+        name = self.chain.currency
+        return (
+            f"{name} book at {format_time(self.at_ns)} under {self.rule}: long {held[held > 0].sum():,.0f} and short {-held[held < 0].sum():,.0f} {name} "
+            f"in {int(self.counted.sum())} of {len(self)} options, spot {self.spot_usd:,.2f} USD, {self.masked_open_interest_share:.1%} of open interest masked"
+        )
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per listed option: position, price inputs and greeks; null where masked."""
+        import polars as pl
+
+        from tailwag.kernels.netgreeks import NET_GREEKS
+
+        chain = self.chain
+        text = {"instrument": chain.instrument, "venue": chain.venue, "settlement": chain.settlement, "iv_source": self.iv_source}
+        numbers = {
+            "right": chain.right,
+            "strike_usd": chain.strike_usd,
+            "expiry_ns": chain.expiry_ns,
+            "position_coin": self.position_coin,
+            "forward_usd": self.forward_usd,
+            "years": self.years,
+            "iv": self.iv,
+            **dict(zip(NET_GREEKS, self.greeks, strict=True)),
+        }
+        series = [pl.Series(name, list(values), dtype=pl.String) for name, values in text.items()]
+        series += [pl.Series(name, np.asarray(values)) for name, values in numbers.items()]
+        return pl.DataFrame(series).with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def median_index_usd(chain: Chain) -> float:
+    """The spot that exposures are counted in: the median index price over the chain's rows.
+
+    Raises EmptyChainError if no row has one.
+    """
+    known = chain.index_usd[np.isfinite(chain.index_usd) & (chain.index_usd > 0.0)]
+    if known.size == 0:
+        raise EmptyChainError(
+            f"expected an index price on the {chain.currency} chain, none of its {len(chain)} rows has one; give spot_usd"
+        )
+    return float(np.median(known))
+
+
+def priced_book(
+    positions: Positions,
+    surface: Surface,
+    *,
+    vol: str = "venue",
+    day_count: str = "act-365",
+    gamma: GammaSource = "model",
+    spot_usd: float | None = None,
+) -> Book:
+    """The dealers' book priced row by row: position, forward, volatility with its source, and today's greeks.
+
+    ``vol``: 'venue' (each row's mark volatility, the fitted smile where it has none) or 'surface'.  ``gamma``: 'model' or 'file' (the
+    venue's published gamma for the GEX at the current spot; everything that is repriced stays with the model).  A row without volatility
+    or under quarantine is masked: its position is NaN, no sum counts it, and its open-interest share is reported.  At the very instant of
+    expiry gamma and vega are 0 and delta is intrinsic; inside the 30-minute settlement average the greeks are those of the average.
+
+    Raises RuleError if ``gamma='file'`` and the file has none, or for an unknown name.
+    Source: 07-contracts (definitions); 02-theory T6 (settlement average).
+    """
+    chain = positions.chain
+    spot = median_index_usd(chain) if spot_usd is None else float(spot_usd)
+    vols = surface.row_vols(vol)
+    forward = np.where(np.isfinite(surface.forward_usd) & (surface.forward_usd > 0.0), surface.forward_usd, np.nan)
+    averages = settles_on_average(chain)
+    codes = _row_codes(chain, vols.codes, vols.iv, forward, averages)
+    usable = ((codes & int(QUARANTINE | NO_VENUE_VOL)) == 0) & np.isfinite(positions.position_coin)
+    years = years_to_expiry(chain.expiry_ns, chain.as_of_ns, day_count=day_count)
+    greeks = greeks_now(chain, forward, years, vols.iv, usable=usable, averages=averages, spot_usd=spot)
+    own_gamma, counted = _gamma(chain, positions, greeks, usable, gamma)
+    codes = codes | _pin_risk(chain, own_gamma, counted)
+    return Book(
+        chain=chain,
+        surface=surface,
+        rule=positions.rule,
+        vol=vol,
+        day_count=day_count,
+        gamma_source=gamma,
+        at_ns=chain.as_of_ns,
+        spot_usd=spot,
+        position_coin=frozen(np.where(counted, positions.position_coin, np.nan)),
+        forward_usd=frozen(forward),
+        years=frozen(years),
+        iv=frozen(np.where(usable, vols.iv, np.nan)),
+        iv_source=frozen(np.where(usable, vols.iv_source, ""), object),
+        usable=frozen(usable, np.bool_),
+        counted=frozen(counted, np.bool_),
+        settles_on_average=frozen(averages, np.bool_),
+        codes=frozen(codes, np.int64),
+        greeks=frozen(greeks),
+        gamma=frozen(own_gamma),
+        draws=positions.draws,
+    )
+
+
+def settles_on_average(chain: Chain) -> BoolArray:
+    """Rows whose payoff is on the mean index of the last 30 minutes: inverse contracts, and all contracts of the crypto venues, (n,)."""
+    return (chain.settlement == "inverse") | np.isin([str(name).lower() for name in chain.venue], sorted(AVERAGING_VENUES))
+
+
+def _row_codes(chain: Chain, vol_codes: IntArray, iv: FloatArray, forward: FloatArray, averages: BoolArray) -> IntArray:
+    codes = (chain.codes & ~int(NO_VENUE_VOL)) | vol_codes
+    unpriced = ~(np.isfinite(iv) & (iv > 0.0)) & ((codes & int(NO_VENUE_VOL)) == 0)
+    codes = codes | np.where(unpriced, int(RowCode.IV_MISSING), 0)
+    codes = codes | np.where(np.isfinite(forward), 0, int(RowCode.FORWARD_MISSING))
+    left_ns = chain.expiry_ns - np.int64(chain.as_of_ns)
+    codes = codes | np.where(left_ns == 0, int(RowCode.AT_EXPIRY), 0) | np.where(left_ns < 0, int(RowCode.EXPIRED), 0)
+    known = np.isfinite(chain.estimated_delivery_usd) & (chain.estimated_delivery_usd > 0.0)
+    unknown_average = averages & (left_ns > 0) & (left_ns < SETTLEMENT_WINDOW_NS) & ~known
+    return np.asarray(codes | np.where(unknown_average, int(RowCode.SETTLING), 0), dtype=np.int64)
+
+
+def _gamma(chain: Chain, positions: Positions, greeks: FloatArray, usable: BoolArray, source: str) -> tuple[FloatArray, BoolArray]:
+    if source == "model":
+        return greeks[2], usable
+    if source != "file":
+        raise RuleError(f"gamma {source!r} is unknown; use 'model' or 'file'")
+    published = np.isfinite(chain.gamma_published)
+    if not bool(published.any()):
+        raise RuleError("gamma 'file' expects a gamma column in the source, this one has none; use gamma 'model'")
+    counted = chain.usable & published & np.isfinite(positions.position_coin)
+    return np.where(counted, chain.gamma_published, np.nan), counted
+
+
+def _pin_risk(chain: Chain, gamma: FloatArray, counted: BoolArray) -> IntArray:
+    gross = np.where(counted, chain.open_interest_coin * gamma, 0.0)
+    left_ns = chain.expiry_ns - np.int64(chain.as_of_ns)
+    near = np.flatnonzero(counted & (left_ns >= 0) & (left_ns < NS_PER_HOUR))
+    codes = np.zeros(len(chain), dtype=np.int64)
+    total = float(gross.sum())
+    for strike in np.unique(chain.strike_usd[near]):
+        rows = near[chain.strike_usd[near] == strike]
+        if total > 0.0 and float(gross[rows].sum()) > PIN_SHARE * total:
+            codes[rows] = int(RowCode.PIN_RISK)
+    return codes
