@@ -158,7 +158,8 @@ def _usd(price: FloatArray, coin: FloatArray, rows: BoolArray) -> float:
 def _sorted_levels(levels: FloatArray, direction: float) -> FloatArray:
     table = np.asarray(levels, dtype=np.float64).reshape(-1, 2)
     table = table[table[:, 1] != 0.0]
-    return table[np.argsort(direction * table[:, 0], kind="stable")]
+    ordered: FloatArray = table[np.argsort(direction * table[:, 0], kind="stable")]
+    return ordered
 
 
 def _check_side(book: OrderBook, side: str, price: FloatArray, coin: FloatArray, direction: float) -> None:

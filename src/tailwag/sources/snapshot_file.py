@@ -32,7 +32,7 @@ METADATA_KEY = b"tailwag.snapshot"
 _PARTS = ("chain", "futures", "books", "trades")
 _HEADER_LIMIT_BYTES = 16 << 20
 _CONTAINER_LIMIT = 1_000_000
-Columns = dict[str, np.ndarray[Any, Any]]
+Columns = dict[str, Any]
 
 
 def is_snapshot(schema_metadata: dict[bytes, bytes] | None) -> bool:
@@ -54,7 +54,7 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
     try:
         data = _encoded(snapshot)
     except UnicodeEncodeError as error:
-        raise FileFormatError(f"cannot save: {ascii(error.object[:60])} is no valid UTF-8 text; mend that name first") from None
+        raise FileFormatError(f"cannot save: {error.object[:60]!a} is no valid UTF-8 text; mend that name first") from None
     _write_atomically(target, data)
 
 
