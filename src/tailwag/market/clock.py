@@ -27,7 +27,7 @@ def parse_time_ns(text: str) -> int:
 
     Raises TimeError if the text is naive, outside 2009 to 2100, or no time.
     """
-    cleaned = text.strip() if text.isascii() and len(text) <= 40 else "?"
+    cleaned = text.strip() if text.isascii() and text.isprintable() and len(text) <= 40 else "?"
     leap = ":59:60" in cleaned
     if leap:
         cleaned = cleaned.replace(":59:60", ":59:59")

@@ -22,7 +22,7 @@ BOMB_BYTES, BOMB_RATIO = 32 * 1024 * 1024, 200
 _CHUNK = 1024 * 1024
 _GZIP_MEMBERS = 1_000
 """Each member costs a copy of what follows it, so a file of a million tiny ones would stall."""
-_GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\x06")
 _REFUSED_NAMES = (".pkl", ".pickle", ".joblib", ".npy", ".npz", ".yaml", ".yml", ".dill", ".pt", ".h5", ".hdf5")
 _REFUSED_STARTS = ((b"\x93NUMPY", "NumPy array"), (b"%YAML", "YAML"), (b"!!python", "YAML"), (b"\x89HDF", "HDF5"))
 
@@ -56,11 +56,7 @@ def open_member(folder: str | os.PathLike[str], member: str) -> BinaryIO:
 
     Raises FileFormatError.
     """
-    handle = os.fdopen(_descriptor(_member_path(folder, member), name=bare_name(member)), "rb")
-    if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
-        handle.close()
-        raise FileFormatError(f"{bare_name(member)}: expected a plain file, this is a folder, device or pipe; give a file")
-    return handle
+    return _opened_plain(_member_path(folder, member), name=bare_name(member))
 
 
 def read_member(folder: str | os.PathLike[str], member: str, *, limit_bytes: int = LIMIT_BYTES) -> RawFile:
@@ -118,17 +114,25 @@ def _refuse_name(name: str) -> None:
 
 
 def _read_plain(text: str, *, name: str, limit_bytes: int) -> bytes:
-    descriptor = _descriptor(text, name=name)
-    with os.fdopen(descriptor, "rb") as handle:
-        status = os.fstat(handle.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FileFormatError(f"{name}: expected a plain file, this is a folder, device or pipe; give a file")
-        if status.st_size > limit_bytes:
-            raise FileFormatError(f"{name}: {status.st_size} bytes, at most {limit_bytes} are read; split it or raise the limit")
-        data = handle.read(limit_bytes + 1)
+    with _opened_plain(text, name=name) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if size > limit_bytes:
+            raise FileFormatError(f"{name}: {size} bytes, at most {limit_bytes} are read; split it or raise the limit")
+        try:
+            data = handle.read(limit_bytes + 1)
+        except OSError as trouble:
+            raise FileFormatError(f"{name}: {_why_not_opened(trouble)}") from None
     if len(data) > limit_bytes:
         raise FileFormatError(f"{name}: more than {limit_bytes} bytes; split it or raise the limit")
     return data
+
+
+def _opened_plain(text: str, *, name: str) -> BinaryIO:
+    descriptor = _descriptor(text, name=name)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileFormatError(f"{name}: expected a plain file, this is a folder, device or pipe; give a file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _descriptor(text: str, *, name: str) -> int:
@@ -173,7 +177,7 @@ def _refuse_start(data: bytes, name: str) -> None:
             raise FileFormatError(f"{name}: this is a {kind} file, which is refused; save JSON, CSV or Parquet")
     if len(data) > 2 and data[0] == 0x80 and 1 <= data[1] <= 5:
         raise FileFormatError(f"{name}: this is a Python pickle, which is refused, it can run code; save JSON, CSV or Parquet")
-    if data.startswith((_GZIP, _ZSTD, _ZIP)):
+    if data.startswith((_GZIP, _ZSTD, *_ZIP)):
         raise FileFormatError(f"{name}: packed more than once; unpack it to one layer")
 
 

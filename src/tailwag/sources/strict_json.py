@@ -57,7 +57,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > 18 and (len(digits) > 20 or abs(int(digits)) > LARGEST_INTEGER):
+    if len(digits) > 18 and (len(digits) > 20 or not -LARGEST_INTEGER - 1 <= int(digits) <= LARGEST_INTEGER):
         raise _TooLarge(digits)
     return int(digits)
 
