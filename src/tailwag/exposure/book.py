@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,13 +19,53 @@ if TYPE_CHECKING:
     import polars
 
     from tailwag.positioning import Positions
-    from tailwag.surface import Surface
 
 SETTLEMENT_WINDOW_NS = 30 * NS_PER_MINUTE
 """Crypto venues settle options on the mean index of the last 30 minutes (Deribit: 450 samples)."""
 AVERAGING_VENUES = frozenset({"deribit", "okx", "bybit", "binance"})
 PIN_SHARE = 0.5
 GammaSource = Literal["model", "file"]
+
+
+class RowVolsLike(Protocol):
+    """The volatility of each row with where it comes from."""
+
+    @property
+    def iv(self) -> FloatArray:
+        """Decimal, (n,); NaN where there is none."""
+        ...
+
+    @property
+    def iv_source(self) -> TextArray:
+        """'venue', 'surface' or '', (n,)."""
+        ...
+
+    @property
+    def codes(self) -> IntArray:
+        """Row codes that are left, (n,)."""
+        ...
+
+
+class PricingSurface(Protocol):
+    """What a book needs of a surface (``tailwag.surface.Surface`` is one): forwards and vols of its rows, and how vols move."""
+
+    @property
+    def forward_usd(self) -> FloatArray:
+        """Each row's forward, (n,); NaN where there is none."""
+        ...
+
+    @property
+    def smiles(self) -> tuple[Any, ...]:
+        """Fitted smiles, one per venue and expiry."""
+        ...
+
+    def row_vols(self, vol: str) -> RowVolsLike:
+        """Each row's volatility under ``vol``, 'venue' or 'surface'."""
+        ...
+
+    def moved_vols(self, iv: FloatArray, log_moves: FloatArray, dynamics: Any) -> FloatArray:
+        """Volatilities (g, n) after each log move of spot."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +77,7 @@ class Book:
     """
 
     chain: Chain
-    surface: Surface
+    surface: PricingSurface
     rule: str
     vol: str
     day_count: str
@@ -131,7 +171,7 @@ def median_index_usd(chain: Chain) -> float:
 
 def priced_book(
     positions: Positions,
-    surface: Surface,
+    surface: PricingSurface,
     *,
     vol: str = "venue",
     day_count: str = "act-365",
@@ -185,7 +225,8 @@ def priced_book(
 
 def settles_on_average(chain: Chain) -> BoolArray:
     """Rows whose payoff is on the mean index of the last 30 minutes: inverse contracts, and all contracts of the crypto venues, (n,)."""
-    return (chain.settlement == "inverse") | np.isin([str(name).lower() for name in chain.venue], sorted(AVERAGING_VENUES))
+    on_venue: BoolArray = np.isin([str(name).lower() for name in chain.venue], sorted(AVERAGING_VENUES))
+    return on_venue | np.asarray(chain.settlement == "inverse", dtype=np.bool_)
 
 
 def _row_codes(chain: Chain, vol_codes: IntArray, iv: FloatArray, forward: FloatArray, averages: BoolArray) -> IntArray:

@@ -11,7 +11,7 @@ import numpy as np
 from tailwag.exposure.book import Book
 from tailwag.exposure.reprice import SmileDynamicsLike, gamma_on_grid, live_rows
 from tailwag.exposure.roots import SignChange, profile_signs, refine_roots, sign_changes
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import FloatArray, IntArray
 
 FlipStatus = Literal["none", "one", "many", "edge"]
 NEGATIVE_TO_POSITIVE = "negative-to-positive"
@@ -89,7 +89,7 @@ def flips_of(
 
 
 def _roots(
-    spots_usd: FloatArray, signs: np.ndarray, changes: tuple[SignChange, ...], reprice: Callable[[FloatArray], FloatArray]
+    spots_usd: FloatArray, signs: IntArray, changes: tuple[SignChange, ...], reprice: Callable[[FloatArray], FloatArray]
 ) -> list[float]:
     left = np.array([change.left for change in changes], dtype=np.int64)
     right = np.array([change.right for change in changes], dtype=np.int64)
@@ -100,7 +100,7 @@ def _roots(
     return [float(value) for value in np.where(right - left > 1, middle, refined)]
 
 
-def _end_zeros(spots_usd: FloatArray, net: FloatArray, gross: FloatArray, signs: np.ndarray) -> list[Flip]:
+def _end_zeros(spots_usd: FloatArray, net: FloatArray, gross: FloatArray, signs: IntArray) -> list[Flip]:
     """A net of zero on the outermost point, where gamma is: the sign beyond is unseen, so the crossing is taken from inside."""
     peak = float(np.max(gross, initial=0.0))
     ends = []
@@ -124,4 +124,4 @@ def _near_expiry_spots(book: Book, spots_usd: FloatArray, ahead_ns: int) -> Floa
     centres, first = np.unique(strike_spots, return_index=True)
     near = np.argsort(np.abs(np.log(centres / book.spot_usd)), kind="stable")[:NEAR_STRIKES]
     nodes = (centres[near, None] * np.exp(width[narrow][first[near], None] * NEAR_NODES)).ravel()
-    return nodes[(nodes > spots_usd[0]) & (nodes < spots_usd[-1])]
+    return np.asarray(nodes[(nodes > spots_usd[0]) & (nodes < spots_usd[-1])])

@@ -10,8 +10,8 @@ import numpy as np
 from tailwag.exposure.book import SETTLEMENT_WINDOW_NS, Book
 from tailwag.exposure.flips import Flip, FlipStatus, book_flips, flip_status
 from tailwag.exposure.profile import Profile
-from tailwag.exposure.reprice import hours_to_ns, net_on_grid
 from tailwag.exposure.reprice import exposures_of as in_report_units
+from tailwag.exposure.reprice import hours_to_ns, net_on_grid
 from tailwag.exposure.totals import by_expiry
 from tailwag.market.clock import format_time
 from tailwag.units import NS_PER_DAY, NS_PER_HOUR
@@ -148,7 +148,7 @@ def projected(profile: Profile, ahead_ns: int, event: str = "") -> Projection:
     book, here = profile.book, np.ones(1)
     signed, unsigned = (
         in_report_units(
-            net_on_grid(book, here, dynamics=profile.dynamics, ahead_ns=ahead_ns, weights=weights)[0, 0], np.float64(book.spot_usd)
+            net_on_grid(book, here, dynamics=profile.dynamics, ahead_ns=ahead_ns, weights=weights)[0], np.array([book.spot_usd])
         )
         for weights in (book.position_coin, np.where(book.usable, book.open_interest_coin, 0.0))
     )
@@ -157,10 +157,10 @@ def projected(profile: Profile, ahead_ns: int, event: str = "") -> Projection:
         hours=ahead_ns / NS_PER_HOUR,
         at_ns=book.at_ns + ahead_ns,
         event=event,
-        gex_usd_per_pct=float(signed["gex_usd_per_pct"]) + 0.0,
-        gross_gex_usd_per_pct=float(unsigned["gex_usd_per_pct"]) + 0.0,
-        vanna_usd_per_volpt=float(signed["vanna_usd_per_volpt"]) + 0.0,
-        charm_usd_per_day=float(signed["charm_usd_per_day"]) + 0.0,
+        gex_usd_per_pct=float(signed["gex_usd_per_pct"][0]) + 0.0,
+        gross_gex_usd_per_pct=float(unsigned["gex_usd_per_pct"][0]) + 0.0,
+        vanna_usd_per_volpt=float(signed["vanna_usd_per_volpt"][0]) + 0.0,
+        charm_usd_per_day=float(signed["charm_usd_per_day"][0]) + 0.0,
         flip_status=flip_status(flips),
         flips=flips,
     )

@@ -19,8 +19,8 @@ from tailwag.kernels.arrays import FloatArray, frozen
 if TYPE_CHECKING:
     import polars
 
+    from tailwag.exposure.book import PricingSurface
     from tailwag.positioning import Positions
-    from tailwag.surface import Surface
 
 DEFAULT_RANGE = (0.5, 1.5)
 DEFAULT_LEVELS = 401
@@ -61,7 +61,7 @@ class Profile:
         """
         spots = self._inside(spot_usd)
         gamma = gamma_on_grid(self.book, spots / self.book.spot_usd, self.book.position_coin, dynamics=self.dynamics)[0]
-        return gamma * spots**2 / 100.0
+        return np.asarray(gamma * spots**2 / 100.0)
 
     def exposures_at(self, spot_usd: Any) -> dict[str, FloatArray]:
         """All measures at any spots (s,) within the range, repriced there; ProfileRangeError outside."""
@@ -100,7 +100,7 @@ class Profile:
 
 def exposure_profile(
     positions: Positions,
-    surface: Surface,
+    surface: PricingSurface,
     *,
     dynamics: SmileDynamicsLike | str,
     vol: str = "venue",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -53,7 +53,8 @@ def as_dynamics(dynamics: SmileDynamicsLike | str) -> SmileDynamicsLike:
         return dynamics
     from tailwag.surface import parse_dynamics
 
-    return parse_dynamics(dynamics)
+    parsed: SmileDynamicsLike = parse_dynamics(dynamics)
+    return parsed
 
 
 def hours_to_ns(hours: float) -> int:

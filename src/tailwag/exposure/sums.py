@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -35,5 +36,5 @@ def exact_sums_by(group: Any, columns: FloatArray, groups: int) -> FloatArray:
     edges = np.searchsorted(np.asarray(group)[order], np.arange(groups + 1))
     totals = np.zeros((columns.shape[0], groups))
     for column, values in enumerate(columns[:, order]):
-        totals[column] = [exact_sum(values[start:stop]) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+        totals[column] = [exact_sum(values[start:stop]) for start, stop in itertools.pairwise(edges)]
     return totals

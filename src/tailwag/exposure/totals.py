@@ -144,7 +144,7 @@ def row_exposures(book: Book, *, numeraire: Numeraire = "usd") -> FloatArray:
             book.position_coin * greeks[VEGA] / 100.0,
         ]
     )
-    return np.nan_to_num(rows, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return np.asarray(np.nan_to_num(rows, nan=0.0, posinf=np.inf, neginf=-np.inf))
 
 
 def exposure_totals(book: Book, *, numeraire: Numeraire = "usd") -> Exposure:
