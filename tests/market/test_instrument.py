@@ -104,7 +104,9 @@ def test_item_33_a_perp_inside_a_combo_is_no_perp(name: str) -> None:
         parse_future(name)
 
 
-@pytest.mark.parametrize("name", ["BTC-CS-27MAR26-60000_70000", "BTC-FS-30SEP22_PERP", "BTC-STRD-30SEP22-20000", "ETH-CSR12-16SEP22-2100_2300"])
+@pytest.mark.parametrize(
+    "name", ["BTC-CS-27MAR26-60000_70000", "BTC-FS-30SEP22_PERP", "BTC-STRD-30SEP22-20000", "ETH-CSR12-16SEP22-2100_2300"]
+)
 def test_combos_are_known(name: str) -> None:
     assert is_combo(name)
 

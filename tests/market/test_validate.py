@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.sources.deribit_replies import AS_OF_NS, EXPIRIES, INDEX_USD, STRIKES, summary
 
 from tailwag.errors import UnitError
 from tailwag.market.chain import Chain
 from tailwag.market.codes import QUARANTINE, RowCode
 from tailwag.market.validate import chain_doubts, validated
-from tests.sources.deribit_replies import AS_OF_NS, EXPIRIES, INDEX_USD, STRIKES, summary
 
 NAN = math.nan
 
@@ -82,9 +82,13 @@ def test_a_healthy_chain_has_no_code_at_all() -> None:
         pytest.param({"mark_quoted": 1.01}, {"above_cap"}, id="item-12-inverse-call-above-one-coin"),
         pytest.param({"mark_quoted": NAN, "bid_quoted": 1.5, "ask_quoted": 1.6}, {"above_cap", "mark_missing"}, id="item-12-bid-above-cap"),
         pytest.param(
-            {"settlement": "linear", "mark_quoted": 80_000.0, "bid_quoted": 1.0, "ask_quoted": 2.0}, {"above_cap"}, id="item-12-linear-call-above-forward"
+            {"settlement": "linear", "mark_quoted": 80_000.0, "bid_quoted": 1.0, "ask_quoted": 2.0},
+            {"above_cap"},
+            id="item-12-linear-call-above-forward",
         ),
-        pytest.param({"settlement": "linear", "mark_quoted": 9_000.0, "bid_quoted": 1.0, "ask_quoted": 2.0}, set(), id="item-12-linear-call-in-usd"),
+        pytest.param(
+            {"settlement": "linear", "mark_quoted": 9_000.0, "bid_quoted": 1.0, "ask_quoted": 2.0}, set(), id="item-12-linear-call-in-usd"
+        ),
         pytest.param({"open_interest_contracts": 0.0}, set(), id="item-13-oi-zero-is-kept"),
         pytest.param({"open_interest_contracts": NAN}, {"oi_missing"}, id="item-13-oi-missing-is-not-zero"),
         pytest.param({"open_interest_contracts": -3.0}, {"oi_negative"}, id="item-13-oi-negative"),
@@ -186,7 +190,10 @@ def test_item_15_the_same_instrument_on_two_venues_is_no_repeat() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("BTC-26JUN26-065000-C", id="item-16-leading-zero"), pytest.param("BTC-USD-260626-65000-C", id="item-16-another-spelling")],
+    [
+        pytest.param("BTC-26JUN26-065000-C", id="item-16-leading-zero"),
+        pytest.param("BTC-USD-260626-65000-C", id="item-16-another-spelling"),
+    ],
 )
 def test_item_16_a_second_name_of_a_contract_counts_once(name: str) -> None:
     chain = _with_extra({"instrument": name})

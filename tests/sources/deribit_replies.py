@@ -35,7 +35,7 @@ def summary(expiry: str, strike: int, letter: str, **changes: Any) -> dict[str, 
     years = (moment - AS_OF).total_seconds() / (365 * 86_400)
     forward = round(INDEX_USD * math.exp(0.04 * years), 2)
     vol_pct = round(50 + 40 * math.log(strike / forward) ** 2, 2)
-    mark = round(price_coin(1 if letter == "C" else -1, forward, strike, years, vol_pct / 100), 8)
+    mark = max(round(price_coin(1 if letter == "C" else -1, forward, strike, years, vol_pct / 100), 8), 1e-8)
     row = {
         "instrument_name": f"BTC-{expiry}-{strike}-{letter}",
         "base_currency": "BTC",
@@ -44,7 +44,7 @@ def summary(expiry: str, strike: int, letter: str, **changes: Any) -> dict[str, 
         "open_interest": round(100.0 + strike / 1000 + (5 if letter == "C" else 0), 1),
         "mark_iv": vol_pct,
         "mark_price": mark,
-        "bid_price": round(mark * 0.98, 6),
+        "bid_price": max(round(mark * 0.98, 6), 1e-6),
         "ask_price": round(mark * 1.02 + 0.0001, 6),
         "underlying_price": forward,
         "underlying_index": f"BTC-{expiry}",

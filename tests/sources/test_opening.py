@@ -87,7 +87,12 @@ def _zip_zeros(megabytes: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "bomb", [pytest.param(_gzip_zeros, id="item-38-gzip"), pytest.param(_zip_zeros, id="item-38-zip"), pytest.param(lambda n: _zstd(b"\0" * (n * 2**20)), id="item-38-zstd")]
+    "bomb",
+    [
+        pytest.param(_gzip_zeros, id="item-38-gzip"),
+        pytest.param(_zip_zeros, id="item-38-zip"),
+        pytest.param(lambda n: _zstd(b"\0" * (n * 2**20)), id="item-38-zstd"),
+    ],
 )
 def test_item_38_a_bomb_stops_at_the_cap(bomb: object, tmp_path: Path) -> None:
     path = tmp_path / "chain.json"

@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
+from tests.sources.deribit_replies import reply, summaries
 
 from tailwag.errors import FileFormatError
 from tailwag.sources.opening import RawFile
 from tailwag.sources.strict_json import parse_json
-from tests.sources.deribit_replies import reply, summaries
 
 
 def _raw(data: bytes) -> RawFile:

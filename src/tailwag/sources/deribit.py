@@ -72,7 +72,7 @@ def snapshot_from_records(records: Records, *, currency: str, at_ns: int | None,
 
 
 def _refuse_no_quotes(records: Records, name: str) -> None:
-    if not records.quotes and (records.instruments or records.books or math.isfinite(records.index_usd)):
+    if not records.quotes and (records.instruments or records.books or not records.answered_empty):
         raise FileFormatError(
             f"{name}: has no open interest: get_instruments only lists names; save get_book_summary_by_currency (kind=option) beside it, in the "
             "same file or folder"

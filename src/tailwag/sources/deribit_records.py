@@ -26,7 +26,7 @@ class Records:
     """What one or several replies hold: records by kind, in file order.
 
     ``recognised`` is True where the shape is Deribit's even if nothing is in it; ``index_usd`` is a wrapper's own index price;
-    ``reply_ns`` the time that the envelope states.
+    ``reply_ns`` the time that the envelope states; ``answered_empty`` is True where a list that should hold rows holds none.
     """
 
     instruments: list[Record] = field(default_factory=list)
@@ -36,6 +36,7 @@ class Records:
     index_usd: float = math.nan
     reply_ns: int = 0
     recognised: bool = False
+    answered_empty: bool = False
 
     @property
     def quotes(self) -> int:
@@ -52,6 +53,7 @@ class Records:
             index_usd=self.index_usd if math.isfinite(self.index_usd) else other.index_usd,
             reply_ns=self.reply_ns or other.reply_ns,
             recognised=self.recognised or other.recognised,
+            answered_empty=self.answered_empty or other.answered_empty,
         )
 
 
@@ -77,7 +79,7 @@ def gathered_records(value: Any, *, name: str) -> Records:
     _note_wrapper(value, found, name=name)
     for record in _records(value, 0, name):
         _sort_in(record, found)
-    found.recognised = found.recognised or bool(found.quotes or found.instruments or found.books or math.isfinite(found.index_usd))
+    found.recognised = found.answered_empty or bool(found.quotes or found.instruments or found.books or math.isfinite(found.index_usd))
     return found
 
 
@@ -148,7 +150,7 @@ def _note_wrapper(value: Any, found: Records, *, name: str) -> None:
                 found.index_usd = stated
         sent = as_number(layer.get("usOut"))
         found.reply_ns = found.reply_ns or (int(sent) * 1000 if math.isfinite(sent) else 0)
-        found.recognised = found.recognised or any(layer.get(key) == [] for key in _EMPTY_KEYS)
+        found.answered_empty = found.answered_empty or any(layer.get(key) == [] for key in _EMPTY_KEYS)
         layers.extend(layer[key] for key in ("result", "data", "rawData", "raw", "params") if isinstance(layer.get(key), dict))
 
 
