@@ -95,7 +95,7 @@ def raw_to_jw(raw: ArrayLike, years: float) -> tuple[float, float, float, float,
     """(v, psi, p, c, v_min): at-the-money variance, skew, put-wing and call-wing slopes, and smallest variance of a raw slice.
 
     >>> [round(x, 7) for x in raw_to_jw((-0.0410, 0.1331, 0.3060, 0.3586, 0.4153), 1.0)]
-    [0.0174262, -0.1752111, 0.6997381, 1.3167982, 0.0116249]
+    [0.0174263, -0.1752111, 0.6997381, 1.3167982, 0.0116249]
     """
     a, b, rho, m, sigma = (float(value) for value in np.asarray(raw, dtype=np.float64))
     at_the_money = float(total_variance(0.0, raw))
@@ -109,7 +109,7 @@ def jw_to_raw(jump_wings: ArrayLike, years: float) -> FloatArray:
     """Raw (a, b, rho, m, sigma) of a JW slice; the inverse of :func:`raw_to_jw`.
 
     With beta = rho - 2 psi sqrt(w)/b = m / sqrt(m^2 + sigma^2); beta = 0 is the case m = 0, where sigma follows from w - w_min.
-    Raises ValueError where no SVI slice has these values (|beta| > 1).
+    Raises ValueError where no SVI slice has these values (|beta| > 1), or where the minimum lies at the money so that sigma is free.
     """
     v, psi, p, c, v_min = (float(value) for value in np.asarray(jump_wings, dtype=np.float64))
     at_the_money = v * years
@@ -122,6 +122,8 @@ def jw_to_raw(jump_wings: ArrayLike, years: float) -> FloatArray:
     across = np.sqrt(1.0 - rho * rho)
     # with m = beta r, sigma = sqrt(1 - beta^2) r, r = sqrt(m^2 + sigma^2): w - w_min = b r (1 - rho beta - across sqrt(1 - beta^2))
     gap = 1.0 - rho * beta - across * np.sqrt(1.0 - beta * beta)
+    if not (b * gap > 0.0 and v > v_min):
+        raise ValueError("expected v above v_min and a minimum away from the money; with v = v_min the JW form does not fix sigma")
     radius = (v - v_min) * years / (b * gap)
     m, sigma = beta * radius, np.sqrt(1.0 - beta * beta) * radius
     return np.array([v_min * years - b * sigma * across, b, rho, m, sigma])
@@ -153,10 +155,13 @@ def butterfly_repair(raw: ArrayLike, years: float) -> FloatArray | None:
         c = p + 2.0 * psi
     else:
         p = c - 2.0 * psi
-    if not (p > 0.0 and c > 0.0 and p + c > 0.0):
+    if not (p > 0.0 and c > 0.0):
         return None
-    repaired = jw_to_raw((v, psi, p, c, v * 4.0 * p * c / (p + c) ** 2), years)
-    return repaired if np.all(np.isfinite(repaired)) and is_admissible(repaired) else None
+    try:
+        repaired = jw_to_raw((v, psi, p, c, v * 4.0 * p * c / (p + c) ** 2), years)
+    except ValueError:
+        return None
+    return repaired if is_admissible(repaired) else None
 
 
 def ssvi_phi(theta: ArrayLike, eta: float, gamma: float) -> FloatArray:

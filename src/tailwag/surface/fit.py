@@ -1,0 +1,204 @@
+"""fit_surface: quotes in, arbitrage-checked smiles out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tailwag.kernels import svi
+from tailwag.kernels.arrays import FloatArray, IntArray, frozen
+from tailwag.kernels.svi_fit import fit_slices
+from tailwag.market.chain import Chain
+from tailwag.market.clock import years_to_expiry
+from tailwag.market.codes import RowCode
+from tailwag.market.snapshot import Snapshot
+from tailwag.surface.arbitrage import butterfly_check, calendar_violations
+from tailwag.surface.curves import Curve, FlatCurve, KnotCurve, SviCurve
+from tailwag.surface.forwards import ForwardCurve, forward_curve
+from tailwag.surface.quotes import SmilePoints, points_by_entry, row_quotes, vega_share
+from tailwag.surface.rows import Surface
+from tailwag.surface.smile import Smile, SmileModel
+from tailwag.surface.ssvi import fit_ssvi
+
+MIN_POINTS = 5
+"""SVI has five parameters: with fewer points a smile is flat."""
+GUARD = 300.0
+"""How hard the guarded fit leans on Durrleman's g, in units of half-spreads."""
+ROUNDING_G = -1e-9
+MISFIT_VOLPT = 1.0
+MISFIT_INSIDE = 0.5
+MISFIT_SPREADS = 1.5
+"""A smile is not SVI-shaped if SVI misses it by this many half-spreads and a vol point, with most quotes outside bid and ask."""
+KNOT_HALF_WIDTHS = 4.0
+
+
+def fit_surface(snapshot: Snapshot, *, forwards: ForwardCurve | None = None, repair: bool = True, day_count: str = "act-365") -> Surface:
+    """The volatility surface that a snapshot's quotes imply: one checked smile per venue and expiry.
+
+    Each strike's out-of-the-money two-sided quote (else the venue's mark) becomes a volatility; raw SVI is fitted to all of an expiry,
+    weighted by vega over spread, leaving the bid/ask band costing more than leaving the mid.  A slice with butterflies is repaired
+    (``repair``), one that is not SVI-shaped is interpolated, one with fewer than five points is flat.  SSVI runs across expiries;
+    calendar crossings are reported, not mended.
+
+    Raises RuleError for an unknown ``day_count``.
+    Source: Gatheral and Jacquier 2014; 02-theory T20.
+    """
+    chain = snapshot.chain
+    curve = forward_curve(chain, snapshot.futures, day_count=day_count) if forwards is None else forwards
+    entry = curve.entry_of(chain)
+    years = years_to_expiry(chain.expiry_ns, chain.as_of_ns, day_count=day_count)
+    quotes = row_quotes(chain, curve, entry, years)
+    points = points_by_entry(chain, quotes, entry, len(curve), years)
+    kept = [j for j in range(len(curve)) if len(points[j]) > 0]
+    fitted = _fit([points[j] for j in kept], curve.years[kept], repair=repair)
+    smiles = tuple(_smile(curve, j, points[j], model, shape, notes) for j, (model, shape, notes) in zip(kept, fitted))
+    return _surface(chain, curve, entry, kept, smiles)
+
+
+def _surface(chain: Chain, curve: ForwardCurve, entry: IntArray, kept: list[int], smiles: tuple[Smile, ...]) -> Surface:
+    forward, added = curve.rows(chain)
+    place = np.full(len(curve) + 1, -1, dtype=np.int64)
+    place[kept] = np.arange(len(kept))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sound = np.isfinite(forward) & np.isfinite(chain.strike_usd) & (chain.strike_usd > 0.0)
+        log_moneyness = np.log(np.where(sound, chain.strike_usd, 1.0) / np.where(sound, forward, 1.0))
+    codes = (chain.codes & ~int(RowCode.FORWARD_MISSING)) | added
+    return Surface(
+        chain=chain,
+        forwards=curve,
+        forward_usd=frozen(forward),
+        log_moneyness=frozen(log_moneyness),
+        smiles=smiles,
+        smile_of_row=frozen(np.where(sound, place[entry], -1), np.int64),
+        ssvi=fit_ssvi(smiles),
+        calendar_violations=calendar_violations(smiles),
+        row_codes=frozen(codes, np.int64),
+    )
+
+
+Fitted = tuple[SmileModel, Curve, tuple[str, ...]]
+
+
+def _fit(points: list[SmilePoints], years: FloatArray, *, repair: bool) -> list[Fitted]:
+    """Model, curve and notes of each expiry; all SVI slices in one compiled call."""
+    many = [j for j, each in enumerate(points) if len(each) >= MIN_POINTS]
+    raw = _svi([points[j] for j in many], years[many]) if many else np.empty((0, 5))
+    found: list[Fitted] = [_flat(each, float(t)) for each, t in zip(points, years)]
+    for j, slice_raw in zip(many, raw):
+        found[j] = _checked(points[j], float(years[j]), slice_raw, repair=repair)
+    return found
+
+
+def _svi(points: list[SmilePoints], years: FloatArray, *, starts: FloatArray | None = None, guard: float = 0.0) -> FloatArray:
+    """Raw SVI of each list of points, (slices, 5): residuals in vol, linearised to total variance, over half-spreads."""
+    k = np.concatenate([each.log_moneyness for each in points])
+    iv = np.concatenate([each.target_iv for each in points])
+    half = np.concatenate([each.half_width for each in points])
+    sizes = [len(each) for each in points]
+    t = np.repeat(years, sizes)
+    per_vol = 2.0 * iv * t
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return fit_slices(k, iv * iv * t, half * per_vol, 1.0 / (half * per_vol), offsets, starts=starts, guard=guard)[0]
+
+
+def _checked(points: SmilePoints, years: float, raw: FloatArray, *, repair: bool) -> Fitted:
+    """The slice as it is, repaired, or replaced where the smile is not SVI-shaped."""
+    if _misfits(points, years, SviCurve(raw)):
+        return _interpolated(points, years, ("not SVI-shaped: interpolated between the quotes",))
+    lowest, where = butterfly_check(SviCurve(raw))
+    if lowest >= ROUNDING_G or not repair:
+        notes = () if lowest >= ROUNDING_G else (f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f})",)
+        return "svi", SviCurve(frozen(raw)), notes
+    mended = _mended(points, years, raw)
+    if mended is None:
+        note = f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f}); no repair found"
+        return "svi", SviCurve(frozen(raw)), (note,)
+    before, after = _rmse_volpt(points, years, SviCurve(raw)), _rmse_volpt(points, years, SviCurve(mended))
+    note = f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f}) repaired; residual {before:.2f} -> {after:.2f} vol points"
+    return "svi-repaired", SviCurve(frozen(mended)), (note,)
+
+
+def _mended(points: SmilePoints, years: float, raw: FloatArray) -> FloatArray | None:
+    """The best slice without butterflies: guarded fits from the JW repair and from the slice itself, or the JW repair alone."""
+    closest = svi.butterfly_repair(raw, years)
+    starts = [raw] if closest is None else [raw, closest]
+    fits = [_svi([points], np.array([years]), starts=start[None, :], guard=GUARD)[0] for start in starts]
+    candidates = [fit for fit in [*fits, closest] if fit is not None and butterfly_check(SviCurve(fit))[0] >= ROUNDING_G]
+    return min(candidates, key=lambda fit: _spread_error(points, years, SviCurve(fit))) if candidates else None
+
+
+def _interpolated(points: SmilePoints, years: float, notes: tuple[str, ...]) -> Fitted:
+    """A monotone cubic through every mid that is not far wider than the rest."""
+    usual = float(np.median(points.half_width))
+    good = points.half_width <= KNOT_HALF_WIDTHS * usual
+    k, first = np.unique(points.log_moneyness[good], return_index=True)
+    variance = (points.target_iv[good] ** 2 * years)[first]
+    if k.size < 2:
+        return _flat(points, years)
+    return "interpolated", KnotCurve.through(k, variance), notes
+
+
+def _flat(points: SmilePoints, years: float) -> Fitted:
+    """One level: the mean of what there is, weighted by vega over spread."""
+    weight = vega_share(points.log_moneyness, points.target_iv, years) / points.half_width + 1e-12
+    level = float(np.sum(weight * points.target_iv) / np.sum(weight))
+    return "flat", FlatCurve(max(level * level * years, 1e-16)), (f"{len(points)} usable quotes, {MIN_POINTS} needed for a smile: flat",)
+
+
+def _vol_error(points: SmilePoints, years: float, curve: Curve) -> FloatArray:
+    variance = np.maximum(curve.derivatives(points.log_moneyness)[0], 1e-16)
+    return np.sqrt(variance / years) - points.target_iv
+
+
+def _rmse_volpt(points: SmilePoints, years: float, curve: Curve) -> float:
+    """Vega-weighted root mean square distance from the mids in vol points."""
+    weight = vega_share(points.log_moneyness, points.target_iv, years) + 1e-12
+    error = _vol_error(points, years, curve)
+    return 100.0 * float(np.sqrt(np.sum(weight * error * error) / np.sum(weight)))
+
+
+def _spread_error(points: SmilePoints, years: float, curve: Curve) -> float:
+    """Mean squared distance from the mids in half-spreads."""
+    return float(np.mean((_vol_error(points, years, curve) / points.half_width) ** 2))
+
+
+def _inside_share(points: SmilePoints, years: float, curve: Curve) -> float | None:
+    """Share of two-sided quotes that the curve passes between bid and ask (to a thousandth of a vol point)."""
+    both = points.two_sided
+    if not both.any():
+        return None
+    fitted = points.target_iv + _vol_error(points, years, curve)
+    inside = (fitted[both] >= points.bid_iv[both] - 1e-5) & (fitted[both] <= points.ask_iv[both] + 1e-5)
+    return float(np.mean(inside))
+
+
+def _misfits(points: SmilePoints, years: float, curve: Curve) -> bool:
+    weight = vega_share(points.log_moneyness, points.target_iv, years)
+    spread = 100.0 * float(np.sum(weight * points.half_width) / (np.sum(weight) + 1e-300))
+    rmse, inside = _rmse_volpt(points, years, curve), _inside_share(points, years, curve)
+    return rmse > max(MISFIT_VOLPT, MISFIT_SPREADS * spread) and (inside is None or inside < MISFIT_INSIDE)
+
+
+def _smile(curve: ForwardCurve, j: int, points: SmilePoints, model: SmileModel, shape: Curve, notes: tuple[str, ...]) -> Smile:
+    years = float(curve.years[j])
+    fitted = points.target_iv + _vol_error(points, years, shape)
+    lowest, where = butterfly_check(shape)
+    if lowest < ROUNDING_G and model == "interpolated":
+        notes = (*notes, f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f})")
+    marks = int(np.sum(~points.two_sided))
+    if marks:
+        notes = (*notes, f"{marks} of {len(points)} strikes have no two-sided quote: the venue's mark stands in")
+    return Smile(
+        venue=str(curve.venue[j]),
+        expiry_ns=int(curve.expiry_ns[j]),
+        years=years,
+        forward_usd=float(curve.forward_usd[j]),
+        model=model,
+        curve=shape,
+        points=replace(points, fit_iv=frozen(fitted)),
+        rmse_volpt=_rmse_volpt(points, years, shape),
+        inside_share=_inside_share(points, years, shape),
+        butterfly_min_g=lowest,
+        notes=notes,
+    )
