@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def _messages(raw: RawFile) -> Iterator[tuple[int, Event]]:
         except orjson.JSONDecodeError:
             message = None
         if not isinstance(message, dict):
-            raise FileFormatError(f"{raw.name}:{number}: expected 'local_ns json', got {ascii(text[:40])}; the capture is damaged here")
+            raise FileFormatError(f"{raw.name}:{number}: expected 'local_ns json', got {text[:40]!a}; the capture is damaged here")
         yield number, message.get("data", message)
 
 
@@ -199,17 +199,18 @@ def _finished(raw: RawFile, state: _Assembly) -> OrderBook:
         raise FileFormatError(
             f"{raw.name}: the price has left the window {low:g} to {high:g} that the snapshot covers; ask for an earlier time"
         )
-    kind = (
-        "perp"
-        if state.symbol.endswith("_PERP") or ("_" not in state.symbol and state.is_future)
-        else "future"
-        if "_" in state.symbol
-        else "spot"
-    )
+    kind = _kind(state)
     try:
         return OrderBook.from_levels(venue="binance", instrument=state.symbol, kind=kind, as_of_ns=as_of_ns, bids=bids, asks=asks)
     except InputError as error:
         raise FileFormatError(f"{raw.name}: {error}") from None
+
+
+def _kind(state: _Assembly) -> Literal["spot", "perp", "future"]:
+    """BTCUSD_PERP and BTCUSDT of a futures stream are perps, BTCUSDT_240927 is a dated future; spot events have no ``pu``."""
+    if not state.is_future:
+        return "spot"
+    return "future" if "_" in state.symbol and not state.symbol.endswith("_PERP") else "perp"
 
 
 def _table(side: Side, low: float, high: float, usd_per_contract: float) -> FloatArray:

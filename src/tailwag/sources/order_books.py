@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tailwag.errors import FileFormatError, InputError, InstrumentNameError
+from tailwag.errors import FileFormatError, InstrumentNameError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.market.book import OrderBook
 from tailwag.market.clock import epoch_ns
