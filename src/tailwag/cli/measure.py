@@ -1,7 +1,5 @@
 """``tailwag measure``: from a real option chain to its loop gain in one command."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

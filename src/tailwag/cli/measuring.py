@@ -89,13 +89,13 @@ def _progress() -> Iterator[Any]:
 
 
 def _read(request: Request, say: Any) -> Snapshot:
-    from tailwag.sources import merge
-
     sources = request.source or ["demo"]
     snapshots = [_one(source, request, say) for source in sources]
     if len(snapshots) == 1 and not request.coins_per_share:
         snapshot = snapshots[0]
     else:
+        from tailwag.sources import merge
+
         snapshot = merge(snapshots, coins_per_share=_coins_per_share(request.coins_per_share))
     if request.books:
         from tailwag.sources import load_books

@@ -1,0 +1,114 @@
+"""The answer in plain sentences: what a trader reads before any table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DAMPING, AMPLIFYING = "damping", "amplifying"
+
+
+def headline(document: dict[str, Any]) -> list[str]:
+    """Sentences that answer, in order: damping or amplifying, how strongly, where it flips, what must trade, what expiry removes, how sure.
+
+    Every number in them is one of the document's.
+    """
+    parts = [_regime(document), _strength(document), _flip(document), _flows(document), _next_expiry(document), _doubts(document)]
+    return [sentence for sentence in parts if sentence]
+
+
+def _regime(document: dict[str, Any]) -> str:
+    gain = document["gain"]
+    by_rule = gain["by_rule"]
+    made = "SYNTHETIC demo data: " if document["source"]["synthetic"] else ""
+    if document["chain"]["open_interest_coin"] == 0.0:
+        return f"{made}no open interest in this chain: there is nothing to hedge."
+    if gain["regime"] == "undetermined":
+        sides = ", ".join(f"{rule['rule']} {_side(rule['gex_usd_per_pct'])}" for rule in by_rule)
+        return f"{made}sign undetermined: {sides}; who is short decides, and this data does not say."
+    verb = {
+        "damping": "Hedging damps moves",
+        "amplifying": "Hedging feeds moves",
+        "runaway": "RUNAWAY: hedging feeds moves faster than this market absorbs them",
+    }[gain["regime"]]
+    under = by_rule[0]["rule"] if len(by_rule) == 1 else f"all of {', '.join(rule['rule'] for rule in by_rule)}"
+    return f"{made}{verb} in {document['currency']} at {document['spot_usd']:,.0f} USD (under {under})."
+
+
+def _side(gex: float | None) -> str:
+    if gex is None or gex == 0.0:
+        return "neutral"
+    return DAMPING if gex > 0 else AMPLIFYING
+
+
+def _strength(document: dict[str, Any]) -> str:
+    gain, rule = document["gain"], document["assumptions"]["rules"][0]
+    gex = document["exposure"]["gex_usd_per_pct"]
+    if gex is None:
+        return ""
+    deed = "sell" if gex > 0 else "buy"
+    flow = f"Under {rule} dealers {deed} {_money(abs(gex) * gain['hedge_share'])} when spot rises 1 %"
+    if gain["value"] is None:
+        need = gain["break_even_depth_usd_per_pct"]
+        reason = gain.get("reason") or "no liquidity is known"
+        if not gex < 0:
+            return f"{flow}; loop gain unknown ({reason})."
+        return f"{flow}; the loop runs away where less than {_money(need)} moves the price 1 % (break-even depth; {reason})."
+    effect = f"amplifies a shock {gain['amplification']:.2f} times" if gain["amplification"] else "has no finite amplification"
+    return f"{flow}, against {_money(gain['depth_usd_per_pct'])} of depth per 1 % ({gain['law']}): loop gain G = {gain['value']:+.3f}, which {effect}."
+
+
+def _flip(document: dict[str, Any]) -> str:
+    levels, spot = document["levels"], document["spot_usd"]
+    flips = levels["flips"]
+    if not flips:
+        low, high = document["profile"][0]["spot_usd"], document["profile"][-1]["spot_usd"]
+        return f"No flip between {low:,.0f} and {high:,.0f} USD."
+    near = min(flips, key=lambda flip: abs(flip["spot_usd"] - spot))
+    others = "" if len(flips) == 1 else f" ({len(flips)} flips in all)"
+    edge = " at the edge of the range" if levels["flip_status"] == "edge" else ""
+    return f"The nearest flip is {near['spot_usd']:,.0f} USD, {100 * (near['spot_usd'] / spot - 1):+.1f} % from spot{edge}{others}."
+
+
+def _flows(document: dict[str, Any]) -> str:
+    wanted = {(3.0, 0.0): None, (-3.0, 0.0): None, (-3.0, 5.0): None}
+    for row in document["flows"]:
+        key = (float(row["spot_move_pct"]), float(row["vol_move_volpt"]))
+        if row["hours"] == 1.0 and key in wanted:
+            wanted[key] = row["buy_usd"]
+    if any(value is None for value in wanted.values()):
+        return ""
+    up, down, crash = (wanted[key] for key in ((3.0, 0.0), (-3.0, 0.0), (-3.0, 5.0)))
+    return f"Within the hour hedgers {_deed(up)} if spot rises 3 %, {_deed(down)} if it falls 3 %, and {_deed(crash)} if it falls 3 % with vol up 5 points."
+
+
+def _deed(usd: float | None) -> str:
+    if usd is None:
+        return "trade an unknown amount"
+    return f"{'buy' if usd >= 0 else 'sell'} {_money(abs(usd))}"
+
+
+def _next_expiry(document: dict[str, Any]) -> str:
+    expiries = [event for event in document["calendar"] if event["event"] == "expiry" and event.get("gross_gex_removed_usd_per_pct") is not None]
+    gross = document["exposure"]["gross_gex_usd_per_pct"]
+    if not expiries or not gross:
+        return ""
+    first = expiries[0]
+    gone = first["gross_gex_removed_usd_per_pct"]
+    return f"The next expiry, {first['at']}, takes away {_money(gone)} of gross gamma per 1 % ({gone / gross:.0%} of all)."
+
+
+def _doubts(document: dict[str, Any]) -> str:
+    share = document["chain"]["masked_open_interest_share"]
+    masked = f"{share:.1%} of open interest is masked. " if share and share >= 0.0005 else ""
+    degraded = f"DEGRADED: {' '.join(document['degraded'])}" if document["degraded"] else ""
+    return f"{masked}{degraded}".strip()
+
+
+def _money(usd: float | None) -> str:
+    if usd is None:
+        return "an unknown amount"
+    size = abs(usd)
+    for scale, unit in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if size >= scale:
+            return f"${usd / scale:,.1f}{unit}" if size < 100 * scale else f"${usd / scale:,.0f}{unit}"
+    return f"${usd:,.0f}"
