@@ -70,15 +70,17 @@ def _known(parts: Breakdown) -> list[tuple[int, float]]:
     return [(index, float(gex)) for index, gex in enumerate(parts.gex_usd_per_pct) if np.isfinite(gex)]
 
 
-def _smile_gex(profile: Profile) -> float:
+def _smile_gex(profile: Profile) -> float | None:
     """sum position * vanna * (d vol / d ln S) * S / 100 over counted rows; rows without a smile keep their vol."""
     from tailwag.exposure.totals import MEASURES, row_exposures
 
     if profile.dynamics.ratio == 1.0:
         return 0.0
+    implied = getattr(profile.book.surface, "spot_vol_beta", None)
+    if implied is None:  # a stand-in that only moves vols
+        return None
     vanna = row_exposures(profile.book)[MEASURES.index("vanna_usd_per_volpt")]
-    beta = np.nan_to_num(profile.book.surface.spot_vol_beta(profile.dynamics))
-    return float(np.sum(vanna * beta))
+    return float(np.sum(vanna * np.nan_to_num(implied(profile.dynamics))))
 
 
 def _repriced_flow(profile: Profile, moves_pct: FloatArray) -> FloatArray:

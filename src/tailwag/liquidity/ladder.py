@@ -77,13 +77,17 @@ class BookImpact:
     def from_books(cls, books: Sequence[OrderBook], *, extrapolation: Extrapolation | None = None) -> BookImpact:
         """Merge the ladders of one or several books (several venues, perps and spot alike).
 
-        RuleError if there is no book with both sides, or if the extrapolation is unknown.
+        Books of options are left out: delta is hedged with the underlying.  RuleError if no book of a spot, perp or future has both
+        sides, or if the extrapolation is unknown.
         """
         if extrapolation not in (None, "linear", "square-root"):
             raise RuleError(f"expected extrapolation linear, square-root or none, got {extrapolation!r}")
-        two_sided = [book for book in books if len(book.bid_price_usd) and len(book.ask_price_usd)]
+        two_sided = [book for book in books if book.kind != "option" and len(book.bid_price_usd) and len(book.ask_price_usd)]
         if not two_sided:
-            raise RuleError("expected at least one order book with bids and asks, got none; use the square-root law or state a depth")
+            raise RuleError(
+                "expected at least one order book of a spot, perp or future with bids and asks, got none; "
+                "use the square-root law or state a depth"
+            )
         named = ", ".join(f"{book.venue} {book.instrument}" for book in two_sided)
         return cls(bids=_merged(two_sided, side=-1), asks=_merged(two_sided, side=+1), basis=named, extrapolation=extrapolation)
 
