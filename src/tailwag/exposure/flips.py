@@ -19,6 +19,8 @@ POSITIVE_TO_NEGATIVE = "positive-to-negative"
 NEAR_NODES = np.array([-4.0, -2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5, 4.0])
 """Where, in standard deviations of the log, a strike about to expire is looked at besides the grid: its gamma may be narrower than a cell."""
 NEAR_STRIKES = 64
+EDGE_ZERO = 1e-9
+"""On the outermost spot, net gamma below this share of gross is a crossing right there, as far as a refined root can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,9 @@ def _end_zeros(spots_usd: FloatArray, net: FloatArray, gross: FloatArray, signs:
     """A net of zero on the outermost point, where gamma is: the sign beyond is unseen, so the crossing is taken from inside."""
     peak = float(np.max(gross, initial=0.0))
     ends = []
-    for end, inside in ((0, 1), (signs.size - 1, signs.size - 2)):
-        if signs.size > 1 and signs[end] == 0 and signs[inside] != 0 and gross[end] > 1e-9 * peak:
+    for end, inside in ((0, 1), (signs.size - 1, signs.size - 2)) if signs.size > 1 else ():
+        zero = abs(net[end]) <= EDGE_ZERO * gross[end] and gross[end] > EDGE_ZERO * peak
+        if zero and signs[inside] != 0 and signs[end] != -signs[inside]:
             rising = (signs[inside] > 0) == (end == 0)
             ends.append(Flip(float(spots_usd[end]), NEGATIVE_TO_POSITIVE if rising else POSITIVE_TO_NEGATIVE, True))
     return ends
