@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def parse_occ(name: str) -> Option:
         except ValueError:
             raise InstrumentNameError(f"{name[:40]!a}: {day}-{month}-20{year} is no calendar day; check the file") from None
         if int(strike) > 0:
-            style = "american" if currency in _AMERICAN else "european"
+            style: Literal["american", "european"] = "american" if currency in _AMERICAN else "european"
             return Option(
                 name, currency, _expiry_ns(root, last_day), int(strike) / 1000.0, "call" if right == "C" else "put", "linear", style
             )
@@ -233,7 +233,8 @@ def _refuse_other_underlying(options: list[Option | None], name: str, currency: 
     found = {option.currency for option in options if option is not None}
     if currency not in found:
         what = f"{', '.join(sorted(found))} options" if found else "no option symbol that is known"
-        raise EmptyChainError(f"{name}: holds {what}, not {currency}; choose --currency {next(iter(sorted(found)), 'SPX')}")
+        fund = " (or merge it into BTC with a dated figure of coin per share)" if found == {"IBIT"} else ""
+        raise EmptyChainError(f"{name}: holds {what}, not {currency}; choose --currency {next(iter(sorted(found)), 'SPX')}{fund}")
 
 
 def _codes(option: Option | None, strike: float, day: date | None, currency: str) -> int:
