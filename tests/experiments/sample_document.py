@@ -10,7 +10,7 @@ import numpy as np
 
 AS_OF = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SPOT_USD = 91_630.0
-DAYS = np.array([0.94, 1.94, 2.94, 3.94, 10.94, 17.94, 24.94, 59.94, 87.94, 115.94, 206.94, 297.94])
+DAYS = np.array([1, 2, 3, 4, 11, 18, 25, 60, 88, 116, 207, 298]) - 0.0625
 MOVES_PCT = (-10, -5, -3, -1, 0, 1, 3, 5, 10)
 _normal_cdf = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)), otypes=[float])
 

@@ -1,0 +1,166 @@
+"""The report as one HTML file that opens anywhere, offline: the answer first, then figures, then every number as a table."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from tailwag.experiments import report_tables as tables
+from tailwag.experiments.report_figures import Block, Section, sections
+from tailwag.experiments.report_tables import safe
+from tailwag.experiments.report_view import Answer, Document, FlowCell, Tile, answer, coins, part
+from tailwag.figures.numbers import MINUS, money
+from tailwag.figures.palette import light_to_dark
+
+
+def report_html(document: Document) -> str:
+    """One self-contained HTML page of a measurement (about 5 MB, most of it the drawing library); nothing is loaded from anywhere.
+
+    Every text of the document is escaped, and a content security policy lets only this page's own scripts run, named by their digest.
+    Unknown numbers print as n/a with their reason; nothing raises on a missing part.
+
+    >>> page = report_html({})
+    >>> page.startswith("<!doctype html>"), "Nothing could be measured" in page
+    (True, True)
+    """
+    from tailwag import __version__
+
+    first = answer(document)
+    plotly, script = _plotly_source(), _asset("report.js")
+    parts = [_answer_html(first, document), _own_book(document)]
+    parts += [_section_html(section) for section in sections(document)]
+    parts.append(_footer(document, __version__))
+    return Template(_asset("page.html")).substitute(
+        title=safe(first.title),
+        version=escape(__version__),
+        script_hashes=f"{_digest(plotly)} {_digest(script)}",
+        style=_asset("report.css"),
+        body="\n".join(filter(None, parts)),
+        palette=_inert_json(json.dumps(light_to_dark())),
+        plotly=plotly,
+        script=script,
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("tailwag.experiments") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _plotly_source() -> str:
+    source = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    # a closing tag inside a string of the library would end our script element early
+    return source.replace("</script", "<\\/script").replace("\r\n", "\n")
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _inert_json(text: str) -> str:
+    """JSON that cannot end the element it stands in."""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _answer_html(first: Answer, document: Document) -> str:
+    more = "".join(f'<p class="more">{safe(line)}</p>' for line in first.more)
+    facts = "".join(f"<div><dt>{safe(name)}:</dt><dd>{safe(value)}</dd></div>" for name, value in first.assumptions)
+    currency = document.get("currency")
+    return f"""<header>
+<p class="where"><strong>tailwag</strong><span>{safe(first.title)}</span><span>source: {safe(part(document, "source").get("name") or "unknown")}</span></p>
+{_banners(first)}
+<div class="card answer {first.regime}">
+<span class="badge">{safe(first.regime_name)}</span><span class="meaning">{safe(first.regime_meaning)}</span>
+<h1>{safe(first.headline)}</h1>
+{more}
+</div>
+<div class="tiles">{"".join(map(_tile_html, first.tiles))}</div>
+<div class="card flows">
+<h2>What dealers must trade at once if spot moves <span class="meaning">under {safe(first.flows_rule)}</span></h2>
+<ul class="strip">{"".join(_flow_html(cell, currency) for cell in first.flows)}</ul>
+<dl class="assumptions" aria-label="assumptions">{facts}</dl>
+</div>
+</header>"""
+
+
+def _banners(first: Answer) -> str:
+    found = []
+    if first.synthetic:
+        found.append(
+            '<p class="banner synthetic" role="note"><strong>SYNTHETIC market.</strong> Made by a seeded generator: no real quote, no real open interest.</p>'
+        )
+    if first.degraded:
+        items = "".join(f"<li>{safe(line)}</li>" for line in first.degraded)
+        found.append(f'<div class="banner degraded" role="note"><strong>Degraded data.</strong><ul>{items}</ul></div>')
+    return "".join(found)
+
+
+def _tile_html(tile: Tile) -> str:
+    size = " long" if len(tile.value) > 13 else ""
+    return f'<div class="card tile {tile.tone}"><h2>{safe(tile.label)}</h2><p class="value{size}">{safe(tile.value)}</p><p class="detail">{safe(tile.detail)}</p></div>'
+
+
+def _flow_html(cell: FlowCell, currency: object) -> str:
+    move = f"{'+' if cell.move_pct > 0 else MINUS}{abs(cell.move_pct):g} %"
+    words = {"buy": "buy", "sell": "sell", "none": "nothing", "unknown": "unknown"}[cell.side]
+    amount = money(abs(cell.buy_usd)) if cell.buy_usd is not None else "n/a"
+    coin = coins(abs(cell.buy_coin), currency) if cell.buy_coin is not None else ""
+    return f'<li class="{cell.side}"><span class="move">{move}</span><span class="side">{words}</span><span class="usd">{safe(amount)}</span><span class="coin">{safe(coin)}</span></li>'
+
+
+def _own_book(document: Document) -> str:
+    currency = document.get("currency")
+    found = [
+        tables.mapping_blocks(title, part(document, key), currency=currency)
+        for key, title in (("my_book", "My book"), ("trade", "The trade"))
+        if part(document, key)
+    ]
+    if not found:
+        return ""
+    return f'<section id="my-book"><h2>My book</h2><div class="card">{"".join(found)}</div></section>'
+
+
+def _section_html(section: Section) -> str:
+    intro = f'<p class="intro">{safe(section.intro)}</p>' if section.intro else ""
+    blocks = f'<div class="grid">{"".join(map(_block_html, section.blocks))}</div>'
+    if section.folded:
+        return f'<section id="{section.name}"><details class="section"><summary>{safe(section.title)}</summary>{intro}{blocks}</details></section>'
+    return f'<section id="{section.name}"><h2>{safe(section.title)}</h2>{intro}{blocks}</section>'
+
+
+def _block_html(block: Block) -> str:
+    drawing = _inert_json(block.figure.to_json())
+    height = int(block.figure.layout.height or 380)
+    numbers = f"<details><summary>The numbers</summary>{block.table_html}</details>" if block.table_html else ""
+    return (
+        f'<div class="card block span-{block.span}"><h3>{safe(block.title)}</h3><p class="reading">{safe(block.reading)}</p>'
+        f'<div class="figure" id="{block.name}" data-span="{block.span}" style="min-height:{height}px" role="img" aria-label="{safe(block.title)}"></div>'
+        f'<script type="application/json" id="data-{block.name}">{drawing}</script>{numbers}</div>'
+    )
+
+
+def _footer(document: Document, version: str) -> str:
+    source = part(document, "source")
+    greeks = [
+        [tables.heading(key), tables.quantity(key, value)]
+        for key, value in part(document, "exposure").items()
+        if not isinstance(value, list)
+    ]
+    venues = tables.rows_table("By venue", [row for row in part(document, "exposure").get("by_venue") or [] if isinstance(row, dict)])
+    origin = [
+        ["kind", source.get("kind")],
+        ["name", source.get("name")],
+        ["sha256", source.get("sha256")],
+        ["tailwag", version],
+        ["schema", document.get("schema")],
+    ]
+    return (
+        f'<section id="levels"><h2>Levels and totals</h2><div class="grid"><div class="card block span-6">{tables.levels_table(document)}</div>'
+        f'<div class="card block span-6">{tables.table("Totals by the first rule", ["quantity", "value"], greeks)}{venues}</div></div></section>'
+        f"<footer>{tables.table('Source', ['field', 'value'], [[name, value or 'n/a'] for name, value in origin])}"
+        "<p>Signs: long +; positive GEX means that dealers are long gamma (damping); + flow buys. No one outside knows who is short or how deep the market is: "
+        "both are assumptions named above. Not investment advice.</p></footer>"
+    )
