@@ -66,7 +66,7 @@ def read_snapshot_file(raw: RawFile, *, currency: str, at_ns: int | None) -> Sna
     if kind == "snapshot":
         from tailwag.sources.snapshot_file import read_snapshot
 
-        return not_after(read_snapshot(raw), at_ns)
+        return not_after(_of_currency(read_snapshot(raw), currency), at_ns)
     if kind == "csv":
         from tailwag.sources.tables import csv_text
 
@@ -84,6 +84,14 @@ def _unknown(kind: str) -> str:
         "trades": "these are trades, not a chain: give them as --rule flow:FILE",
     }
     return hints.get(kind, "neither JSON, CSV nor Parquet")
+
+
+def _of_currency(snapshot: Snapshot, currency: str) -> Snapshot:
+    if snapshot.currency != currency:
+        raise EmptyChainError(
+            f"{snapshot.source.name}: no {currency} option, it is a snapshot of {snapshot.currency}; choose another --currency"
+        )
+    return snapshot
 
 
 def not_after(snapshot: Snapshot, at_ns: int | None) -> Snapshot:

@@ -20,7 +20,7 @@ from tailwag.units import NS_PER_MINUTE
 ONE_MOMENT_NS = 10 * NS_PER_MINUTE
 """Replies further apart than this are two moments of a timeline, not pieces of one."""
 _READ = (".json", ".csv", ".parquet", ".gz", ".zst", ".zip", ".txt")
-_SKIPPED_KINDS = ("csv", "parquet", "trades", "unknown")
+_SKIPPED_KINDS = ("csv", "parquet", "unknown")
 
 
 def load_folder(path: str, *, currency: str, at_ns: int | None) -> Snapshot:
@@ -42,7 +42,7 @@ def load_folder(path: str, *, currency: str, at_ns: int | None) -> Snapshot:
         _gather_pieces(sorted_out.pieces, found, refusals, currency=currency, at_ns=at_ns, folder=bare_name(path))
     if not found:
         raise _nothing_found(path, refusals, sorted_out.skipped)
-    return _with_notes(_one_snapshot(found), sorted_out.skipped)
+    return _with_trades(_with_notes(_one_snapshot(found), sorted_out.skipped), path, sorted_out.trades)
 
 
 @dataclass(slots=True)
@@ -53,6 +53,7 @@ class _SortedOut:
     chain_csv: list[tuple[int, str]] = field(default_factory=list)
     pieces: list[_Piece] = field(default_factory=list)
     others: list[RawFile] = field(default_factory=list)
+    trades: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -91,6 +92,8 @@ def _sort_read(raw: RawFile, name: str, done: _SortedOut) -> None:
         from tailwag.sources.deribit_table import csv_start_ns
 
         done.chain_csv.append((csv_start_ns(raw), name))
+    elif kind == "trades":
+        done.trades.append(name)
     elif kind in _SKIPPED_KINDS:
         done.skipped.append(raw.name)
     else:
@@ -229,6 +232,19 @@ def _with_notes(snapshot: Snapshot, skipped: list[str]) -> Snapshot:
     return snapshot.with_parts(
         notes=(*snapshot.notes, f"left out, of no known kind: {', '.join(skipped[:8])}{' ...' if len(skipped) > 8 else ''}")
     )
+
+
+def _with_trades(snapshot: Snapshot, path: str, names: list[str]) -> Snapshot:
+    """The snapshot with the trades that the folder holds up to its time; several files of trades are left to ``flow:FILE``."""
+    if not names or snapshot.trades is not None:
+        return snapshot
+    if len(names) > 1:
+        note = f"{len(names)} files of trades left out: give the one to use as --rule flow:FILE"
+        return snapshot.with_parts(notes=(*snapshot.notes, note))
+    from tailwag.sources.trades_files import load_trades
+
+    trades = load_trades(f"{path}/{names[0]}")
+    return snapshot.with_parts(trades=trades.select(trades.time_ns <= snapshot.as_of_ns))
 
 
 def _nothing_found(path: str, refusals: list[str], skipped: list[str]) -> FileFormatError | EmptyChainError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tailwag.errors import FileFormatError
 from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.sources.opening import RawFile
+from tailwag.sources.opening import RawFile, bare_name
 from tailwag.sources.strict_json import line_and_column
 
 if TYPE_CHECKING:
@@ -223,4 +223,5 @@ def plain_values(column: Any, dtype: Any) -> tuple[Any, BoolArray]:
 
 
 def _first_line(trouble: BaseException) -> str:
-    return str(trouble).split("\n")[0][:120]
+    # the library quotes bytes of the damage
+    return bare_name(str(trouble).split("\n")[0].replace("/", "|"))
