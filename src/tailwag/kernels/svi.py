@@ -56,26 +56,22 @@ def raw_durrleman(log_moneyness: ArrayLike, raw: ArrayLike) -> FloatArray:
     return durrleman(log_moneyness, *variance_derivatives(log_moneyness, raw))
 
 
-def check_grid(raw: ArrayLike, *, points: int = 401, reach: float = 3.0) -> FloatArray:
-    """Log-moneynesses at which a slice is checked: dense around its bend, reaching far into both wings.
-
-    Spaced by sinh around m in units of sigma, covering at least [-reach, reach]; shape (points,).
-    """
+def check_grid(raw: ArrayLike, *, low: float = -3.0, high: float = 3.0, points: int = 401) -> FloatArray:
+    """Log-moneynesses between ``low`` and ``high`` at which a slice is checked, dense around its bend (sinh-spaced), shape (points,)."""
     _, _, _, m, sigma = np.asarray(raw, dtype=np.float64)
-    widest = np.arcsinh((abs(m) + reach) / sigma)
-    return np.asarray(m + sigma * np.sinh(np.linspace(-widest, widest, points)))
+    return np.asarray(m + sigma * np.sinh(np.linspace(np.arcsinh((low - m) / sigma), np.arcsinh((high - m) / sigma), points)))
 
 
-def butterfly_minimum(raw: ArrayLike, *, reach: float = 3.0) -> tuple[float, float]:
-    """The smallest Durrleman g of a slice and the log-moneyness where it sits; below 0 the smile is arbitrageable.
+def butterfly_minimum(raw: ArrayLike, *, low: float = -3.0, high: float = 3.0) -> tuple[float, float]:
+    """The smallest Durrleman g of a slice between two log-moneynesses, and where it sits; below 0 the smile is arbitrageable.
 
-    A grid of 401 points and then a finer one around its minimum; beyond the reach, g tends to 1/4 - (wing slope)^2/16 >= 0.
+    A grid of 401 points and then two finer ones around its minimum; far out g tends to 1/4 - (wing slope)^2/16 >= 0.
 
     >>> g, k = butterfly_minimum((-0.0410, 0.1331, 0.3060, 0.3586, 0.4153))      # Axel Vogt's slice
     >>> round(g, 7), round(k, 4)
     (-0.0328636, 0.8793)
     """
-    grid = check_grid(raw, reach=reach)
+    grid = check_grid(raw, low=low, high=high)
     for _ in range(2):
         lowest = int(np.argmin(raw_durrleman(grid, raw)))
         grid = np.linspace(grid[max(lowest - 1, 0)], grid[min(lowest + 1, grid.size - 1)], 101)

@@ -1,7 +1,7 @@
 """The compiled SVI fit: a bounded Levenberg-Marquardt on quotes with a bid/ask band, one call for all expiries.
 
-The slice is fitted in units of its own at-the-money standard deviation, x = k / sqrt(w0), y = w / w0, and in coordinates whose
-bounds are the no-arbitrage bounds themselves:
+A slice is fitted in units of its own at-the-money standard deviation, x = k / sqrt(w0), y = w / w0, and in coordinates whose bounds
+are the no-arbitrage bounds themselves:
 
     y(x) = floor - s l r + (r^2 - l^2)/2 (x - m) + (l^2 + r^2)/2 sqrt((x - m)^2 + s^2)
 
@@ -17,132 +17,111 @@ import math
 import numpy as np
 from numba import njit
 
-from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.svi import MAX_WING_SLOPE
 
 BAND_PENALTY = 4.0
-MIN_BEND = 0.05
+MIN_BEND = 0.2
 """Smallest sigma of a slice in units of its at-the-money standard deviation: a sharper bend is a kink that no quote grid resolves."""
+MOST_SPANS = 20.0
+"""Largest sigma in units of the quoted span: beyond it a slice is a straight line."""
+LEAST_FLOOR = 1e-6
 MAX_ITERATIONS = 60
 DURRLEMAN_FLOOR = 2e-3
-"""The penalised fit aims at g >= this, so that the checked minimum is not negative by rounding."""
-_GUARD_POINTS = 81
-_FAST = {"error_model": "numpy", "nogil": True, "cache": True, "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+"""The guarded fit aims at g >= this, so that the checked minimum is not negative by rounding."""
+GUARD_POINTS = 81
+START_CENTRES, START_BENDS = 5, 4
+
+compiled = njit(error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}, cache=True, nogil=True)
+
+# rows of a slice's quotes, and of the settings shared by a call
+X, Y, HALF, WEIGHT = range(4)
+PENALTY, SCALE, GUARD, GUARD_LOW, GUARD_HIGH, ROUNDS = range(6)
 
 
-@njit(**_FAST)
-def _cost(x, y, half, weight, start, stop, p, penalty, jacobian, residual, want_jacobian):  # type: ignore[no-untyped-def]
-    floor, left, right, m, s = p[0], p[1], p[2], p[3], p[4]
-    tilt, lean = 0.5 * (right * right - left * left), 0.5 * (left * left + right * right)
-    base = floor - s * left * right
-    total, steeper = 0.0, math.sqrt(1.0 + penalty)
-    for i in range(start, stop):
-        d = x[i] - m
-        root = math.sqrt(d * d + s * s)
-        error = base + tilt * d + lean * root - y[i]
-        outside = abs(error) - half[i]
-        q = weight[i]
-        r = q * error
-        total += r * r
-        if outside > 0.0:
-            total += penalty * q * q * outside * outside
-            # one row that has the gradient and the Gauss-Newton curvature of both squares
-            r = (r + q * penalty * math.copysign(outside, error)) / steeper
-            q *= steeper
-        if want_jacobian:
-            j = i - start
-            residual[j] = r
-            jacobian[0, j] = q
-            jacobian[1, j] = q * (left * (root - d) - s * right)
-            jacobian[2, j] = q * (right * (root + d) - s * left)
-            jacobian[3, j] = -q * (tilt + lean * d / root)
-            jacobian[4, j] = q * (lean * s / root - left * right)
+@compiled
+def _cost(quotes: FloatArray, p: FloatArray, penalty: float) -> float:
+    """Sum over the quotes of what the slice ``p`` costs."""
+    tilt, lean = 0.5 * (p[2] * p[2] - p[1] * p[1]), 0.5 * (p[1] * p[1] + p[2] * p[2])
+    base, m, square = p[0] - p[4] * p[1] * p[2], p[3], p[4] * p[4]
+    total = 0.0
+    for i in range(quotes.shape[1]):
+        d = quotes[X, i] - m
+        error = base + tilt * d + lean * math.sqrt(d * d + square) - quotes[Y, i]
+        outside = max(abs(error) - quotes[HALF, i], 0.0)
+        total += quotes[WEIGHT, i] * quotes[WEIGHT, i] * (error * error + penalty * outside * outside)
     return total
 
 
-@njit(**_FAST)
-def _guard(p, variance_scale, nodes, strength, values):  # type: ignore[no-untyped-def]
-    """Shortfalls of Durrleman's g below its floor at the nodes (in scaled log-moneyness); returns their sum of squares."""
-    floor, left, right, m, s = p[0], p[1], p[2], p[3], p[4]
+@compiled
+def _linearise(quotes: FloatArray, p: FloatArray, penalty: float, normal: FloatArray, gradient: FloatArray) -> None:
+    """Gauss-Newton matrix (lower half) and half gradient of the cost at ``p``."""
+    left, right, m, s = p[1], p[2], p[3], p[4]
     tilt, lean = 0.5 * (right * right - left * left), 0.5 * (left * left + right * right)
-    base = floor - s * left * right
+    base = p[0] - s * left * right
+    normal[:], gradient[:] = 0.0, 0.0
+    j = np.empty(5)
+    for i in range(quotes.shape[1]):
+        d = quotes[X, i] - m
+        root = math.sqrt(d * d + s * s)
+        error = base + tilt * d + lean * root - quotes[Y, i]
+        outside = max(abs(error) - quotes[HALF, i], 0.0)
+        q = quotes[WEIGHT, i] * quotes[WEIGHT, i]
+        pull = q * (error + penalty * math.copysign(outside, error))
+        if outside > 0.0:
+            q *= 1.0 + penalty
+        j[0] = 1.0
+        j[1] = left * (root - d) - s * right
+        j[2] = right * (root + d) - s * left
+        j[3] = -(tilt + lean * d / root)
+        j[4] = lean * s / root - left * right
+        for u in range(5):
+            gradient[u] += j[u] * pull
+            for v in range(u + 1):
+                normal[u, v] += q * j[u] * j[v]
+
+
+@compiled
+def _shortfalls(p: FloatArray, settings: FloatArray, nodes: FloatArray, values: FloatArray) -> float:
+    """By how much Durrleman's g falls short of its floor at the nodes, times the guard's strength; returns the sum of squares."""
+    tilt, lean = 0.5 * (p[2] * p[2] - p[1] * p[1]), 0.5 * (p[1] * p[1] + p[2] * p[2])
+    base, m, s = p[0] - p[4] * p[1] * p[2], p[3], p[4]
     total = 0.0
     for j in range(nodes.size):
-        x = nodes[j]
-        d = x - m
+        d = nodes[j] - m
         root = math.sqrt(d * d + s * s)
         y = max(base + tilt * d + lean * root, 1e-9)
         first = tilt + lean * d / root
-        half_pull = 1.0 - 0.5 * x * first / y
-        g = half_pull * half_pull - 0.25 * first * first * (1.0 / y + 0.25 * variance_scale) + 0.5 * lean * s * s / (root * root * root)
-        short = max(DURRLEMAN_FLOOR - g, 0.0) * strength
-        values[j] = short
-        total += short * short
+        pulled = 1.0 - 0.5 * nodes[j] * first / y
+        g = pulled * pulled - 0.25 * first * first * (1.0 / y + 0.25 * settings[SCALE]) + 0.5 * lean * s * s / (root * root * root)
+        values[j] = max(DURRLEMAN_FLOOR - g, 0.0) * settings[GUARD]
+        total += values[j] * values[j]
     return total
 
 
-@njit(**_FAST)
-def _solve(normal, gradient, free, damping, step):  # type: ignore[no-untyped-def]
-    """Damped normal equations over the free parameters by Cholesky; False where they are not positive definite."""
-    a = np.empty((5, 5))
-    for u in range(5):
-        for v in range(u + 1):
-            a[u, v] = normal[u, v] if free[u] and free[v] else 0.0
-        a[u, u] = normal[u, u] * (1.0 + damping) + damping * 1e-12 + 1e-300 if free[u] else 1.0
-        step[u] = -gradient[u] if free[u] else 0.0
-    for u in range(5):
-        for v in range(u + 1):
-            t = a[u, v]
-            for w in range(v):
-                t -= a[u, w] * a[v, w]
-            if u == v:
-                if not t > 0.0:
-                    return False
-                a[u, u] = math.sqrt(t)
-            else:
-                a[u, v] = t / a[v, v]
-    for u in range(5):
-        t = step[u]
-        for w in range(u):
-            t -= a[u, w] * step[w]
-        step[u] = t / a[u, u]
-    for back in range(5):
-        u = 4 - back
-        t = step[u]
-        for w in range(u + 1, 5):
-            t -= a[w, u] * step[w]
-        step[u] = t / a[u, u]
-    return True
+@compiled
+def _place_nodes(p: FloatArray, settings: FloatArray, nodes: FloatArray) -> None:
+    """Guard nodes between the guard's bounds, dense around the bend."""
+    low = math.asinh((settings[GUARD_LOW] - p[3]) / p[4])
+    high = math.asinh((settings[GUARD_HIGH] - p[3]) / p[4])
+    for j in range(nodes.size):
+        nodes[j] = p[3] + p[4] * math.sinh(low + (high - low) * j / (nodes.size - 1))
 
 
-@njit(**_FAST)
-def _accumulate(jacobian, residual, size, normal, gradient):  # type: ignore[no-untyped-def]
-    for u in range(5):
-        t = 0.0
-        for i in range(size):
-            t += jacobian[u, i] * residual[i]
-        gradient[u] = t
-        for v in range(u + 1):
-            t = 0.0
-            for i in range(size):
-                t += jacobian[u, i] * jacobian[v, i]
-            normal[u, v] = t
-
-
-@njit(**_FAST)
-def _add_guard(p, variance_scale, nodes, strength, values, bumped, slopes, normal, gradient):  # type: ignore[no-untyped-def]
-    """Adds the guard's residuals to the normal equations, its derivatives by forward differences (g is cheap and rarely short)."""
-    total = _guard(p, variance_scale, nodes, strength, values)
+@compiled
+def _add_guard(p: FloatArray, settings: FloatArray, nodes: FloatArray, normal: FloatArray, gradient: FloatArray) -> float:
+    """Adds the guard to the normal equations (forward differences: g is cheap and rarely short); returns its cost."""
+    values, slopes, trial = np.empty(nodes.size), np.empty((5, nodes.size)), p.copy()
+    total = _shortfalls(p, settings, nodes, values)
     if total == 0.0:
         return total
-    trial = p.copy()
     for u in range(5):
         bump = 1e-6 * max(abs(p[u]), 1e-2)
         trial[u] = p[u] + bump
-        _guard(trial, variance_scale, nodes, strength, bumped)
+        _shortfalls(trial, settings, nodes, slopes[u])
         trial[u] = p[u]
         for j in range(nodes.size):
-            slopes[u, j] = (bumped[j] - values[j]) / bump
+            slopes[u, j] = (slopes[u, j] - values[j]) / bump
     for u in range(5):
         for j in range(nodes.size):
             gradient[u] += slopes[u, j] * values[j]
@@ -152,36 +131,59 @@ def _add_guard(p, variance_scale, nodes, strength, values, bumped, slopes, norma
     return total
 
 
-@njit(**_FAST)
-def _descend(x, y, half, weight, start, stop, p, low, high, penalty, variance_scale, strength, max_iterations):  # type: ignore[no-untyped-def]
+@compiled
+def _solve(normal: FloatArray, gradient: FloatArray, free: BoolArray, damping: float, step: FloatArray) -> bool:
+    """Damped normal equations over the free parameters by Cholesky; False where they are not positive definite."""
+    a = np.zeros((5, 5))
+    for u in range(5):
+        for v in range(u):
+            a[u, v] = normal[u, v] if free[u] and free[v] else 0.0
+        a[u, u] = normal[u, u] * (1.0 + damping) + 1e-300 if free[u] else 1.0
+        step[u] = -gradient[u] if free[u] else 0.0
+    for u in range(5):
+        for v in range(u + 1):
+            t = a[u, v]
+            for w in range(v):
+                t -= a[u, w] * a[v, w]
+            if u == v and not t > 0.0:
+                return False
+            a[u, v] = math.sqrt(t) if u == v else t / a[v, v]
+    for u in range(5):
+        for w in range(u):
+            step[u] -= a[u, w] * step[w]
+        step[u] /= a[u, u]
+    for u in range(4, -1, -1):
+        for w in range(u + 1, 5):
+            step[u] -= a[w, u] * step[w]
+        step[u] /= a[u, u]
+    return True
+
+
+@compiled
+def _descend(quotes: FloatArray, p: FloatArray, box: FloatArray, settings: FloatArray) -> tuple[float, int]:
     """Projected Levenberg-Marquardt from ``p`` (changed in place); returns (cost, iterations)."""
-    size = stop - start
-    jacobian, residual = np.empty((5, size)), np.empty(size)
-    normal, gradient, step, trial = np.empty((5, 5)), np.empty(5), np.empty(5), np.empty(5)
-    free = np.empty(5, np.bool_)
-    guarded = strength > 0.0
-    nodes = np.empty(_GUARD_POINTS if guarded else 0)
-    values, bumped, slopes = np.empty(nodes.size), np.empty(nodes.size), np.empty((5, nodes.size))
+    normal, gradient, step, trial, free = np.empty((5, 5)), np.empty(5), np.empty(5), np.empty(5), np.empty(5, np.bool_)
+    guarded = settings[GUARD] > 0.0
+    nodes = np.empty(GUARD_POINTS if guarded else 0)
+    values = np.empty(nodes.size)
     damping, cost = 1e-3, 0.0
-    iteration = 0
-    for iteration in range(max_iterations):
-        cost = _cost(x, y, half, weight, start, stop, p, penalty, jacobian, residual, True)
-        _accumulate(jacobian, residual, size, normal, gradient)
+    rounds = int(settings[ROUNDS])
+    for iteration in range(rounds):
+        cost = _cost(quotes, p, settings[PENALTY])
+        _linearise(quotes, p, settings[PENALTY], normal, gradient)
         if guarded:
-            reach = math.asinh((abs(p[3]) + 3.0 / math.sqrt(variance_scale)) / p[4])
-            for j in range(nodes.size):
-                nodes[j] = p[3] + p[4] * math.sinh(reach * (2.0 * j / (nodes.size - 1) - 1.0))
-            cost += _add_guard(p, variance_scale, nodes, strength, values, bumped, slopes, normal, gradient)
+            _place_nodes(p, settings, nodes)
+            cost += _add_guard(p, settings, nodes, normal, gradient)
         for u in range(5):
-            free[u] = not ((p[u] <= low[u] and gradient[u] > 0.0) or (p[u] >= high[u] and gradient[u] < 0.0))
+            free[u] = not ((p[u] <= box[0, u] and gradient[u] > 0.0) or (p[u] >= box[1, u] and gradient[u] < 0.0))
         better = cost
         for _ in range(14):
             if _solve(normal, gradient, free, damping, step):
                 for u in range(5):
-                    trial[u] = min(max(p[u] + step[u], low[u]), high[u])
-                better = _cost(x, y, half, weight, start, stop, trial, penalty, jacobian, residual, False)
+                    trial[u] = min(max(p[u] + step[u], box[0, u]), box[1, u])
+                better = _cost(quotes, trial, settings[PENALTY])
                 if guarded:
-                    better += _guard(trial, variance_scale, nodes, strength, values)
+                    better += _shortfalls(trial, settings, nodes, values)
                 if better < cost:
                     break
             damping = max(damping, 1e-10) * 5.0
@@ -191,48 +193,20 @@ def _descend(x, y, half, weight, start, stop, p, low, high, penalty, variance_sc
         damping = max(damping * 0.2, 1e-12)
         if cost - better < 1e-9 * cost + 1e-24:
             return better, iteration
-        cost = better
-    return cost, iteration
+    return cost, rounds
 
 
-@njit(**_FAST)
-def _start(x, y, half, weight, start, stop, low, high, penalty, best):  # type: ignore[no-untyped-def]
-    """The best of a few (m, s) with the other three parameters from linear least squares (Zeliade's quasi-explicit form)."""
-    first, last = x[start], x[stop - 1]
-    span = max(last - first, 1e-6)
-    p, dummy2, dummy1 = np.empty(5), np.empty((5, 1)), np.empty(1)
-    lowest = np.inf
-    for im in range(5):
-        for js in range(4):
-            m = min(max(first + span * (0.1 + 0.2 * im), low[3]), high[3])
-            s = min(max(span * 0.06 * 2.5**js, low[4]), high[4])
-            s00 = s01 = s02 = s11 = s12 = s22 = t0 = t1 = t2 = 0.0
-            for i in range(start, stop):
-                d = x[i] - m
-                root = math.sqrt(d * d + s * s)
-                q = weight[i] * weight[i]
-                s00 += q
-                s01 += q * d
-                s02 += q * root
-                s11 += q * d * d
-                s12 += q * d * root
-                s22 += q * root * root
-                t0 += q * y[i]
-                t1 += q * d * y[i]
-                t2 += q * root * y[i]
-            a, tilt, lean = _three(s00, s01, s02, s11, s12, s22, t0, t1, t2)
-            left, right = math.sqrt(max(lean - tilt, 0.0)), math.sqrt(max(lean + tilt, 0.0))
-            p[1], p[2], p[3], p[4] = min(max(left, low[1]), high[1]), min(max(right, low[2]), high[2]), m, s
-            p[0] = max(a + s * p[1] * p[2], low[0])
-            cost = _cost(x, y, half, weight, start, stop, p, penalty, dummy2, dummy1, False)
-            if cost < lowest:
-                lowest = cost
-                best[:] = p
-
-
-@njit(**_FAST)
-def _three(s00, s01, s02, s11, s12, s22, t0, t1, t2):  # type: ignore[no-untyped-def]
-    """Solves the symmetric 3 x 3 system, slightly damped; the level alone where it is singular."""
+@compiled
+def _line(quotes: FloatArray, m: float, s: float) -> tuple[float, float, float]:
+    """Level, tilt and lean of the best slice with this centre and bend: weighted linear least squares, slightly damped."""
+    s00, s01, s02, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    t0, t1, t2 = 0.0, 0.0, 0.0
+    for i in range(quotes.shape[1]):
+        d, q, y = quotes[X, i] - m, quotes[WEIGHT, i] * quotes[WEIGHT, i], quotes[Y, i]
+        root = math.sqrt(d * d + s * s)
+        s00, s01, s02 = s00 + q, s01 + q * d, s02 + q * root
+        s11, s12, s22 = s11 + q * d * d, s12 + q * d * root, s22 + q * root * root
+        t0, t1, t2 = t0 + q * y, t1 + q * d * y, t2 + q * root * y
     s11, s22 = s11 * (1.0 + 1e-9), s22 * (1.0 + 1e-9)
     c00, c01, c02 = s11 * s22 - s12 * s12, s02 * s12 - s01 * s22, s01 * s12 - s02 * s11
     det = s00 * c00 + s01 * c01 + s02 * c02
@@ -242,81 +216,106 @@ def _three(s00, s01, s02, s11, s12, s22, t0, t1, t2):  # type: ignore[no-untyped
     return (c00 * t0 + c01 * t1 + c02 * t2) / det, (c01 * t0 + c11 * t1 + c12 * t2) / det, (c02 * t0 + c12 * t1 + c22 * t2) / det
 
 
-@njit(**_FAST)
-def _bounds(x, y, start, stop, variance_scale, low, high):  # type: ignore[no-untyped-def]
+@compiled
+def _start(quotes: FloatArray, box: FloatArray, penalty: float, best: FloatArray) -> None:
+    """The best of a grid of centres and bends, the rest by linear least squares (the quasi-explicit form of De Marco and Martini)."""
+    first = quotes[X, 0]
+    span = max(quotes[X, quotes.shape[1] - 1] - first, 1e-6)
+    p, lowest = np.empty(5), np.inf
+    for centre in range(START_CENTRES):
+        for bend in range(START_BENDS):
+            p[3] = min(max(first + span * (centre + 0.5) / START_CENTRES, box[0, 3]), box[1, 3])
+            p[4] = min(max(span * 0.06 * 2.5**bend, box[0, 4]), box[1, 4])
+            level, tilt, lean = _line(quotes, p[3], p[4])
+            p[1] = min(math.sqrt(max(lean - tilt, 0.0)), box[1, 1])
+            p[2] = min(math.sqrt(max(lean + tilt, 0.0)), box[1, 2])
+            p[0] = max(level + p[4] * p[1] * p[2], box[0, 0])
+            cost = _cost(quotes, p, penalty)
+            if cost < lowest:
+                lowest = cost
+                best[:] = p
+
+
+@compiled
+def _bounds(quotes: FloatArray, scale: float, box: FloatArray) -> None:
     """The box: slopes within Lee, the bend's centre near the quotes, sigma between a kink and a straight line."""
-    first, last = x[start], x[stop - 1]
+    first, last = quotes[X, 0], quotes[X, quotes.shape[1] - 1]
     span = max(last - first, 1.0)
-    steepest = math.sqrt(MAX_WING_SLOPE / math.sqrt(variance_scale) * (1.0 - 1e-9))
-    low[0], high[0] = 1e-6, 1e6
-    low[1], high[1] = 0.0, steepest
-    low[2], high[2] = 0.0, steepest
-    low[3], high[3] = min(first, 0.0) - span, max(last, 0.0) + span
-    low[4], high[4] = MIN_BEND, 20.0 * span
+    box[0, 0], box[1, 0] = LEAST_FLOOR, 1e6
+    box[0, 1:3], box[1, 1:3] = 0.0, math.sqrt(MAX_WING_SLOPE / math.sqrt(scale) * (1.0 - 1e-9))
+    box[0, 3], box[1, 3] = min(first, 0.0) - span, max(last, 0.0) + span
+    box[0, 4], box[1, 4] = MIN_BEND, MOST_SPANS * span
 
 
-@njit(**_FAST)
-def _fit_all(k, w, half_width, weight, offsets, scales, starts, penalty, strength, max_iterations, raw, costs, iterations):  # type: ignore[no-untyped-def]
-    size = k.size
-    x, y, half, q = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
-    low, high, p = np.empty(5), np.empty(5), np.empty(5)
-    for slice_index in range(scales.size):
-        start, stop = offsets[slice_index], offsets[slice_index + 1]
-        if stop <= start:
+@compiled
+def _from_raw(raw: FloatArray, scale: float, box: FloatArray, p: FloatArray) -> None:
+    deviation = math.sqrt(scale)
+    p[0] = (raw[0] + raw[1] * raw[4] * math.sqrt(1.0 - raw[2] * raw[2])) / scale
+    p[1], p[2] = math.sqrt(raw[1] * (1.0 - raw[2]) / deviation), math.sqrt(raw[1] * (1.0 + raw[2]) / deviation)
+    p[3], p[4] = raw[3] / deviation, raw[4] / deviation
+    for u in range(5):
+        p[u] = min(max(p[u], box[0, u]), box[1, u])
+
+
+@compiled
+def _to_raw(p: FloatArray, scale: float, raw: FloatArray) -> None:
+    left, right = p[1] * p[1], p[2] * p[2]
+    lean = max(0.5 * (left + right), 1e-12)
+    deviation = math.sqrt(scale)
+    rho = min(max(0.5 * (right - left) / lean, -1.0 + 1e-9), 1.0 - 1e-9)
+    raw[1], raw[2], raw[3], raw[4] = lean * deviation, rho, p[3] * deviation, p[4] * deviation
+    raw[0] = scale * p[0] - raw[1] * raw[4] * math.sqrt(1.0 - rho * rho)
+
+
+@compiled
+def _fit_all(
+    columns: FloatArray, offsets: IntArray, scales: FloatArray, starts: FloatArray, settings: FloatArray, raw: FloatArray, done: FloatArray
+) -> None:
+    box, p, own = np.empty((2, 5)), np.empty(5), settings.copy()
+    for index in range(scales.size):
+        first, last, scale = offsets[index], offsets[index + 1], scales[index]
+        if last <= first:
             continue
-        w0 = scales[slice_index]
-        deviation = math.sqrt(w0)
-        for i in range(start, stop):
-            x[i], y[i], half[i], q[i] = k[i] / deviation, w[i] / w0, half_width[i] / w0, weight[i] * w0
-        _bounds(x, y, start, stop, w0, low, high)
-        begin = starts[slice_index]
-        if begin[4] > 0.0:
-            a, b, rho, m, sigma = begin[0], begin[1], begin[2], begin[3], begin[4]
-            p[0] = (a + b * sigma * math.sqrt(1.0 - rho * rho)) / w0
-            p[1], p[2] = math.sqrt(b * (1.0 - rho) / deviation), math.sqrt(b * (1.0 + rho) / deviation)
-            p[3], p[4] = m / deviation, sigma / deviation
-            for u in range(5):
-                p[u] = min(max(p[u], low[u]), high[u])
+        quotes = np.empty((4, last - first))
+        for i in range(last - first):
+            quotes[X, i], quotes[Y, i] = columns[X, first + i] / math.sqrt(scale), columns[Y, first + i] / scale
+            quotes[HALF, i], quotes[WEIGHT, i] = columns[HALF, first + i] / scale, columns[WEIGHT, first + i] * scale
+        own[SCALE] = scale
+        own[GUARD_LOW], own[GUARD_HIGH] = settings[GUARD_LOW] / math.sqrt(scale), settings[GUARD_HIGH] / math.sqrt(scale)
+        _bounds(quotes, scale, box)
+        if starts[index, 4] > 0.0:
+            _from_raw(starts[index], scale, box, p)
         else:
-            _start(x, y, half, q, start, stop, low, high, penalty, p)
-        costs[slice_index], iterations[slice_index] = _descend(
-            x, y, half, q, start, stop, p, low, high, penalty, w0, strength, max_iterations
-        )
-        left, right = p[1] * p[1], p[2] * p[2]
-        lean = max(0.5 * (left + right), 1e-12)
-        raw[slice_index, 0] = w0 * (p[0] - p[4] * p[1] * p[2])
-        raw[slice_index, 1] = lean * deviation
-        raw[slice_index, 2] = min(max(0.5 * (right - left) / lean, -1.0 + 1e-9), 1.0 - 1e-9)
-        raw[slice_index, 3] = p[3] * deviation
-        raw[slice_index, 4] = p[4] * deviation
+            _start(quotes, box, own[PENALTY], p)
+        done[index, 0], done[index, 1] = _descend(quotes, p, box, own)
+        _to_raw(p, scale, raw[index])
 
 
 def fit_slices(
-    log_moneyness: FloatArray,
-    total_variance: FloatArray,
-    half_width: FloatArray,
-    weight: FloatArray,
+    quotes: FloatArray,
     offsets: IntArray,
     *,
     starts: FloatArray | None = None,
     guard: float = 0.0,
+    guard_range: tuple[float, float] = (-3.0, 3.0),
     band_penalty: float = BAND_PENALTY,
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Raw SVI of every expiry at once, (slices, 5), with its cost and its iterations.
+    """Raw SVI (a, b, rho, m, sigma) of every expiry at once: (slices, 5), with the cost and the iterations of each.
 
-    Shapes: the quote columns (quotes,), sorted by log-moneyness inside each slice; slice j is rows ``offsets[j]:offsets[j + 1]``;
-    ``half_width`` and ``weight`` in units of total variance and its inverse.  ``starts`` (slices, 5) raw, all zero = find one.
-    ``guard`` > 0 adds guard^2 * sum max(floor - g, 0)^2 over a grid, so that butterflies cost.
+    Shapes: ``quotes`` (4, q): log-moneyness, total variance, half-width and weight (in total variance and its inverse), in rising order
+    of log-moneyness inside each slice; slice j is columns ``offsets[j]:offsets[j + 1]``.  ``starts`` (slices, 5) raw, all zero = find
+    one.  ``guard`` > 0 adds guard^2 * sum max(floor - g, 0)^2 over log-moneynesses in ``guard_range``, so that butterflies cost.
     """
     count = offsets.size - 1
-    columns = [np.ascontiguousarray(column, dtype=np.float64) for column in (log_moneyness, total_variance, half_width, weight)]
-    bounds = np.ascontiguousarray(offsets, dtype=np.int64)
-    scales = np.array([_scale(*(column[bounds[j] : bounds[j + 1]] for column in columns[:2])) for j in range(count)])
+    columns = np.ascontiguousarray(quotes, dtype=np.float64)
+    edges = np.ascontiguousarray(offsets, dtype=np.int64)
+    scales = np.array([_scale(columns[X, edges[j] : edges[j + 1]], columns[Y, edges[j] : edges[j + 1]]) for j in range(count)])
     begin = np.zeros((count, 5)) if starts is None else np.ascontiguousarray(starts, dtype=np.float64)
-    raw, costs, iterations = np.zeros((count, 5)), np.zeros(count), np.zeros(count, dtype=np.int64)
-    _fit_all(*columns, bounds, scales, begin, float(band_penalty), float(guard), int(max_iterations), raw, costs, iterations)
-    return raw, costs, iterations
+    settings = np.array([band_penalty, 1.0, guard, *guard_range, max_iterations], dtype=np.float64)
+    raw, done = np.zeros((count, 5)), np.zeros((count, 2))
+    _fit_all(columns, edges, scales, begin, settings, raw, done)
+    return raw, done[:, 0], done[:, 1].astype(np.int64)
 
 
 def _scale(log_moneyness: FloatArray, total_variance: FloatArray) -> float:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from tailwag.kernels import svi
 from tailwag.market.clock import format_time
-from tailwag.surface.curves import Curve, FlatCurve, SviCurve
+from tailwag.surface.quotes import SmilePoints
 from tailwag.surface.smile import Smile
+
+BUTTERFLY_DEVIATIONS = 5.0
+CALENDAR_DEVIATIONS = 4.0
+"""Further out than this the near option is worth nothing, so its calendar spread is no arbitrage that anyone could trade."""
 
 CALENDAR_POINTS = 81
 CALENDAR_TOLERANCE_VOLPT = 0.05
@@ -51,32 +55,28 @@ class CalendarViolation:
         )
 
 
-def butterfly_check(curve: Curve) -> tuple[float, float]:
-    """(smallest Durrleman g, log-moneyness where it is): below 0 a butterfly around there costs less than nothing."""
-    if isinstance(curve, FlatCurve):
-        return 1.0, 0.0
-    if isinstance(curve, SviCurve):
-        return svi.butterfly_minimum(curve.raw)
-    k = curve.check_grid()
-    variance, slope, curvature = curve.derivatives(k)
-    g = svi.durrleman(k, np.maximum(variance, 1e-16), slope, curvature)
-    lowest = int(np.argmin(g))
-    return float(g[lowest]), float(k[lowest])
+def checked_range(points: SmilePoints, years: float) -> tuple[float, float]:
+    """Log-moneynesses where a butterfly can be worth money: the quoted strikes, and five standard deviations around the money."""
+    k = points.log_moneyness
+    level = float(np.interp(0.0, k, points.target_iv))
+    reach = BUTTERFLY_DEVIATIONS * level * float(np.sqrt(years))
+    return min(float(k[0]), -reach), max(float(k[-1]), reach)
 
 
 def calendar_violations(smiles: tuple[Smile, ...]) -> tuple[CalendarViolation, ...]:
-    """Every pair of neighbouring expiries of a venue whose total variances cross where both are quoted."""
+    """Every pair of neighbouring expiries of a venue whose total variances cross where both are quoted and the near one is worth something."""
     ordered = sorted(smiles, key=lambda smile: (smile.venue, smile.expiry_ns))
     found = []
-    for near, far in zip(ordered[:-1], ordered[1:]):
+    for near, far in pairwise(ordered):
         if near.venue == far.venue:
             found.append(_crossing(near, far))
     return tuple(violation for violation in found if violation is not None)
 
 
 def _crossing(near: Smile, far: Smile) -> CalendarViolation | None:
-    low = max(near.quoted_range[0], far.quoted_range[0])
-    high = min(near.quoted_range[1], far.quoted_range[1])
+    reach = CALENDAR_DEVIATIONS * float(np.sqrt(near.total_variance(0.0)))
+    low = max(near.quoted_range[0], far.quoted_range[0], -reach)
+    high = min(near.quoted_range[1], far.quoted_range[1], reach)
     if not high > low:
         return None
     k = np.linspace(low, high, CALENDAR_POINTS)

@@ -23,8 +23,8 @@ class Curve(Protocol):
         """(w, dw/dk, d2w/dk2), each of the shape of ``log_moneyness``."""
         ...
 
-    def check_grid(self) -> FloatArray:
-        """Log-moneynesses at which butterflies are looked for."""
+    def butterfly_minimum(self, low: float, high: float) -> tuple[float, float]:
+        """The smallest Durrleman g between two log-moneynesses, and where it is."""
         ...
 
 
@@ -43,9 +43,9 @@ class SviCurve:
         """(w, dw/dk, d2w/dk2)."""
         return svi.variance_derivatives(log_moneyness, self.raw)
 
-    def check_grid(self) -> FloatArray:
-        """Dense around the bend, reaching far into both wings."""
-        return svi.check_grid(self.raw)
+    def butterfly_minimum(self, low: float, high: float) -> tuple[float, float]:
+        """The smallest Durrleman g between two log-moneynesses, and where it is."""
+        return svi.butterfly_minimum(self.raw, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class FlatCurve:
         nothing = np.zeros_like(log_moneyness)
         return np.full_like(log_moneyness, self.variance), nothing, nothing
 
-    def check_grid(self) -> FloatArray:
-        """One point is enough for a constant."""
-        return np.zeros(1)
+    def butterfly_minimum(self, low: float, high: float) -> tuple[float, float]:
+        """A flat smile is Black-Scholes: g = 1 everywhere."""
+        return 1.0, min(max(0.0, low), high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,14 @@ class KnotCurve:
         value = y[left] + h * t * (d0 + t * (c2 + t * c3)) + beyond * first
         return value, first, np.where(beyond == 0.0, (2.0 * c2 + 6.0 * c3 * t) / h, 0.0)
 
-    def check_grid(self) -> FloatArray:
-        """Eight points between each two knots and a stretch of both wings."""
-        x = self.log_moneyness
-        inner = (x[:-1, None] + np.diff(x)[:, None] * np.linspace(0.0, 1.0, 9)[None, 1:-1]).ravel()
-        span = x[-1] - x[0]
-        return np.concatenate([x[0] - span * np.linspace(1.0, 0.0, 20)[:-1], inner, x[-1] + span * np.linspace(0.0, 1.0, 20)[1:]])
+    def butterfly_minimum(self, low: float, high: float) -> tuple[float, float]:
+        """The smallest Durrleman g between two log-moneynesses, and where it is, at eight points between each two knots."""
+        x = np.unique(np.clip(np.concatenate([[low], self.log_moneyness, [high]]), low, high))
+        k = (x[:-1, None] + np.diff(x)[:, None] * np.linspace(0.0, 1.0, 9)[None, 1:-1]).ravel() if x.size > 1 else x
+        variance, slope, curvature = self.derivatives(k)
+        g = svi.durrleman(k, np.maximum(variance, 1e-16), slope, curvature)
+        lowest = int(np.argmin(g))
+        return float(g[lowest]), float(k[lowest])
 
 
 def monotone_slopes(x: FloatArray, y: FloatArray) -> FloatArray:

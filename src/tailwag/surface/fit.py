@@ -13,7 +13,7 @@ from tailwag.market.chain import Chain
 from tailwag.market.clock import years_to_expiry
 from tailwag.market.codes import RowCode
 from tailwag.market.snapshot import Snapshot
-from tailwag.surface.arbitrage import butterfly_check, calendar_violations
+from tailwag.surface.arbitrage import calendar_violations, checked_range
 from tailwag.surface.curves import Curve, FlatCurve, KnotCurve, SviCurve
 from tailwag.surface.forwards import ForwardCurve, forward_curve
 from tailwag.surface.quotes import SmilePoints, points_by_entry, row_quotes, vega_share
@@ -23,8 +23,11 @@ from tailwag.surface.ssvi import fit_ssvi
 
 MIN_POINTS = 5
 """SVI has five parameters: with fewer points a smile is flat."""
-GUARD = 300.0
-"""How hard the guarded fit leans on Durrleman's g, in units of half-spreads."""
+GUARDS = (1.0, 10.0, 100.0, 1000.0)
+"""How hard the guarded fit leans on Durrleman's g, harder and harder until no butterfly is left; in units of the unguarded cost."""
+DEAREST_REPAIR, DEAREST_REPAIR_VOLPT = 2.0, 1.0
+"""A repair that more than doubles the residual and adds a vol point would bend the quotes to mend what nobody quotes: it is not made."""
+LEAST_VEGA_SHARE = 0.02
 ROUNDING_G = -1e-9
 MISFIT_VOLPT = 1.0
 MISFIT_INSIDE = 0.5
@@ -83,49 +86,64 @@ Fitted = tuple[SmileModel, Curve, tuple[str, ...]]
 def _fit(points: list[SmilePoints], years: FloatArray, *, repair: bool) -> list[Fitted]:
     """Model, curve and notes of each expiry; all SVI slices in one compiled call."""
     many = [j for j, each in enumerate(points) if len(each) >= MIN_POINTS]
-    raw = _svi([points[j] for j in many], years[many]) if many else np.empty((0, 5))
     found: list[Fitted] = [_flat(each, float(t)) for each, t in zip(points, years)]
-    for j, slice_raw in zip(many, raw):
-        found[j] = _checked(points[j], float(years[j]), slice_raw, repair=repair)
+    if many:
+        raw, cost, _ = fit_slices(*_quotes([points[j] for j in many], years[many]))
+        for j, slice_raw, slice_cost in zip(many, raw, cost.tolist()):
+            found[j] = _checked(points[j], float(years[j]), slice_raw, slice_cost, repair=repair)
     return found
 
 
-def _svi(points: list[SmilePoints], years: FloatArray, *, starts: FloatArray | None = None, guard: float = 0.0) -> FloatArray:
-    """Raw SVI of each list of points, (slices, 5): residuals in vol, linearised to total variance, over half-spreads."""
+def _quotes(points: list[SmilePoints], years: FloatArray) -> tuple[FloatArray, IntArray]:
+    """What the compiled fit takes, (4, quotes) and (slices + 1,): errors in vol, linearised to total variance.
+
+    The weight is vega over spread: 1 / half-width in vol is vega over the price spread, and its square root of vega share lets the
+    strikes lead that carry gamma.
+    """
     k = np.concatenate([each.log_moneyness for each in points])
     iv = np.concatenate([each.target_iv for each in points])
     half = np.concatenate([each.half_width for each in points])
     sizes = [len(each) for each in points]
     t = np.repeat(years, sizes)
     per_vol = 2.0 * iv * t
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return fit_slices(k, iv * iv * t, half * per_vol, 1.0 / (half * per_vol), offsets, starts=starts, guard=guard)[0]
+    share = np.sqrt(np.maximum(vega_share(k, iv, t), LEAST_VEGA_SHARE))
+    return np.stack([k, iv * iv * t, half * per_vol, share / (half * per_vol)]), np.concatenate([[0], np.cumsum(sizes)])
 
 
-def _checked(points: SmilePoints, years: float, raw: FloatArray, *, repair: bool) -> Fitted:
+def _checked(points: SmilePoints, years: float, raw: FloatArray, cost: float, *, repair: bool) -> Fitted:
     """The slice as it is, repaired, or replaced where the smile is not SVI-shaped."""
-    if _misfits(points, years, SviCurve(raw)):
+    fitted = SviCurve(frozen(raw))
+    if _misfits(points, years, fitted):
         return _interpolated(points, years, ("not SVI-shaped: interpolated between the quotes",))
-    lowest, where = butterfly_check(SviCurve(raw))
-    if lowest >= ROUNDING_G or not repair:
-        notes = () if lowest >= ROUNDING_G else (f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f})",)
-        return "svi", SviCurve(frozen(raw)), notes
-    mended = _mended(points, years, raw)
+    lowest, where = fitted.butterfly_minimum(*checked_range(points, years))
+    if lowest >= ROUNDING_G:
+        return "svi", fitted, ()
+    found = f"butterfly arbitrage at {np.expm1(where):+.0%} moneyness (g {lowest:.3f})"
+    mended = _mended(points, years, raw, cost) if repair else None
     if mended is None:
-        note = f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f}); no repair found"
-        return "svi", SviCurve(frozen(raw)), (note,)
-    before, after = _rmse_volpt(points, years, SviCurve(raw)), _rmse_volpt(points, years, SviCurve(mended))
-    note = f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f}) repaired; residual {before:.2f} -> {after:.2f} vol points"
-    return "svi-repaired", SviCurve(frozen(mended)), (note,)
+        return "svi", fitted, (f"{found}; {'no repair found' if repair else 'not repaired'}",)
+    before, after = _rmse_volpt(points, years, fitted), _rmse_volpt(points, years, mended)
+    if after > max(DEAREST_REPAIR * before, before + DEAREST_REPAIR_VOLPT):
+        return "svi", fitted, (f"{found}; left alone, because repair would raise the residual from {before:.2f} to {after:.2f} vol points",)
+    return "svi-repaired", mended, (f"{found} repaired; residual {before:.2f} -> {after:.2f} vol points",)
 
 
-def _mended(points: SmilePoints, years: float, raw: FloatArray) -> FloatArray | None:
-    """The best slice without butterflies: guarded fits from the JW repair and from the slice itself, or the JW repair alone."""
+def _mended(points: SmilePoints, years: float, raw: FloatArray, cost: float) -> SviCurve | None:
+    """The best slice without butterflies: guarded fits from the slice itself and from its JW repair, or the JW repair alone."""
+    span = checked_range(points, years)
     closest = svi.butterfly_repair(raw, years)
-    starts = [raw] if closest is None else [raw, closest]
-    fits = [_svi([points], np.array([years]), starts=start[None, :], guard=GUARD)[0] for start in starts]
-    candidates = [fit for fit in [*fits, closest] if fit is not None and butterfly_check(SviCurve(fit))[0] >= ROUNDING_G]
-    return min(candidates, key=lambda fit: _spread_error(points, years, SviCurve(fit))) if candidates else None
+    candidates = [] if closest is None else [SviCurve(frozen(closest))]
+    quotes, offsets = _quotes([points], np.array([years]))
+    unit = float(np.sqrt(max(cost, 1.0)))
+    for start in [raw] if closest is None else [raw, closest]:
+        current = start
+        for strength in GUARDS:
+            current = fit_slices(quotes, offsets, starts=current[None, :], guard=strength * unit, guard_range=span)[0][0]
+            if svi.butterfly_minimum(current, low=span[0], high=span[1])[0] >= 0.0:
+                break
+        candidates.append(SviCurve(frozen(current)))
+    sound = [curve for curve in candidates if curve.butterfly_minimum(*span)[0] >= ROUNDING_G]
+    return min(sound, key=lambda curve: _spread_error(points, years, curve)) if sound else None
 
 
 def _interpolated(points: SmilePoints, years: float, notes: tuple[str, ...]) -> Fitted:
@@ -152,9 +170,10 @@ def _vol_error(points: SmilePoints, years: float, curve: Curve) -> FloatArray:
 
 
 def _rmse_volpt(points: SmilePoints, years: float, curve: Curve) -> float:
-    """Vega-weighted root mean square distance from the mids in vol points."""
-    weight = vega_share(points.log_moneyness, points.target_iv, years) + 1e-12
-    error = _vol_error(points, years, curve)
+    """Vega-weighted root mean square distance in vol points from the mids, or from the marks where almost nothing is quoted."""
+    counted = points.two_sided if np.sum(points.two_sided) >= MIN_POINTS else np.ones(len(points), dtype=np.bool_)
+    weight = vega_share(points.log_moneyness, points.target_iv, years)[counted] + 1e-12
+    error = _vol_error(points, years, curve)[counted]
     return 100.0 * float(np.sqrt(np.sum(weight * error * error) / np.sum(weight)))
 
 
@@ -183,12 +202,12 @@ def _misfits(points: SmilePoints, years: float, curve: Curve) -> bool:
 def _smile(curve: ForwardCurve, j: int, points: SmilePoints, model: SmileModel, shape: Curve, notes: tuple[str, ...]) -> Smile:
     years = float(curve.years[j])
     fitted = points.target_iv + _vol_error(points, years, shape)
-    lowest, where = butterfly_check(shape)
+    lowest, where = shape.butterfly_minimum(*checked_range(points, years))
     if lowest < ROUNDING_G and model == "interpolated":
-        notes = (*notes, f"butterfly arbitrage at {np.exp(where) - 1.0:+.0%} moneyness (g {lowest:.3f})")
+        notes = (*notes, f"butterfly arbitrage at {np.expm1(where):+.0%} moneyness (g {lowest:.3f})")
     marks = int(np.sum(~points.two_sided))
     if marks:
-        notes = (*notes, f"{marks} of {len(points)} strikes have no two-sided quote: the venue's mark stands in")
+        notes = (*notes, f"{marks} of {len(points)} strikes have no usable two-sided quote: the venue's mark stands in")
     return Smile(
         venue=str(curve.venue[j]),
         expiry_ns=int(curve.expiry_ns[j]),

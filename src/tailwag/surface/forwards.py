@@ -66,7 +66,7 @@ class ForwardCurve:
         forward = np.where(entry >= 0, self.forward_usd[entry], np.nan)
         missing = np.where(np.isfinite(forward), 0, int(RowCode.FORWARD_MISSING))
         differs = np.where((entry >= 0) & self.disagrees[entry], int(RowCode.FORWARD_DISAGREES), 0)
-        return forward, missing | differs
+        return forward, np.asarray(missing | differs, dtype=np.int64)
 
     def __str__(self) -> str:
         if not len(self):

@@ -23,6 +23,8 @@ SAME_MOMENT = 0.05
 """A row's own underlying is used for its own quote while it lies this close to the expiry's forward (a crawl's rows are not simultaneous)."""
 LEAST_HALF_WIDTH = 0.001
 """Half-width in vol that even the tightest quote is given: a tenth of a vol point."""
+WIDE, WIDE_VOL = 5.0, 0.05
+"""A quote this many times wider than its neighbours, and this wide in vol, has a mid that means nothing: a mark inside it stands in."""
 MARK_HALF_WIDTH = 0.01
 """Half-width in vol of a venue's mark at the money, where no two-sided quote exists; wider where vega is small."""
 
@@ -31,8 +33,8 @@ MARK_HALF_WIDTH = 0.01
 class SmilePoints:
     """The quotes that one smile stands on, one per strike, in rising order of strike.
 
-    Shapes: every column (points,).  ``target_iv`` is the mid of a two-sided quote (``source`` 'quote') or the venue's mark ('mark');
-    bid and ask are NaN where there is none.  ``half_width`` is in vol; ``fit_iv`` is what the fitted smile says.
+    Shapes: every column (points,).  ``target_iv`` is the mid of a two-sided quote (``source`` 'quote') or, where that is missing or
+    far too wide, the venue's mark ('mark'); bid and ask are NaN where there is none.  ``half_width`` is in vol; ``fit_iv`` is what the fitted smile says.
     """
 
     row: IntArray
@@ -52,7 +54,7 @@ class SmilePoints:
 
     @property
     def two_sided(self) -> BoolArray:
-        """Points that stand on a two-sided quote."""
+        """Points that stand on the mid of a two-sided quote."""
         return np.asarray(self.source == "quote", dtype=np.bool_)
 
     def to_frame(self) -> polars.DataFrame:
@@ -134,9 +136,12 @@ def _points(chain: Chain, quotes: RowQuotes, rows: IntArray, years: FloatArray) 
     rows = rows[np.argsort(k, kind="stable")]
     k, both = quotes.log_moneyness[rows], quotes.two_sided[rows]
     bid, ask, mark = quotes.bid_iv[rows], quotes.ask_iv[rows], quotes.mark_iv[rows]
-    target = np.where(both, 0.5 * (np.nan_to_num(bid) + np.nan_to_num(ask)), mark)
-    quoted = np.maximum(0.5 * np.nan_to_num(ask - bid), LEAST_HALF_WIDTH)
+    quoted = np.maximum(0.5 * np.where(both, ask - bid, 0.0), LEAST_HALF_WIDTH)
     usual = max(float(np.median(quoted[both])), MARK_HALF_WIDTH) if both.any() else MARK_HALF_WIDTH
+    with np.errstate(invalid="ignore"):
+        wide = both & (quoted > max(WIDE_VOL, WIDE * usual)) & (mark >= bid) & (mark <= ask)
+    by_mid = both & ~wide
+    target = np.where(by_mid, 0.5 * (np.where(both, bid, 0.0) + np.where(both, ask, 0.0)), mark)
     half = np.where(both, quoted, usual / np.maximum(vega_share(k, target, years[rows]), 0.05))
     return SmilePoints(
         row=frozen(rows, np.int64),
@@ -148,7 +153,7 @@ def _points(chain: Chain, quotes: RowQuotes, rows: IntArray, years: FloatArray) 
         mark_iv=frozen(mark),
         target_iv=frozen(target),
         half_width=frozen(half),
-        source=frozen(np.where(both, "quote", "mark"), object),
+        source=frozen(np.where(by_mid, "quote", "mark"), object),
         fit_iv=frozen(np.full(rows.size, np.nan)),
     )
 

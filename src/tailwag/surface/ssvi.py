@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailwag.kernels import svi
-from tailwag.kernels.arrays import FloatArray, IntArray, frozen
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, frozen
 from tailwag.surface.quotes import vega_share
 from tailwag.surface.smile import Smile
 
 MIN_SMILES = 2
+MOST_POINTS = 60
 MOST_RHO = 0.98
 GAMMA_RANGE = (0.02, 0.5)
 _ROUNDS = 40
@@ -31,7 +32,7 @@ class SsviFit:
     expiry_ns: IntArray
     theta: FloatArray
     rmse_volpt: FloatArray
-    free_of_butterflies: FloatArray
+    free_of_butterflies: BoolArray
 
     def total_variance(self, log_moneyness: FloatArray, theta: FloatArray | float) -> FloatArray:
         """Total variance of the surface where the at-the-money total variance is ``theta``."""
@@ -59,17 +60,20 @@ def fit_ssvi(smiles: tuple[Smile, ...]) -> SsviFit | None:
     if len(chosen) < MIN_SMILES:
         return None
     theta = np.maximum.accumulate([float(smile.total_variance(0.0)) for smile in chosen])
-    counts = np.array([len(smile.points) for smile in chosen])
-    data = _Points.of(chosen, np.repeat(theta, counts))
+    kept = [_thinned(len(smile.points)) for smile in chosen]
+    data = _Points.of(chosen, kept, theta)
     rho, eta, gamma = _descend(data)
-    fitted = SsviFit(
-        venue, rho, eta, gamma, frozen([smile.expiry_ns for smile in chosen], np.int64), frozen(theta), frozen(theta), frozen(theta)
-    )
-    error = data.vol_error(rho, eta, gamma)
-    parts = zip(np.split(error, np.cumsum(counts)[:-1]), np.split(data.weight, np.cumsum(counts)[:-1]))
-    rmse = [100.0 * float(np.sqrt(np.sum(q * q * e * e) / np.sum(q * q))) for e, q in parts]
+    square, weight = data.vol_error(rho, eta, gamma) ** 2, data.weight**2
+    starts = np.concatenate([[0], np.cumsum([part.size for part in kept])[:-1]])
+    rmse = 100.0 * np.sqrt(np.add.reduceat(weight * square, starts) / np.add.reduceat(weight, starts))
     free = svi.ssvi_free_of_butterflies(theta, rho, svi.ssvi_phi(theta, eta, gamma))
-    return SsviFit(venue, rho, eta, gamma, fitted.expiry_ns, fitted.theta, frozen(rmse), frozen(free, np.bool_))
+    expiry_ns = frozen([smile.expiry_ns for smile in chosen], np.int64)
+    return SsviFit(venue, rho, eta, gamma, expiry_ns, frozen(theta), frozen(rmse), frozen(free, np.bool_))
+
+
+def _thinned(size: int) -> IntArray:
+    """At most ``MOST_POINTS`` evenly chosen points: three numbers need no more."""
+    return np.unique(np.linspace(0, size - 1, min(size, MOST_POINTS)).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,12 @@ class _Points:
     weight: FloatArray
 
     @classmethod
-    def of(cls, smiles: list[Smile], theta: FloatArray) -> _Points:
-        k = np.concatenate([smile.points.log_moneyness for smile in smiles])
-        iv = np.concatenate([smile.points.target_iv for smile in smiles])
-        years = np.concatenate([np.full(len(smile.points), smile.years) for smile in smiles])
-        return cls(k, theta, years, iv, np.sqrt(np.maximum(vega_share(k, iv, years), 1e-4)))
+    def of(cls, smiles: list[Smile], kept: list[IntArray], theta: FloatArray) -> _Points:
+        k = np.concatenate([smile.points.log_moneyness[rows] for smile, rows in zip(smiles, kept)])
+        iv = np.concatenate([smile.points.target_iv[rows] for smile, rows in zip(smiles, kept)])
+        sizes = [rows.size for rows in kept]
+        years = np.repeat([smile.years for smile in smiles], sizes)
+        return cls(k, np.repeat(theta, sizes), years, iv, np.sqrt(np.maximum(vega_share(k, iv, years), 1e-4)))
 
     def vol_error(self, rho: float, eta: float, gamma: float) -> FloatArray:
         w = svi.ssvi_total_variance(self.log_moneyness, self.theta, rho, svi.ssvi_phi(self.theta, eta, gamma))
