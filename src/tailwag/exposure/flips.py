@@ -50,19 +50,27 @@ def nearest_flip(flips: tuple[Flip, ...], spot_usd: float) -> Flip | None:
 
 
 def book_flips(
-    book: Book, spots_usd: FloatArray, *, dynamics: SmileDynamicsLike, ahead_ns: int = 0, quote_move: float = 0.0
+    book: Book,
+    spots_usd: FloatArray,
+    *,
+    dynamics: SmileDynamicsLike,
+    ahead_ns: int = 0,
+    quote_move: float = 0.0,
+    vols: FloatArray | None = None,
 ) -> tuple[Flip, ...]:
     """All flips within the range of ``spots_usd`` (g,), by repricing the book ``ahead_ns`` from now.
 
     The grid is completed around strikes whose remaining gamma is narrower than its cells; each crossing is then refined by repricing.
+    ``vols``: volatilities on the grid where the caller has them.
     """
-    scanned = np.union1d(spots_usd, _near_expiry_spots(book, spots_usd, ahead_ns))
     weights = np.stack([book.position_coin, np.abs(book.position_coin)])
 
-    def both(spots: FloatArray) -> FloatArray:
-        return gamma_on_grid(book, spots / book.spot_usd, weights, dynamics=dynamics, ahead_ns=ahead_ns, quote_move=quote_move)
+    def both(spots: FloatArray, known: FloatArray | None = None) -> FloatArray:
+        return gamma_on_grid(book, spots / book.spot_usd, weights, dynamics=dynamics, ahead_ns=ahead_ns, quote_move=quote_move, vols=known)
 
-    net, gross = both(scanned)
+    near = _near_expiry_spots(book, spots_usd, ahead_ns)
+    scanned, first = np.unique(np.concatenate([spots_usd, near]), return_index=True)
+    net, gross = np.concatenate([both(spots_usd, vols), both(near)], axis=1)[:, first]
     cells = (float(spots_usd[1]), float(spots_usd[-2])) if spots_usd.size > 2 else (float("inf"), float("-inf"))
     return flips_of(scanned, net, gross, lambda spots: both(spots)[0], inner=cells)
 

@@ -11,8 +11,9 @@ from tailwag.exposure.book import SETTLEMENT_WINDOW_NS, Book
 from tailwag.exposure.flips import Flip, FlipStatus, book_flips, flip_status
 from tailwag.exposure.profile import Profile
 from tailwag.exposure.reprice import exposures_of as in_report_units
-from tailwag.exposure.reprice import hours_to_ns, net_on_grid
+from tailwag.exposure.reprice import hours_to_ns, net_on_grid, vols_on_grid
 from tailwag.exposure.totals import by_expiry
+from tailwag.kernels.arrays import FloatArray
 from tailwag.market.clock import format_time
 from tailwag.units import NS_PER_DAY, NS_PER_HOUR
 
@@ -140,10 +141,11 @@ def forward_view(profile: Profile, *, hours: tuple[float, ...] = FORWARD_HOURS, 
     if after_expiries:
         later = np.unique(book.chain.expiry_ns[book.usable & (book.chain.expiry_ns > book.at_ns)])
         times |= {int(expiry) - book.at_ns: f"after expiry {format_time(int(expiry))}" for expiry in later}
-    return ForwardView(tuple(projected(profile, ahead_ns, event) for ahead_ns, event in sorted(times.items())))
+    vols = vols_on_grid(book, profile.spot_usd / book.spot_usd, profile.dynamics)
+    return ForwardView(tuple(projected(profile, ahead_ns, event, vols=vols) for ahead_ns, event in sorted(times.items())))
 
 
-def projected(profile: Profile, ahead_ns: int, event: str = "") -> Projection:
+def projected(profile: Profile, ahead_ns: int, event: str = "", *, vols: FloatArray | None = None) -> Projection:
     """The book ``ahead_ns`` nanoseconds from now with spot and volatilities unchanged."""
     book, here = profile.book, np.ones(1)
     signed, unsigned = (
@@ -152,7 +154,7 @@ def projected(profile: Profile, ahead_ns: int, event: str = "") -> Projection:
         )
         for weights in (book.position_coin, np.where(book.usable, book.open_interest_coin, 0.0))
     )
-    flips = book_flips(book, profile.spot_usd, dynamics=profile.dynamics, ahead_ns=ahead_ns)
+    flips = book_flips(book, profile.spot_usd, dynamics=profile.dynamics, ahead_ns=ahead_ns, vols=vols)
     return Projection(
         hours=ahead_ns / NS_PER_HOUR,
         at_ns=book.at_ns + ahead_ns,

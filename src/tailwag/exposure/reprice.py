@@ -128,10 +128,24 @@ def net_on_grid(
     return total
 
 
+def vols_on_grid(book: Book, ratios: FloatArray, dynamics: SmileDynamicsLike) -> FloatArray | None:
+    """Volatilities (g, n) at spot ratios (g,), for a caller that prices the same grid at several times; None where too many to hold."""
+    if dynamics.ratio == 1.0 or ratios.size * len(book) > CELLS_AT_ONCE:
+        return None
+    return np.asarray(book.surface.moved_vols(book.iv, np.log(ratios), dynamics))
+
+
 def gamma_on_grid(
-    book: Book, ratios: FloatArray, weights: FloatArray, *, dynamics: SmileDynamicsLike, ahead_ns: int = 0, quote_move: float = 0.0
+    book: Book,
+    ratios: FloatArray,
+    weights: FloatArray,
+    *,
+    dynamics: SmileDynamicsLike,
+    ahead_ns: int = 0,
+    quote_move: float = 0.0,
+    vols: FloatArray | None = None,
 ) -> FloatArray:
-    """Gamma of several holdings of the same rows, weights (w, n), at spot ratios (g,): (w, g)."""
+    """Gamma of several holdings of the same rows, weights (w, n), at spot ratios (g,): (w, g); ``vols`` as from :func:`vols_on_grid`."""
     from tailwag.kernels.netgreeks import row_gammas
 
     weights = np.nan_to_num(np.atleast_2d(weights))
@@ -141,7 +155,8 @@ def gamma_on_grid(
     for part in _parts(ratios.size, len(book)):
         if rows.size == 0:
             break
-        vol = _kernel_vols(book, rows, np.log(ratios[part]) - quote_move, dynamics)
+        known = None if vols is None else np.ascontiguousarray(vols[part, rows])
+        vol = _kernel_vols(book, rows, np.log(ratios[part]) - quote_move, dynamics) if known is None else known
         gammas = row_gammas(chain.right[rows], chain.strike_usd[rows], book.forward_usd[rows], live.plain_years, vol, ratios[part])
         total[:, part] = weights[:, rows] @ gammas.T
     if live.settling.size:

@@ -85,8 +85,8 @@ def _next_step(
 ) -> FloatArray:
     """Fraction of the way from ``newer`` to ``older``: inverse quadratic where that is safe, else the middle."""
     with np.errstate(all="ignore"):
-        xi = (older - newer) / (third - newer)
-        phi = (f_older - f_newer) / (f_third - f_newer)
+        xi = (newer - older) / (third - older)
+        phi = (f_newer - f_older) / (f_third - f_older)
         first = f_newer / (f_older - f_newer) * f_third / (f_older - f_third)
         second = (third - newer) / (older - newer) * f_newer / (f_third - f_newer) * f_older / (f_third - f_older)
         quadratic = first + second
