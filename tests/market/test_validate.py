@@ -117,6 +117,21 @@ def test_each_fault_gets_its_code(changes: dict[str, Any], expected: set[str]) -
     assert len(chain) == len(HEALTHY)
 
 
+@pytest.mark.parametrize(
+    ("strike", "mark", "above"),
+    [
+        pytest.param(100_000.0, 1.3, False, id="item-12-an-inverse-put-may-cost-more-than-a-coin"),
+        pytest.param(100_000.0, 1.5, True, id="item-12-inverse-put-above-strike-over-forward"),
+    ],
+)
+def test_item_12_an_inverse_puts_cap_is_strike_over_forward(strike: float, mark: float, above: bool) -> None:
+    columns = _columns()
+    put = columns["instrument"].index("BTC-26JUN26-100000-P")
+    assert columns["strike_usd"][put] == strike
+    chain = validated(_chain({"mark_quoted": mark, "bid_quoted": 1.2, "ask_quoted": 1.6}, row=put))
+    assert chain.has(RowCode.ABOVE_CAP)[put] == above
+
+
 def test_item_02_at_the_second_of_expiry_the_row_stays_and_says_so() -> None:
     at = int(EXPIRIES["21MAR26"].timestamp()) * 1_000_000_000
     chain = validated(_chain(as_of_ns=at))

@@ -17,6 +17,8 @@ SMALLEST_VOL, LARGEST_VOL, EXTREME_VOL = 1e-4, 100.0, 5.0
 """Below the first a volatility is zero to every venue's precision; above the second it is no volatility; from the third it is remarked."""
 LARGEST_AMOUNT = 1e12
 """No price in USD and no open interest in coin comes near; a larger number is damage and would swamp every sum."""
+LARGEST_NUMBER_SENT = 1e6
+"""Beyond it a volatility is damage in any unit, and says nothing of units."""
 MEDIAN_VOL = (0.02, 10.0)
 """A chain whose median volatility lies outside is in another unit than its source declares."""
 MIXED_UNITS = (50.0, 250.0)
@@ -259,12 +261,12 @@ def _contract(name: str) -> tuple[Any, ...] | None:
 def _refuse_wrong_vol_unit(chain: Chain) -> None:
     """UnitError where the volatilities of a venue can only be in another unit than decimals; a chain is never half converted."""
     for venue in sorted(set(chain.venue.tolist())):
-        rows = (chain.venue == venue) & np.isfinite(chain.iv) & (chain.iv > SMALLEST_VOL)
+        rows = (chain.venue == venue) & (chain.iv > SMALLEST_VOL) & (chain.iv < LARGEST_NUMBER_SENT)
         iv = chain.iv[rows]
         if iv.size == 0:
             continue
         middle = float(np.median(iv))
-        if not MEDIAN_VOL[0] <= middle <= MEDIAN_VOL[1] and 1e-3 <= middle <= 1e5:
+        if not MEDIAN_VOL[0] <= middle <= MEDIAN_VOL[1] and middle >= 1e-3:
             raise UnitError(
                 f"expected {venue or 'the'} volatilities in the unit its format declares, got a median of {100 * middle:.4g} %; "
                 "the whole chain is refused: save the venue's numbers unchanged (percent and decimals differ by 100)"
