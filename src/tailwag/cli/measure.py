@@ -39,6 +39,7 @@ def register(app: Any) -> None:
         vol: Annotated[str, option("--vol", help="Whose volatility feeds the greeks: venue or surface.")] = "venue",
         gamma: Annotated[str, option("--gamma", help="model, or file for the gamma column of the file (current spot only).")] = "model",
         day_count: Annotated[str, option("--day-count", help="act-365 or busdays-262.")] = "act-365",
+        forward: Annotated[str | None, option("--forward", help="market (venue, else put-call parity) or index (no carry).  [default: market; index for CBOE files]")] = None,
         numeraire: Annotated[str, option("--numeraire", help="usd or coin (premium-adjusted delta; changes delta only).")] = "usd",
         spot_range: Annotated[str | None, option("--spot-range", help="Profile from LOW to HIGH times spot, such as 0.8:1.2.")] = None,
         spot_levels: Annotated[int | None, option("--spot-levels", help="Number of profile levels.")] = None,

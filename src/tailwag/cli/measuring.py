@@ -29,6 +29,7 @@ class Request:
     vol: str
     gamma: str
     day_count: str
+    forward: str | None
     numeraire: str
     spot_range: str | None
     spot_levels: int | None
@@ -158,6 +159,7 @@ def _options(request: Request) -> MeasureOptions:
         vol=request.vol,
         gamma=request.gamma,
         day_count=request.day_count,
+        forward=request.forward,
         numeraire=request.numeraire,
         spot_range=_range(request.spot_range),
         spot_levels=request.spot_levels,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tailwag.errors import EmptyChainError, RuleError
 from tailwag.experiments.document import (
@@ -19,6 +21,7 @@ from tailwag.experiments.document import (
     source_block,
 )
 from tailwag.experiments.headline import headline
+from tailwag.kernels.arrays import frozen
 from tailwag.market.clock import format_time
 from tailwag.positioning import CustomersSellOtm, FlowRule, LongCallsShortPuts, Rule, infer_positions
 
@@ -27,11 +30,14 @@ if TYPE_CHECKING:
     from tailwag.feedback import Gain
     from tailwag.liquidity import Impact
     from tailwag.market.snapshot import Snapshot
-    from tailwag.surface import Surface
+    from tailwag.surface import ForwardCurve, Surface
 
 SPOT_MOVES_PCT = (-10.0, -5.0, -3.0, -1.0, 0.0, 1.0, 3.0, 5.0, 10.0)
 VOL_MOVES_VOLPT = (-5.0, 0.0, 5.0)
 HORIZONS_HOURS = (0.0, 1.0, 24.0)
+FORWARDS = ("market", "index")
+NO_CARRY_VENUES = frozenset({"cboe"})
+"""Files that state a spot and no forward: the published figures for them take no carry (r = q = 0)."""
 LAWS = ("book", "square-root", "given")
 NO_LIQUIDITY = "no liquidity is known: the source has no order book that reaches the move and no traded volume; state a depth"
 
@@ -49,6 +55,7 @@ class MeasureOptions:
     vol: str = "venue"
     gamma: str = "model"
     day_count: str = "act-365"
+    forward: str | None = None
     numeraire: str = "usd"
     spot_range: tuple[float, float] | None = None
     spot_levels: int | None = None
@@ -96,7 +103,7 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
     >>> found.gain.law
     'given'
     """
-    from tailwag.exposure import exposure_profile
+    from tailwag.exposure import book_profile, priced_book
     from tailwag.feedback import loop_gain
     from tailwag.surface import fit_surface, parse_dynamics
 
@@ -104,21 +111,28 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         raise EmptyChainError(f"{snapshot.source.name}: all {len(snapshot.chain)} {snapshot.currency} rows are masked ({_worst(snapshot)}); see the codes in docs")
     dynamics = parse_dynamics(options.dynamics)
     say("fitting the smile")
-    surface = fit_surface(snapshot)
+    surface = fit_surface(snapshot, forwards=_forwards(snapshot, options), day_count=options.day_count)
     say("repricing the book")
-    profiles = tuple(
-        exposure_profile(
+    books = [
+        priced_book(
             infer_positions(snapshot, rule=rule, forward_usd=surface.forward_usd),
             surface,
-            dynamics=dynamics,
             vol=options.vol,
-            numeraire=options.numeraire,  # type: ignore[arg-type]
             day_count=options.day_count,
             gamma=options.gamma,  # type: ignore[arg-type]
+            spot_usd=snapshot.spot_usd,
+        )
+        for rule in _rules(snapshot, options)
+    ]
+    profiles = tuple(
+        book_profile(
+            book,
+            dynamics=dynamics,
+            numeraire=options.numeraire,  # type: ignore[arg-type]
             spot_range=options.spot_range,
             spot_levels=options.spot_levels,
         )
-        for rule in _rules(snapshot, options)
+        for book in books
     )
     headline_law, others = _laws(snapshot, options)
     gain = loop_gain(
@@ -131,6 +145,23 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         other_rules=profiles[1:],
     )
     return Measurement(snapshot, options, surface, profiles, gain)
+
+
+def _forwards(snapshot: Snapshot, options: MeasureOptions) -> ForwardCurve:
+    """Each expiry's forward: the market's own, or the index for all (no carry), which is what files without forwards are published with."""
+    from tailwag.surface import forward_curve
+
+    if options.forward not in (None, *FORWARDS):
+        raise RuleError(f"forward {options.forward!r} is unknown; use one of {', '.join(FORWARDS)}")
+    curve = forward_curve(snapshot.chain, snapshot.futures, day_count=options.day_count)
+    flat = np.isin(curve.venue, list(NO_CARRY_VENUES)) if options.forward is None else np.full(len(curve), options.forward == "index")
+    flat &= np.isfinite(curve.index_usd)
+    return replace(
+        curve,
+        forward_usd=frozen(np.where(flat, curve.index_usd, curve.forward_usd)),
+        source=frozen(np.where(flat, "index", curve.source), object),
+        discount=frozen(np.where(flat, 1.0, curve.discount)),
+    )
 
 
 def _worst(snapshot: Snapshot) -> str:
@@ -276,6 +307,7 @@ def _assumptions(measurement: Measurement) -> dict[str, Any]:
         "vol": options.vol,
         "gamma": options.gamma,
         "day_count": options.day_count,
+        "forward": sorted({str(source) for source in measurement.surface.forwards.source}),
         "numeraire": options.numeraire,
         "hedge_share": options.hedge_share,
         "move_pct": options.move_pct,

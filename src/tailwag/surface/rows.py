@@ -60,6 +60,9 @@ class Surface:
             raise RuleError(f"expected vol 'venue' or 'surface', got {vol[:40]!a}; say whose volatility feeds the greeks")
         venue, fitted = self._venue_vols(), self.fitted_vols()
         first, second = (venue, fitted) if vol == "venue" else (fitted, venue)
+        if vol == "venue":
+            # a volatility of 0 or below was stated and is wrong: masked, not replaced; only a missing one is filled from the smile
+            second = np.where((self.chain.codes & int(RowCode.IV_NONPOSITIVE)) == 0, second, np.nan)
         names = VOL_SOURCES if vol == "venue" else VOL_SOURCES[::-1]
         iv = np.where(np.isfinite(first), first, second)
         source = np.where(np.isfinite(first), names[0], np.where(np.isfinite(second), names[1], ""))
