@@ -278,6 +278,35 @@ def test_item_41_a_name_is_only_a_name(name: str, tmp_path: Path) -> None:
     assert load(_json(tmp_path, summaries(), name)).source.name == name
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "/etc",
+        "file:///etc/passwd",
+        "\\\\server\\share",
+        "a\0b",
+        "",
+        "/dev/null",
+        "/nonexistent",
+        "x" * 5_000,
+        "\udcff",
+    ],
+    ids=lambda path: f"item-39-{ascii(path)[:20]}",
+)
+def test_item_39_what_is_no_market_file_is_refused(path: str) -> None:
+    with pytest.raises(FileFormatError) as refusal:
+        load(path)
+    assert str(refusal.value).isprintable()
+    assert "root:" not in str(refusal.value)
+
+
+def test_a_csv_whose_header_is_quoted_is_a_csv(tmp_path: Path) -> None:
+    quoted = ",".join(f'"{cell}"' for cell in HEADER.decode().split(",")).encode()
+    assert len(load(_write(tmp_path, quoted + GOOD[len(HEADER) :])).chain) == len(ALL_NAMES)
+
+
 def test_loading_json_imports_nothing_heavy(tmp_path: Path) -> None:
     path = _json(tmp_path, reply(summaries()))
     program = (
@@ -400,6 +429,9 @@ def test_item_39_a_folder_never_follows_links(tmp_path: Path) -> None:
     (tmp_path / "inner" / "chain.json").symlink_to(_json(tmp_path, summaries()))
     with pytest.raises(InputError, match="found nothing"):
         load(tmp_path / "inner")
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(FileFormatError, match="link"):
+        load(tmp_path / "link")
 
 
 # real data: read where TAILWAG_DATA is set, never copied

@@ -17,7 +17,6 @@ snapshot                  ``snapshot_file.read_snapshot(raw)``, ``snapshot_file.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from tailwag.errors import EmptyChainError, FileFormatError
 from tailwag.market.clock import format_time
@@ -37,7 +36,7 @@ def load(path: str | os.PathLike[str], *, currency: str = "BTC", at_ns: int | No
     Raises FileFormatError, UnitError, TimeError, EmptyChainError: the message says what was expected, what came and what to do.
     """
     text = checked_path_text(path)
-    if Path(text).is_dir():
+    if os.path.isdir(text) and not os.path.islink(text):
         from tailwag.sources.folders import load_folder
 
         return load_folder(text, currency=currency, at_ns=at_ns)
@@ -112,8 +111,8 @@ def kind_of_file(raw: RawFile) -> str:
     if raw.data.startswith(b"PAR1"):
         return _kind_of_parquet(raw)
     start = raw.data[:64].lstrip(b" \t\r\n\xef\xbb\xbf")
-    if start[:1] in (b"{", b"[", b'"'):
-        return "cboe" if _is_cboe(raw) else "deribit-rest"
+    if start[:1] in (b"{", b"[") or (start[:1] == b'"' and b"," not in raw.data[:4_000].split(b"\n")[0]):
+        return "deribit-rest"
     return _kind_of_text(raw)
 
 

@@ -41,7 +41,7 @@ def load_folder(path: str, *, currency: str, at_ns: int | None) -> Snapshot:
     if sorted_out.pieces:
         _gather_pieces(sorted_out.pieces, found, refusals, currency=currency, at_ns=at_ns, folder=bare_name(path))
     if not found:
-        raise _nothing_found(path, refusals, sorted_out.skipped)
+        raise _nothing_found(path, refusals, [*sorted_out.trades, *sorted_out.skipped])
     return _with_trades(_with_notes(_one_snapshot(found), sorted_out.skipped), path, sorted_out.trades)
 
 

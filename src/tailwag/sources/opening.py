@@ -99,8 +99,11 @@ def list_folder(path: str | os.PathLike[str], *, limit: int = 10_000) -> list[st
     Raises FileFormatError if there are more than ``limit``.
     """
     text = checked_path_text(path)
-    with os.scandir(text) as entries:
-        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and not entry.name.startswith(".")]
+    try:
+        with os.scandir(text) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and not entry.name.startswith(".")]
+    except OSError as trouble:
+        raise FileFormatError(f"{bare_name(text)}: {_why_not_opened(trouble)}") from None
     if len(names) > limit:
         raise FileFormatError(f"{bare_name(text)}: {len(names)} files, at most {limit} are read; give a smaller folder")
     return sorted(names)
