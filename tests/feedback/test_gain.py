@@ -89,6 +89,12 @@ class TestLaws:
         assert gain.depth_usd_per_pct == pytest.approx(241.6e6, abs=5e4)
         assert gain.value != pytest.approx(0.1808, abs=1e-2)
 
+    def test_half_the_hedgers_move_a_square_root_market_more_than_half_as_far(self) -> None:
+        """A quarter of the flow makes half the move: the secant belongs to the hedged flow."""
+        law = SquareRootImpact(10e9, 0.03)
+        whole, quarter = (loop_gain(book(), law, move_pct=1, hedge_share=share).value for share in (1.0, 0.25))
+        assert quarter == pytest.approx(0.5 * whole, rel=1e-12)
+
     def test_every_law_keeps_its_own_depth_source_and_reason(self) -> None:
         root = SquareRootImpact(10e9, 0.03)
         laws = [root, lasting_impact(root, permanent_share=0.5), LinearImpact(200e6), UnknownImpact("book", "no order book")]
@@ -304,6 +310,13 @@ def test_the_sentence_is_one_a_trader_understands() -> None:
         "depth assumed $241.6m per 1 % (square-root law, ADV $10bn, daily vol 3.14 %, Y=1"
     )
     assert "takes 0.25 % of it back" in str(loop_gain(book(50e6), LinearImpact(2e8), move_pct=1))
+
+
+def test_strong_damping_warns_of_late_hedges() -> None:
+    """T13-A: |g| > 1 settles in the same step and hunts one step late."""
+    strong, mild = (loop_gain(book(gex), LinearImpact(1e8), move_pct=1) for gex in (150e6, 90e6))
+    assert any("price hunts" in sentence for sentence in strong.sentences())
+    assert not any("price hunts" in sentence for sentence in mild.sentences())
 
 
 def test_gain_falls_as_the_market_deepens() -> None:

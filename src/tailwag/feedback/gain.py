@@ -12,7 +12,7 @@ import numpy as np
 from tailwag.errors import RuleError
 from tailwag.feedback.inputs import GainInputs, gain_inputs
 from tailwag.feedback.law import LawGain, law_gain, repriced_gain
-from tailwag.feedback.sentences import band_sentence, gain_sentence, regime_sentence, vanna_sentence, zones_sentence
+from tailwag.feedback.sentences import band_sentence, gain_sentence, late_sentence, regime_sentence, vanna_sentence, zones_sentence
 from tailwag.feedback.zones import RunawayZone, distance_pct, runaway_zones
 from tailwag.kernels.arrays import FloatArray, frozen
 from tailwag.liquidity import Impact
@@ -121,7 +121,14 @@ class Gain:
 
     def sentences(self) -> tuple[str, ...]:
         """What this means for a trader, most important first, each with its assumption."""
-        found = (regime_sentence(self), gain_sentence(self), vanna_sentence(self), band_sentence(self), zones_sentence(self))
+        found = (
+            regime_sentence(self),
+            gain_sentence(self),
+            late_sentence(self),
+            vanna_sentence(self),
+            band_sentence(self),
+            zones_sentence(self),
+        )
         return tuple(sentence for sentence in found if sentence)
 
     def __str__(self) -> str:

@@ -37,6 +37,13 @@ def regime_sentence(gain: Gain) -> str:
     return feeds if gain.amplification is None else f"{feeds}; a 1 % shock becomes {gain.amplification:.2f} % if they hedge at once"
 
 
+def late_sentence(gain: Gain) -> str:
+    """Long gamma so large that hedging a step late overshoots."""
+    if gain.value is None or gain.value >= -1.0:
+        return ""
+    return f"Damping only while hedges are quick: with |G| = {-gain.value:.2g} above 1, full hedges that come late overshoot and the price hunts"
+
+
 def vanna_sentence(gain: Gain) -> str:
     """What the smile's own move adds."""
     if gain.with_vanna is None or gain.value is None or gain.with_vanna == gain.value:

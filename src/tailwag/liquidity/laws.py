@@ -160,10 +160,15 @@ class SquareRootImpact:
         return square_root_from_snapshot(snapshot, y=y, daily_vol=daily_vol, crossover_usd=crossover_usd)
 
     @property
+    def terms(self) -> str:
+        """The law's own numbers."""
+        return f"ADV {dollars(self.daily_volume_usd)}, daily vol {100 * self.daily_vol:.2f} %, Y={self.y:g}"
+
+    @property
     def source(self) -> str:
         """The law with its numbers, and where they come from."""
         joint = "" if self.crossover_usd is None else f", linear below {dollars(self.crossover_usd)}"
-        return f"square-root law, ADV {dollars(self.daily_volume_usd)}, daily vol {100 * self.daily_vol:.2f} %, Y={self.y:g}{joint}; {self.basis}"
+        return f"square-root law, {self.terms}{joint}; {self.basis}"
 
     @property
     def depth_at_zero_usd_per_pct(self) -> float | None:
@@ -304,7 +309,7 @@ def lasting_impact(law: SquareRootImpact, *, permanent_share: float) -> LinearIm
             f"expected permanent_share above 0 and up to 1, got {permanent_share}; leave the long-run law out where nothing stays"
         )
     per_usd = permanent_share * law.y * law.daily_vol / law.daily_volume_usd
-    return permanent_impact(per_usd, source=f"{permanent_share:.0%} of the square-root law at one day's volume ({law.source})")
+    return permanent_impact(per_usd, source=f"{permanent_share:.0%} of the square-root law at one day's volume ({law.terms})")
 
 
 def _positive(name: str, value: float, remedy: str) -> None:
