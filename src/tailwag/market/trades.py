@@ -34,6 +34,8 @@ class Trades:
     is_block: BoolArray
     is_combo: BoolArray
     liquidated: TextArray
+    venue: TextArray
+    """Where it printed; '' where the source does not say. Two venues may list instruments of one name."""
     repeats_removed: int = 0
 
     @classmethod
@@ -50,6 +52,7 @@ class Trades:
             "is_block": (np.bool_, False),
             "is_combo": (np.bool_, False),
             "liquidated": (object, ""),
+            "venue": (object, ""),
         }
         unknown = set(columns) - set(kinds)
         if unknown:
@@ -85,7 +88,7 @@ class Trades:
         """The trades as a Polars frame, times as UTC datetimes."""
         import polars as pl
 
-        text = ("trade_id", "instrument", "liquidated")
+        text = ("trade_id", "instrument", "liquidated", "venue")
         columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "repeats_removed"}
         frame = pl.DataFrame(
             {name: pl.Series(name, list(values), dtype=pl.String) if name in text else values for name, values in columns.items()}

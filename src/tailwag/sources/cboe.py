@@ -89,6 +89,7 @@ def parse_occ(name: str) -> Option:
 
     SPX settles on the opening (09:30 New York), SPXW, SPY and IBIT at the close (16:00 New York).
 
+    >>> from tailwag.market.clock import format_time
     >>> option = parse_occ("SPXW220207C02400000")
     >>> option.strike_usd, option.right, option.currency, format_time(option.expiry_ns)
     (2400.0, 'call', 'SPX', '2022-02-07T21:00:00Z')

@@ -221,7 +221,7 @@ def _joined_trades(parts: list[Snapshot]) -> Trades | None:
     if not tables:
         return None
     joined = Trades.joined(tables)
-    keys = list(zip(joined.trade_id.tolist(), joined.instrument.tolist()))
+    keys = list(zip(joined.venue.tolist(), joined.trade_id.tolist(), joined.instrument.tolist()))
     first = dict(zip(reversed(keys), reversed(range(len(keys)))))
     once = joined.select(np.array(sorted(first.values()), dtype=np.int64))
     return Trades.from_columns(

@@ -69,6 +69,7 @@ def trades_from_frame(frame: polars.DataFrame) -> Trades:
         is_block=_given(once, "block_trade_id"),
         is_combo=_given(once, "combo_id") | _given(once, "combo_trade_id"),
         liquidated=once["liquidation"].fill_null("").to_list(),
+        venue=["deribit"] * once.height,
     )
     return trades.select(_time_order(trades))
 
