@@ -147,7 +147,7 @@ def _labels(venues: list[str], own: list[tuple[float, str]], index: FloatArray) 
             labels.append("")
         elif name == "index_price" or (one_name and _is_one_index(values, value, float(index[j]))):
             labels.append("index")
-        elif name.startswith("SYN.") or one_name or not name:
+        elif name.startswith("SYN.") or not name or (one_name and len(others) > 1):
             labels.append("synthetic")
         else:
             labels.append("future")

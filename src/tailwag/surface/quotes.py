@@ -81,7 +81,8 @@ class RowQuotes:
 def row_quotes(chain: Chain, forwards: ForwardCurve, entry: IntArray, years: FloatArray) -> RowQuotes:
     """Volatilities of bid, ask and mark of every row, and how good the row is for a fit.
 
-    ``years`` (n,) to each row's expiry.  Two-sided out-of-the-money quotes come first, then two-sided in-the-money ones, then marks.
+    ``years`` (n,) to each row's expiry.  Two-sided out-of-the-money quotes come first, then two-sided in-the-money ones, then marks;
+    where only the index stands in for the forward, the venue's marks are used alone.
     """
     known = entry >= 0
     forward = np.where(known, forwards.forward_usd[entry], np.nan) if len(forwards) else np.full(len(chain), np.nan)
@@ -99,6 +100,8 @@ def row_quotes(chain: Chain, forwards: ForwardCurve, entry: IntArray, years: Flo
         own_mark = np.isfinite(chain.iv) & (chain.iv > 0.0) & ((chain.codes & int(NO_VENUE_VOL)) == 0)
         two_sided = trusted & np.isfinite(bid) & np.isfinite(ask) & (ask >= bid)
     mark = np.where(fits, np.where(own_mark, chain.iv, mark), np.nan)
+    # with spot in the forward's place calls and puts imply different volatilities; the venue's own mark knows its carry
+    two_sided &= ~((source == "index") & own_mark)
     out = np.where(chain.right > 0, log_moneyness >= 0.0, log_moneyness < 0.0)
     score = np.where(two_sided, np.where(out, 0, 1), np.where(np.isfinite(mark), np.where(out, 2, 3), 9))
     return RowQuotes(
