@@ -210,3 +210,15 @@ def test_levels_as_a_table() -> None:
         "max pain",
     ]
     assert "one flip at 58,291.98 USD" in str(levels)
+
+
+def test_a_smooth_root_takes_a_handful_of_evaluations() -> None:
+    asked: list[float] = []
+
+    def counted(x: Any) -> Any:
+        asked.append(float(x[0]))
+        return np.exp(-x) - 0.3 + 0.05 * np.sin(3.0 * x)
+
+    found = refine_roots(counted, np.array([0.5]), np.array([3.0]))
+    assert abs(float(np.exp(-found[0]) - 0.3 + 0.05 * np.sin(3.0 * found[0]))) < 1e-13
+    assert len(asked) <= 14

