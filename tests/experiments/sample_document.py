@@ -98,9 +98,7 @@ def sample_document(
         )
         calendar.append({"at": stamp, "event": "expiry", "gross_gex_removed_usd_per_pct": lost})
     calendar.insert(0, {"at": _stamp(AS_OF + timedelta(hours=6.5)), "event": "funding", "gross_gex_removed_usd_per_pct": None})
-    calendar.insert(
-        1, {"at": _stamp(AS_OF + timedelta(hours=22)), "event": "settlement-average-start", "gross_gex_removed_usd_per_pct": None}
-    )
+    calendar.insert(1, {"at": _stamp(AS_OF + timedelta(hours=22)), "event": "settlement-average", "gross_gex_removed_usd_per_pct": None})
     by_strike = []
     for strike in np.unique(market.strike):
         rows = market.strike == strike
@@ -192,13 +190,13 @@ def sample_document(
             "put_wall_usd": put_wall,
             "absolute_gamma_strike_usd": 90_000.0,
             "max_pain": [{"expiry": stamp, "strike_usd": 90_000.0 + 1_000 * k} for k, stamp in enumerate(when)],
-            "oi_concentration": 0.041,
+            "oi_concentration": {"herfindahl": 0.041, "top5_share": 0.33, "strikes": 85},
             "zero_dte_share": 0.072,
         },
         "flows": flows,
         "gain": {
             "value": gain,
-            "value_reason": None if liquidity else "no liquidity known: give --liquidity or --depth-usd-per-pct",
+            "reason": None if liquidity else "no liquidity known: give --liquidity or --depth-usd-per-pct",
             "law": "square-root" if liquidity else None,
             "depth_usd_per_pct": depth,
             "with_vanna": None if gain is None else gain * 0.86,
@@ -243,14 +241,14 @@ def sample_document(
                 "gex_usd_per_pct": sum(row["gex_usd_per_pct"] for row in by_expiry[k + 1 :]),
                 "gain": over_depth(sum(row["gex_usd_per_pct"] for row in by_expiry[k + 1 :])),
                 "flips_usd": [],
-                "after_expiry": when[k],
+                "event": f"after expiry {when[k]}",
             }
             for k, day in enumerate(market.days)
         ],
         "calendar": calendar,
         "surface": _surface(market, when, seed),
         "my_book": _my_book(when) if my_book else None,
-        "trade": {"trade": "-500 BTC-27JUN26-70000-C", "gex_change_usd_per_pct": -2.2e6, "gain_change": 0.03} if my_book else None,
+        "trade": [_trade()] if my_book else None,
         "book": {
             "instrument": [
                 f"BTC-{int(day)}D-{int(strike)}-{'C' if right > 0 else 'P'}"
@@ -292,8 +290,10 @@ def hostile_document() -> dict[str, Any]:
     document["exposure"]["by_expiry"][0]["expiry"] = attack
     document["calendar"][0].update(event=attack, at=attack)
     document["surface"]["smiles"][0].update(venue=attack, model=attack, expiry=attack, notes=[attack])
-    document["my_book"]["positions"][0]["instrument"] = attack
-    document["trade"]["trade"] = attack
+    document["my_book"]["options"][0]["instrument"] = attack
+    document["my_book"]["futures"][0] = attack
+    document["trade"][0].update(trade=attack, assumption=attack)
+    document["forward"][0]["event"] = attack
     document["currency"] = attack
     return document
 
@@ -406,18 +406,56 @@ def _surface(market: _Market, when: list[str], seed: int) -> dict[str, Any]:
     return {"forwards": forwards, "smiles": smiles, "calendar_violations": []}
 
 
+_GREEKS = {
+    "value_usd": 508_738.9,
+    "value_coin": 5.26,
+    "delta_usd": -11.3e6,
+    "delta_coin": -116.7,
+    "net_delta_coin": -122.0,
+    "gamma_coin_per_usd": -0.0038,
+    "gex_usd_per_pct": -358_000.0,
+    "gex_coin_per_pct": -3.7,
+    "vega_usd_per_volpt": 15_000.0,
+    "vega_coin_per_volpt": 0.155,
+    "vanna_usd_per_volpt": -101_900.0,
+    "vanna_coin_per_volpt": -1.05,
+    "charm_usd_per_day": 157_100.0,
+    "charm_coin_per_day": 1.62,
+}
+
+
 def _my_book(when: list[str]) -> dict[str, Any]:
+    flows = [
+        {
+            "spot_move_pct": move,
+            "vol_move_volpt": 0,
+            "hours": 0,
+            "buy_coin": 1.92 * move,
+            "buy_usd": 176_000.0 * move,
+            "market_buy_usd": 9e6 * move,
+        }
+        for move in MOVES_PCT
+    ]
+    use = {"by": "expiry", "key": when[0], "gex_usd_per_pct": -176_000.0, "share": 0.5, "limit_usd_per_pct": 500_000.0, "breached": False}
     return {
-        "delta_coin": 12.5,
-        "gamma_coin_per_usd": -0.0021,
-        "gex_usd_per_pct": -176_000.0,
-        "vega_usd_per_volpt": -54_000.0,
-        "vanna_usd_per_volpt": 8_100.0,
-        "charm_usd_per_day": -21_000.0,
-        "flows": [
-            {"spot_move_pct": move, "vol_move_volpt": 0, "hours": 0, "buy_coin": 1.92 * move, "buy_usd": 176_000.0 * move}
-            for move in MOVES_PCT
-        ],
-        "positions": [{"instrument": "BTC-27MAR26-100000-C", "contracts": -150.0, "gex_usd_per_pct": -176_000.0}],
-        "limits": [{"expiry": when[0], "gex_usd_per_pct": -176_000.0, "limit_usd_per_pct": 500_000.0, "breached": False}],
+        "greeks": _GREEKS,
+        "flows": flows,
+        "options": [{"instrument": "BTC-27MAR26-100000-C", "position_coin": -150.0, "iv": 0.446, "priced_from": "chain"}],
+        "futures": ["-500000 USD of BTC-PERPETUAL"],
+        "unpriced": [{"instrument": "BTC-1JAN30-100000-C", "reason": "no smile for this expiry"}],
+        "limits": [use],
+    }
+
+
+def _trade() -> dict[str, Any]:
+    return {
+        "trade": "-500 contracts of BTC-27MAR26-100000-C",
+        "assumption": "dealers take the other side and hedge it",
+        "own_before": None,
+        "own_after": {"greeks": _GREEKS},
+        "market_gex_before_usd_per_pct": -23.7e6,
+        "market_gex_after_usd_per_pct": -21.5e6,
+        "market_gain_before": 0.30,
+        "market_gain_after": 0.27,
+        "market_flips_after_usd": [92_100.0],
     }

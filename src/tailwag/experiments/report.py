@@ -12,7 +12,7 @@ from string import Template
 from tailwag.experiments import report_tables as tables
 from tailwag.experiments.report_figures import Block, Section, sections
 from tailwag.experiments.report_tables import safe
-from tailwag.experiments.report_view import Answer, Document, FlowCell, Tile, answer, coins, part
+from tailwag.experiments.report_view import Answer, Document, FlowCell, Tile, answer, coins, part, records
 from tailwag.figures.numbers import MINUS, money
 from tailwag.figures.palette import light_to_dark
 
@@ -66,7 +66,7 @@ def _inert_json(text: str) -> str:
 
 
 def _answer_html(first: Answer, document: Document) -> str:
-    more = "".join(f'<p class="more">{safe(line)}</p>' for line in first.more)
+    more = "".join(f'<p class="more">{safe(line, most=600)}</p>' for line in first.more)
     facts = "".join(f"<div><dt>{safe(name)}:</dt><dd>{safe(value)}</dd></div>" for name, value in first.assumptions)
     currency = document.get("currency")
     return f"""<header>
@@ -74,7 +74,7 @@ def _answer_html(first: Answer, document: Document) -> str:
 {_banners(first)}
 <div class="card answer {first.regime}">
 <span class="badge">{safe(first.regime_name)}</span><span class="meaning">{safe(first.regime_meaning)}</span>
-<h1>{safe(first.headline)}</h1>
+<h1>{safe(first.headline, most=400)}</h1>
 {more}
 </div>
 <div class="tiles">{"".join(map(_tile_html, first.tiles))}</div>
@@ -90,17 +90,17 @@ def _banners(first: Answer) -> str:
     found = []
     if first.synthetic:
         found.append(
-            '<p class="banner synthetic" role="note"><strong>SYNTHETIC market.</strong> Made by a seeded generator: no real quote, no real open interest.</p>'
+            '<p class="banner synthetic" role="note"><strong>SYNTHETIC market:</strong> made by a seeded generator, no real quote in it.</p>'
         )
     if first.degraded:
-        items = "".join(f"<li>{safe(line)}</li>" for line in first.degraded)
+        items = "".join(f"<li>{safe(line, most=400)}</li>" for line in first.degraded)
         found.append(f'<div class="banner degraded" role="note"><strong>Degraded data.</strong><ul>{items}</ul></div>')
     return "".join(found)
 
 
 def _tile_html(tile: Tile) -> str:
     size = " long" if len(tile.value) > 13 else ""
-    return f'<div class="card tile {tile.tone}"><h2>{safe(tile.label)}</h2><p class="value{size}">{safe(tile.value)}</p><p class="detail">{safe(tile.detail)}</p></div>'
+    return f'<div class="card tile {tile.tone}"><h2>{safe(tile.label)}</h2><p class="value{size}">{safe(tile.value)}</p><p class="detail">{safe(tile.detail, most=300)}</p></div>'
 
 
 def _flow_html(cell: FlowCell, currency: object) -> str:
@@ -112,23 +112,17 @@ def _flow_html(cell: FlowCell, currency: object) -> str:
 
 
 def _own_book(document: Document) -> str:
-    currency = document.get("currency")
-    found = [
-        tables.mapping_blocks(title, part(document, key), currency=currency)
-        for key, title in (("my_book", "My book"), ("trade", "The trade"))
-        if part(document, key)
-    ]
-    if not found:
-        return ""
-    return f'<section id="my-book"><h2>My book</h2><div class="card">{"".join(found)}</div></section>'
+    own = tables.own_book_html(document)
+    return f'<section id="my-book"><h2>My book</h2><div class="grid">{own}</div></section>' if own else ""
 
 
 def _section_html(section: Section) -> str:
-    intro = f'<p class="intro">{safe(section.intro)}</p>' if section.intro else ""
+    intro = f'<p class="intro">{safe(section.intro, most=600)}</p>' if section.intro else ""
+    numbers = f"<details><summary>The numbers</summary>{section.table_html}</details>" if section.table_html else ""
     blocks = f'<div class="grid">{"".join(map(_block_html, section.blocks))}</div>'
     if section.folded:
-        return f'<section id="{section.name}"><details class="section"><summary>{safe(section.title)}</summary>{intro}{blocks}</details></section>'
-    return f'<section id="{section.name}"><h2>{safe(section.title)}</h2>{intro}{blocks}</section>'
+        return f'<section id="{section.name}"><details class="section"><summary>{safe(section.title)}</summary>{intro}{blocks}{numbers}</details></section>'
+    return f'<section id="{section.name}"><h2>{safe(section.title)}</h2>{intro}{blocks}{numbers}</section>'
 
 
 def _block_html(block: Block) -> str:
@@ -136,31 +130,37 @@ def _block_html(block: Block) -> str:
     height = int(block.figure.layout.height or 380)
     numbers = f"<details><summary>The numbers</summary>{block.table_html}</details>" if block.table_html else ""
     return (
-        f'<div class="card block span-{block.span}"><h3>{safe(block.title)}</h3><p class="reading">{safe(block.reading)}</p>'
+        f'<div class="card block span-{block.span}"><h3>{safe(block.title)}</h3><p class="reading">{safe(block.reading, most=400)}</p>'
         f'<div class="figure" id="{block.name}" data-span="{block.span}" style="min-height:{height}px" role="img" aria-label="{safe(block.title)}"></div>'
         f'<script type="application/json" id="data-{block.name}">{drawing}</script>{numbers}</div>'
     )
 
 
 def _footer(document: Document, version: str) -> str:
-    source = part(document, "source")
-    greeks = [
-        [tables.heading(key), tables.quantity(key, value)]
-        for key, value in part(document, "exposure").items()
-        if not isinstance(value, list)
-    ]
-    venues = tables.rows_table("By venue", [row for row in part(document, "exposure").get("by_venue") or [] if isinstance(row, dict)])
+    exposure, source = part(document, "exposure"), part(document, "source")
+    totals = tables.rows_table(
+        "Totals by the first rule",
+        [
+            {"quantity": tables.heading(key), "value": tables.quantity(key, value)}
+            for key, value in exposure.items()
+            if not isinstance(value, list)
+        ],
+    )
+    keys = ("venue", "gex_usd_per_pct", "gross_gex_usd_per_pct", "open_interest_coin")
+    venues = tables.rows_table("By venue", records(document, "exposure", "by_venue"), keys=keys, currency=document.get("currency"))
     origin = [
-        ["kind", source.get("kind")],
-        ["name", source.get("name")],
-        ["sha256", source.get("sha256")],
-        ["tailwag", version],
-        ["schema", document.get("schema")],
+        {"field": name, "value": value or "n/a"}
+        for name, value in (("kind", source.get("kind")), ("name", source.get("name")), ("sha256", source.get("sha256")))
     ]
+    origin += [{"field": "tailwag", "value": version}, {"field": "schema", "value": document.get("schema") or "n/a"}]
     return (
         f'<section id="levels"><h2>Levels and totals</h2><div class="grid"><div class="card block span-6">{tables.levels_table(document)}</div>'
-        f'<div class="card block span-6">{tables.table("Totals by the first rule", ["quantity", "value"], greeks)}{venues}</div></div></section>'
-        f"<footer>{tables.table('Source', ['field', 'value'], [[name, value or 'n/a'] for name, value in origin])}"
-        "<p>Signs: long +; positive GEX means that dealers are long gamma (damping); + flow buys. No one outside knows who is short or how deep the market is: "
-        "both are assumptions named above. Not investment advice.</p></footer>"
+        f'<div class="card block span-6">{totals}{venues}</div></div></section>'
+        f"<footer>{tables.rows_table('Source', origin)}<p>{_FINE_PRINT}</p></footer>"
     )
+
+
+_FINE_PRINT = (
+    "Signs: long +; positive GEX means that dealers are long gamma (damping); + flow buys. No one outside knows who is short or how deep the market is: "
+    "both are assumptions named above. Not investment advice."
+)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tailwag import figures
 from tailwag.experiments import report_tables as tables
-from tailwag.experiments.report_view import Document, column, forward_label, part, records, texts
+from tailwag.experiments.report_view import Document, column, forward_label, known_laws, part, records, texts
 from tailwag.figures.labels import short_date
 from tailwag.figures.numbers import known, money, price
 
@@ -39,6 +39,7 @@ class Section:
     blocks: tuple[Block, ...]
     intro: str = ""
     folded: bool = False
+    table_html: str = ""
 
 
 def sections(document: Document) -> Iterator[Section]:
@@ -48,13 +49,16 @@ def sections(document: Document) -> Iterator[Section]:
     ['profile', 'flows', 'who', 'where', 'when', 'vol', 'quality']
     """
     yield Section("profile", "At which price does it change?", (_profile(document),))
-    yield Section("flows", "What must hedgers trade?", tuple(_flow_maps(document)), _flows_intro(document))
+    yield Section(
+        "flows", "What must hedgers trade?", tuple(_flow_maps(document)), _flows_intro(document), table_html=tables.flows_table(document)
+    )
     yield Section("who", "Who is short, and how deep is the market?", (_rules(document), _laws(document)))
     yield Section("where", "Where does the gamma sit?", (_strikes(document), _expiries(document)))
     yield Section("when", "What goes away, and when?", (_calendar(document), _forward(document)))
     yield Section("vol", "Which vols and forwards is this built on?", (_term(document),))
     yield from _smiles(document)
-    yield Section("quality", "What could not be counted?", (_quality(document),))
+    notes = [*map(str, document.get("notes") or [])]
+    yield Section("quality", "What could not be counted?", (_quality(document),), " ".join(notes))
 
 
 def _profile(document: Document) -> Block:
@@ -77,7 +81,7 @@ def _flows_intro(document: Document) -> str:
     rules = part(document, "assumptions").get("rules") or ["the first rule"]
     return (
         f"Dealers of {rules[0]}, by full repricing; vol moves are parallel and come on top of the smile's own. + they buy, − they sell, USD at the current spot. "
-        "Blue buys, orange sells, white is nothing."
+        "Blue buys, orange sells."
     )
 
 
@@ -93,8 +97,7 @@ def _flow_maps(document: Document) -> Iterator[Block]:
         )
         title = "Now" if horizon == 0 else f"After {horizon:g} h"
         reading = "At once." if horizon == 0 else f"The move, and {horizon:g} h of ageing."
-        last = tables.flows_table(document) if rank == len(hours) - 1 else ""
-        yield Block(f"flow-map-{rank}", title, reading, figure, 4 if len(hours) >= 3 else 6, last)
+        yield Block(f"flow-map-{rank}", title, reading, figure, 4 if len(hours) >= 3 else 6)
 
 
 def _rules(document: Document) -> Block:
@@ -110,14 +113,15 @@ def _rules(document: Document) -> Block:
 
 
 def _laws(document: Document) -> Block:
-    rows = records(document, "gain", "by_law")
+    rows = known_laws(document)
     figure = figures.gain_by_law(texts(rows, "law"), column(rows, "value"), column(rows, "depth_usd_per_pct"))
-    even = part(document, "gain").get("break_even_depth_usd_per_pct")
-    reading = (
-        f"Gain is flow over depth. It reaches 1, the edge of running away, where {money(even)} moves the price 1 %."
-        if known(even)
-        else "Gain is flow over depth."
+    even, gex = part(document, "gain").get("break_even_depth_usd_per_pct"), part(document, "exposure").get("gex_usd_per_pct")
+    edge = (
+        f" It reaches 1, the edge of running away, where {money(even)} moves the price 1 %."
+        if known(even) and known(gex) and gex < 0
+        else ""
     )
+    reading = f"Gain is flow over depth: + amplifies, − damps.{edge}"
     return Block("gain-by-law", "Laws of liquidity", reading, figure, 6, tables.law_table(document))
 
 
@@ -156,7 +160,8 @@ def _calendar(document: Document) -> Block:
         as_of=str(document.get("as_of")),
         gross_usd_per_pct=part(document, "exposure").get("gross_gex_usd_per_pct"),
     )
-    table = tables.rows_table("Calendar", rows, text_columns=2)
+    keys = ("at", "event", "gross_gex_removed_usd_per_pct", "gex_removed_usd_per_pct", "open_interest_removed_coin")
+    table = tables.rows_table("Calendar", rows, currency=document.get("currency"), keys=keys)
     return Block(
         "calendar", "Flow calendar", "Each bar is the gross exposure that ends with that expiry, whoever is short.", figure, 6, table
     )
@@ -194,7 +199,9 @@ def _term(document: Document) -> Block:
     ages = [years.get(str(row.get("expiry"))) for row in rows]
     days = [365.0 * age if known(age) else None for age in ages]
     figure = figures.term_structure(days, column(rows, "atm_iv"), column(rows, "forward_usd"), spot_usd=document.get("spot_usd"))
-    table = tables.rows_table("Forwards", records(document, "surface", "forwards"), text_columns=2)
+    table = tables.rows_table("Forwards", records(document, "surface", "forwards"))
+    violations = records(document, "surface", "calendar_violations")
+    table += tables.rows_table("Calendar arbitrage between smiles", violations) if violations else ""
     return Block("term-structure", "Term structure", "Vol at the money, and the basis of each forward over spot.", figure, 12, table)
 
 

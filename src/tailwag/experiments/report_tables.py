@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tailwag.experiments.report_view import Document, coins, column, known_laws, level_rows, records
+from tailwag.experiments.report_view import Document, coins, column, greek_rows, known_laws, level_rows, part, records
 from tailwag.figures.labels import moment, short_date
-from tailwag.figures.numbers import UNKNOWN, compact, gain_text, known, money, percent, price
+from tailwag.figures.numbers import MINUS, UNKNOWN, compact, gain_text, known, money, percent, price
 
 LONGEST_TEXT = 160
 LONGEST_TABLE = 400
@@ -66,10 +66,11 @@ def quantity(key: str, value: Any, *, currency: Any = "") -> str:
 def _unitless(key: str, value: float, currency: Any) -> str:
     if key.endswith("_coin"):
         return coins(value, currency, signed="position" in key or "buy" in key or "delta" in key)
-    if key.endswith(("_iv", "_share", "_concentration")) or key in ("iv", "hedge_share"):
+    if key.endswith(("_iv", "_share", "_concentration")) or key in ("iv", "hedge_share", "share"):
         return percent(value)
     if key.endswith(("_move_pct", "_move_volpt")):
-        return compact(value, signed=True) + (" %" if key.endswith("pct") else " points")
+        sign = MINUS if value < 0 else "+" if value > 0 else ""
+        return f"{sign}{abs(value):g}" + (" %" if key.endswith("pct") else " points")
     if key.endswith("_pct"):
         return f"{compact(value)} %"
     if key.endswith("_volpt"):
@@ -81,8 +82,8 @@ def _unitless(key: str, value: float, currency: Any) -> str:
     return compact(value)
 
 
-def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, text_columns: int = 1) -> str:
-    """A table with caption and column headings; the first ``text_columns`` columns are text, the others numbers.
+def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table with caption, column headings and row headings; columns of numbers are set flush right.
 
     >>> table("a", ["b"], [["<i>"]])
     '<div class="scroll"><table><caption>a</caption><thead><tr><th scope="col">b</th></tr></thead><tbody><tr><th scope="row">&lt;i&gt;</th></tr></tbody></table></div>'
@@ -90,51 +91,80 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, t
     if not rows:
         return f'<p class="none">{safe(caption)}: nothing to show.</p>'
     cut = "" if len(rows) <= LONGEST_TABLE else f" (first {LONGEST_TABLE} of {len(rows):,} rows)"
-    top = "".join(f'<th scope="col"{_kind(place, text_columns)}>{safe(name)}</th>' for place, name in enumerate(head))
-    body = "".join(f"<tr>{_cells(row, text_columns)}</tr>" for row in rows[:LONGEST_TABLE])
+    kinds = [' class="number"' if _all_numbers([row[place] for row in rows]) and place else "" for place in range(len(head))]
+    top = "".join(f'<th scope="col"{kind}>{safe(name)}</th>' for name, kind in zip(head, kinds, strict=True))
+    body = "".join(f"<tr>{_cells(row, kinds)}</tr>" for row in rows[:LONGEST_TABLE])
     return f'<div class="scroll"><table><caption>{safe(caption)}{cut}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _kind(place: int, text_columns: int) -> str:
-    return "" if place < text_columns else ' class="number"'
+def _all_numbers(cells: Sequence[Any]) -> bool:
+    """Whether a column reads as numbers: signs, currency and digits first, blanks and unknowns aside."""
+    return all(not (text := str(cell)) or text == UNKNOWN or text[0] in f"0123456789+-<${MINUS}" for cell in cells)
 
 
-def _cells(row: Sequence[Any], text_columns: int) -> str:
+def _cells(row: Sequence[Any], kinds: Sequence[str]) -> str:
     first = f'<th scope="row">{safe(row[0])}</th>'
-    return first + "".join(f"<td{_kind(place, text_columns)}>{safe(cell)}</td>" for place, cell in enumerate(row) if place > 0)
+    return first + "".join(f"<td{kind}>{safe(cell)}</td>" for cell, kind in zip(row[1:], kinds[1:], strict=True))
 
 
-def rows_table(
-    caption: str, rows: Sequence[Mapping[str, Any]], *, currency: Any = "", text_columns: int = 1, keys: Sequence[str] = ()
-) -> str:
+def rows_table(caption: str, rows: Sequence[Mapping[str, Any]], *, currency: Any = "", keys: Sequence[str] = ()) -> str:
     """A table of like records, a column for each key (``keys``, or whatever the first record has)."""
     chosen = list(keys) or [key for key in (rows[0] if rows else {}) if not key.endswith("_reason")]
     cells = [[quantity(key, row.get(key), currency=currency) for key in chosen] for row in rows]
-    return table(caption, [heading(key) for key in chosen], cells, text_columns=text_columns)
+    return table(caption, [heading(key) for key in chosen], cells)
 
 
-def mapping_blocks(caption: str, mapping: Mapping[str, Any], *, currency: Any = "") -> str:
-    """Whatever a mapping holds: its plain values as one table, its lists of records as one table each."""
-    plain = [
-        [heading(key), quantity(key, value, currency=currency)] for key, value in mapping.items() if not isinstance(value, Mapping | list)
+def _card(span: int, *parts: str) -> str:
+    return f'<div class="card block span-{span}">{"".join(parts)}</div>'
+
+
+def own_book_html(document: Document) -> str:
+    """The desk's own book beside the market's, and the effect of each priced trade; empty where neither was asked for."""
+    own, currency = part(document, "my_book"), document.get("currency")
+    cards = []
+    if own:
+        greeks = greek_rows(part(own, "greeks"), currency)
+        cards.append(_card(6, table("Greeks of my book", ["greek", "USD", "coin"], greeks)))
+        cards.append(_card(6, _own_flows(own, currency)))
+        futures = [{"futures and perps": text} for text in own.get("futures") or []]
+        lists = [
+            ("Options held", records(own, "options")),
+            ("Futures and perps held", futures),
+            ("Limits in use", records(own, "limits")),
+            ("Could not be priced", records(own, "unpriced")),
+        ]
+        cards.append(_card(12, *(rows_table(title, rows, currency=currency) for title, rows in lists if rows)))
+    cards.extend(_card(12, _trade_table(row, currency)) for row in records(document, "trade"))
+    return "".join(cards)
+
+
+def _own_flows(own: Mapping[str, Any], currency: Any) -> str:
+    at_once = [row for row in records(own, "flows") if row.get("hours") == 0 and row.get("vol_move_volpt") == 0]
+    rows = [
+        [
+            quantity("spot_move_pct", row.get("spot_move_pct")),
+            money(row.get("buy_usd"), signed=True),
+            coins(row.get("buy_coin"), currency, signed=True),
+            money(row.get("market_buy_usd"), signed=True),
+        ]
+        for row in at_once
     ]
-    found = [table(caption, ["quantity", "value"], plain)] if plain else []
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and value:
-            found.append(_nested(heading(key), value, currency))
-        elif isinstance(value, list) and value:
-            rows = [row if isinstance(row, Mapping) else {heading(key): row} for row in value]
-            found.append(rows_table(heading(key), rows, currency=currency))
-    return "".join(found)
+    return table("I must trade at once: + buy, − sell", ["spot", "I", "in coin", "the market's dealers"], rows)
 
 
-def _nested(caption: str, mapping: Mapping[str, Any], currency: Any) -> str:
-    """A mapping of columns as a table of its rows; any other mapping by its own blocks."""
-    lists = [value for value in mapping.values() if isinstance(value, list)]
-    if len(lists) == len(mapping) and len({len(value) for value in lists}) == 1 and lists[0] and not isinstance(lists[0][0], Mapping):
-        rows = [dict(zip(mapping, cells, strict=True)) for cells in zip(*lists, strict=True)]
-        return rows_table(caption, rows, currency=currency)
-    return mapping_blocks(caption, mapping, currency=currency)
+def _trade_table(row: Mapping[str, Any], currency: Any) -> str:
+    before, after = (greek_rows(part(row, side, "greeks"), currency) for side in ("own_before", "own_after"))
+    cells = [
+        [f"my {name}", old or old_coin, new or new_coin] for (name, old, old_coin), (_, new, new_coin) in zip(before, after, strict=True)
+    ]
+    gex, gain = "market_gex_{}_usd_per_pct", "market_gain_{}"
+    cells.append(["market's net GEX per 1 %", *(money(row.get(gex.format(when)), signed=True) for when in ("before", "after"))])
+    cells.append(["market's gain G", *(gain_text(row.get(gain.format(when))) for when in ("before", "after"))])
+    flips = row.get("market_flips_after_usd")
+    if isinstance(flips, list):
+        cells.append(["market's flips", "", ", ".join(price(level) for level in flips[:4]) or "none"])
+    note = f'<p class="reading">{safe(row["assumption"], most=400)}</p>' if row.get("assumption") else ""
+    return table(f"Trade: {row.get('trade')}", ["quantity", "before", "after"], cells) + note
 
 
 def levels_table(document: Document) -> str:
@@ -155,7 +185,7 @@ def flows_table(document: Document) -> str:
         for row in records(document, "flows")
     ]
     head = ["spot", "vol", "after", "hedgers buy", "from gamma", "from vanna", "from charm", "unexplained", "in coin"]
-    return table("Hedge flows: + buy, − sell; USD at the current spot", head, rows, text_columns=0)
+    return table("Hedge flows: + buy, − sell; USD at the current spot", head, rows)
 
 
 def expiry_table(document: Document) -> str:

@@ -10,8 +10,8 @@ from tailwag.experiments.report_view import (
     Answer,
     Document,
     answer,
-    coins,
     flow_buy_usd,
+    greek_rows,
     known_laws,
     level_rows,
     part,
@@ -21,8 +21,7 @@ from tailwag.figures.labels import short_date
 from tailwag.figures.numbers import compact, gain_text, known, money, percent, price
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
     from rich.text import Text
 
 WIDTH = 100
@@ -102,28 +101,28 @@ def _sentences(first: Answer) -> Iterator[RenderableType]:
     for line in first.degraded:
         yield _line(f"DEGRADED: {line}", "yellow")
     yield Text("")
-    yield _line(f"{first.regime_name.upper()}: {first.regime_meaning}.", _STYLES[first.regime])
-    yield _line(first.headline, "bold")
+    yield _line(first.headline, _STYLES[first.regime])
     for line in first.more:
         yield _line(line)
     yield _line("Assumed: " + "; ".join(f"{name} {value}" for name, value in first.assumptions), "dim")
     yield Text("")
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, text: Sequence[int] = (0,)) -> Table | None:
-    """A table whose columns but ``text`` are numbers, or None where there is no row."""
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, text: Sequence[int] = (0,)) -> Group | None:
+    """A titled table whose columns but ``text`` are numbers, or None where there is no row."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
 
     if not rows:
         return None
-    table = Table(title=fold(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     for place, name in enumerate(head):
         words = place in text
         table.add_column(fold(name), justify="left" if words else "right", no_wrap=not words, overflow="fold" if words else "ellipsis")
     for row in rows:
         table.add_row(*(_line(cell) for cell in row))
-    return table
+    return Group(_line(title, "bold"), table, _line(""))
 
 
 def _own_book(document: Document) -> Iterator[RenderableType]:
@@ -134,18 +133,15 @@ def _own_book(document: Document) -> Iterator[RenderableType]:
         if row.get("vol_move_volpt") == 0 and row.get("hours") == 0
     }
     if greeks:
-        from tailwag.experiments.report_tables import heading, quantity
-
-        cells = [[heading(key), quantity(key, value, currency=document.get("currency"))] for key, value in greeks.items()]
-        yield _table("My book", ["greek", "value"], cells)
+        yield from filter(None, [_table("My book", ["greek", "USD", "coin"], greek_rows(greeks, document.get("currency")))])
         moves = [
             [f"{move:+d} %", money(own[move].get("buy_usd"), signed=True), money(own[move].get("market_buy_usd"), signed=True)]
             for move in _MOVES
             if move in own
         ]
-        table = _table("My flows beside the market's: + buy, - sell", ["spot", "I must trade", "dealers must trade"], moves)
-        if table is not None:
-            yield table
+        yield from filter(
+            None, [_table("My flows beside the market's: + buy, - sell", ["spot", "I must trade", "dealers must trade"], moves)]
+        )
     for row in records(document, "trade"):
         before, after = (
             money(row.get("market_gex_before_usd_per_pct"), signed=True),
@@ -156,7 +152,7 @@ def _own_book(document: Document) -> Iterator[RenderableType]:
         )
 
 
-def _flows(document: Document) -> Table | None:
+def _flows(document: Document) -> Group | None:
     if not records(document, "flows"):
         return None
     rows = [
@@ -166,11 +162,11 @@ def _flows(document: Document) -> Table | None:
     return _table(f"Hedgers must trade (+ buy, - sell), under {rule}", ["spot", *(name for *_, name in _CASES)], rows)
 
 
-def _levels(document: Document) -> Table | None:
+def _levels(document: Document) -> Group | None:
     return _table("Levels", ["level", "price", "from spot"], level_rows(document)) if part(document, "levels") else None
 
 
-def _expiries(document: Document) -> Table | None:
+def _expiries(document: Document) -> Group | None:
     rows = records(document, "exposure", "by_expiry")
     gains = {str(row.get("expiry")): row.get("value") for row in records(document, "gain", "by_expiry")}
     size = {index: abs(row["gross_gex_usd_per_pct"]) if known(row.get("gross_gex_usd_per_pct")) else 0.0 for index, row in enumerate(rows)}
@@ -181,7 +177,7 @@ def _expiries(document: Document) -> Table | None:
             money(rows[k].get("gex_usd_per_pct"), signed=True),
             money(rows[k].get("gross_gex_usd_per_pct")),
             gain_text(gains.get(str(rows[k].get("expiry")))),
-            coins(rows[k].get("open_interest_coin"), ""),
+            compact(rows[k].get("open_interest_coin")),
             price(rows[k].get("forward_usd")),
             percent(rows[k].get("atm_iv")),
         ]
@@ -195,7 +191,7 @@ def _expiries(document: Document) -> Table | None:
     )
 
 
-def _rules(document: Document) -> Table | None:
+def _rules(document: Document) -> Group | None:
     def side(gex: Any) -> str:
         return "unknown" if not known(gex) else "damping" if gex > 0 else "amplifying" if gex < 0 else "neutral"
 
@@ -211,7 +207,7 @@ def _rules(document: Document) -> Table | None:
     return _table("Who is short: the rules compared", ["rule", "net GEX per 1 %", "gain G", "says"], rows, text=(0, 3))
 
 
-def _laws(document: Document) -> Table | None:
+def _laws(document: Document) -> Group | None:
     rows = []
     for row in known_laws(document):
         reach = f"{compact(row.get('reach_pct'))} %" if known(row.get("reach_pct")) else "n/a"
@@ -222,7 +218,7 @@ def _laws(document: Document) -> Table | None:
     return _table(title, ["law", "gain G", "depth per 1 %", "reach", "source"], rows, text=(0, 4))
 
 
-def _ratios(document: Document) -> Table | None:
+def _ratios(document: Document) -> Group | None:
     rows = [
         [row.get("window") or "n/a", money(row.get("liquidity_usd")), compact(row.get("ratio")), row.get("source") or ""]
         for row in records(document, "gain", "hedged_open_interest_to_liquidity")
@@ -232,10 +228,15 @@ def _ratios(document: Document) -> Table | None:
     return _table(f"Hedged open interest ({hedged}) against liquidity", ["window", "liquidity", "ratio", "source"], rows, text=(0, 3))
 
 
-def _masks(document: Document) -> Table | None:
+def _masks(document: Document) -> Group | None:
     kinds = (("masked", "left out of sums"), ("warnings", "noted, counted"))
     rows = [
-        [str(row.get("code") or "n/a").replace("_", " "), compact(row.get("instruments")), percent(row.get("open_interest_share")), meaning]
+        [
+            str(row.get("code") or "n/a").replace("_", " "),
+            f"{row['instruments']:,}" if known(row.get("instruments")) else "n/a",
+            percent(row.get("open_interest_share")),
+            meaning,
+        ]
         for key, meaning in kinds
         for row in records(document, "chain", key)
     ]

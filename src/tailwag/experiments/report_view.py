@@ -127,7 +127,7 @@ def answer(document: Document) -> Answer:
         degraded = ["Some of the chain could not be used; see data quality."]
     return Answer(
         title=_title(document),
-        headline=lines[0] if lines else "Nothing could be measured.",
+        headline=_first_sentence(lines),
         more=tuple(lines[1:]),
         regime=regime if regime in REGIMES else "unknown",
         regime_name=name,
@@ -139,6 +139,12 @@ def answer(document: Document) -> Answer:
         synthetic=bool(part(document, "source").get("synthetic")),
         degraded=tuple(degraded),
     )
+
+
+def _first_sentence(lines: Sequence[str]) -> str:
+    """The answer itself: the label of synthetic data, which every report shows above it, is not said twice."""
+    line = lines[0].removeprefix("SYNTHETIC demo data: ") if lines else "Nothing could be measured."
+    return line[:1].upper() + line[1:]
 
 
 def _title(document: Document) -> str:
@@ -153,11 +159,14 @@ def gain_tile(document: Document) -> Tile:
     value, even = gain.get("value"), gain.get("break_even_depth_usd_per_pct")
     if not known(value):
         why = reason(gain, "value") or "no liquidity is known, so no gain is printed"
-        return Tile(
-            "Break-even depth",
-            f"{money(even)} per 1 %" if known(even) else "n/a",
-            f"hedging feeds on itself if the market is thinner than this; {why}",
+        gex = part(document, "exposure").get("gex_usd_per_pct")
+        damps = known(gex) and gex > 0
+        meaning = (
+            "in a market this deep hedging halves an outside move (G = −1)"
+            if damps
+            else "hedging runs away if the market is thinner than this"
         )
+        return Tile("Break-even depth", f"{money(even)} per 1 %" if known(even) else "n/a", f"{meaning}; {why}" if known(even) else why)
     span = (
         f"range {gain_text(gain.get('low'))} to {gain_text(gain.get('high'))}" if known(gain.get("low")) and known(gain.get("high")) else ""
     )
@@ -189,17 +198,13 @@ def flip_tile(document: Document) -> Tile:
     """Where the sign of exposure changes, and how far away that is."""
     flip, spot, status = nearest_flip(document), document.get("spot_usd"), part(document, "levels").get("flip_status")
     if flip is None:
-        meaning = {"none": "one sign over the whole profile", "edge": "exposure nears zero at the edge of the profile"}
-        return Tile(
-            "Nearest flip",
-            "none" if status in meaning else "n/a",
-            meaning.get(str(status), reason(part(document, "levels"), "flips") or "not known"),
-        )
+        told = {"none": "one sign over the whole profile", "edge": "exposure nears zero at the edge of the profile"}
+        why = told.get(str(status), reason(part(document, "levels"), "flips") or "not known")
+        return Tile("Nearest flip", "none" if status in told else "n/a", why)
     away = flip / float(spot) - 1 if spot is not None and known(spot) and spot > 0 else None
     crossing = next((str(row.get("crossing") or "") for row in records(document, "levels", "flips") if row.get("spot_usd") == flip), "")
-    meaning = {"negative-to-positive": "amplifying below, damping above", "positive-to-negative": "damping below, amplifying above"}.get(
-        crossing, ""
-    )
+    sides = {"negative-to-positive": "amplifying below, damping above", "positive-to-negative": "damping below, amplifying above"}
+    meaning = sides.get(crossing, "")
     count = len(records(document, "levels", "flips"))
     others = f"{count - 1} more" if count > 1 else ""
     return Tile("Nearest flip", price(flip), "; ".join(filter(None, [f"{percent(away, signed=True)} away", meaning, others])))
@@ -211,7 +216,13 @@ def exposure_tile(document: Document) -> Tile:
     net, gross = exposure.get("gex_usd_per_pct"), exposure.get("gross_gex_usd_per_pct")
     share = f"{percent(abs(net) / gross)} of the gross {money(gross)}" if known(net) and known(gross) and gross else f"gross {money(gross)}"
     tone = "plain" if not known(net) or net == 0 else "damping" if net > 0 else "amplifying"
-    return Tile("Net GEX per 1 %", money(net, signed=True), f"{share}, by the first rule", tone)
+    band = part(document, "bands", "gex_usd_per_pct")
+    drawn = (
+        f"; 90 % of draws {money(band['p05'], signed=True)} to {money(band['p95'], signed=True)}"
+        if known(band.get("p05")) and known(band.get("p95"))
+        else ""
+    )
+    return Tile("Net GEX per 1 %", money(net, signed=True), f"{share}, by the first rule{drawn}", tone)
 
 
 def next_expiry(document: Document) -> Mapping[str, Any]:
@@ -318,3 +329,26 @@ def level_rows(document: Document) -> list[list[str]]:
 
 def _away(level: Any, spot: Any) -> str:
     return percent(level / spot - 1, signed=True) if known(level) and known(spot) and spot > 0 else "n/a"
+
+
+GREEKS = (
+    ("value", "value_usd", "value_coin"),
+    ("delta", "delta_usd", "delta_coin"),
+    ("net delta, premium-adjusted", "", "net_delta_coin"),
+    ("GEX per 1 % move", "gex_usd_per_pct", "gex_coin_per_pct"),
+    ("vega per vol point", "vega_usd_per_volpt", "vega_coin_per_volpt"),
+    ("vanna per vol point", "vanna_usd_per_volpt", "vanna_coin_per_volpt"),
+    ("charm per day", "charm_usd_per_day", "charm_coin_per_day"),
+)
+
+
+def greek_rows(greeks: Mapping[str, Any], currency: Any) -> list[list[str]]:
+    """A book's greeks as (name, in USD, in coin).
+
+    >>> greek_rows({"delta_usd": -1e6, "delta_coin": -10.0}, "BTC")[1]
+    ['delta', '−$1.00m', '−10.0 BTC']
+    """
+    return [
+        [name, money(greeks.get(usd), signed=True) if usd else "", coins(greeks.get(coin), currency, signed=True)]
+        for name, usd, coin in GREEKS
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 from tailwag.figures.canvas import axis, canvas, nothing, numbers
 from tailwag.figures.labels import inert
 from tailwag.figures.numbers import gain_text, known, money, money_scale, percent
-from tailwag.figures.palette import Theme, palette
+from tailwag.figures.palette import Palette, Theme, palette
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -21,8 +21,8 @@ def who_is_short(rule: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *,
 
     Shapes: all (rules,).  Units: USD per 1 % move; gain without unit.  Sign: GEX + damps, gain + amplifies.
 
-    >>> who_is_short(["short-all"], [-4e7], [0.5]).data[0].text
-    ('−$40.0m',)
+    >>> who_is_short(["short-all"], [-4e7], [0.5]).layout.annotations[0].text
+    '<b>short-all</b> amplifies: −$40.0m, G +0.50'
     """
     colours = palette(theme)
     gex, gains = numbers(gex_usd_per_pct), numbers([None] * len(rule) if gain is None else gain)
@@ -32,63 +32,52 @@ def who_is_short(rule: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *,
     divisor, unit = money_scale(gex)
     verdict = [colours.damping if value >= 0 else colours.amplifying for value in gex]
     places = list(range(len(rule)))
-    bars: dict[str, Any] = {
-        "type": "bar",
-        "orientation": "h",
-        "y": places,
-        "width": 0.6,
-        "marker": {"color": verdict},
-        "textposition": "outside",
-        "cliponaxis": False,
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    traces = [{**bars, "x": gex / divisor, "text": [money(value, signed=True) for value in gex]}]
+    bars = {**_BARS, "y": places, "marker": {"color": verdict, "line": {"width": 0}}}
+    traces = [{**bars, "x": gex / divisor}]
     layout: dict[str, Any] = {
-        "xaxis": axis(
-            f"net GEX, {unit} per 1 % move",
-            colours,
-            domain=[0, 0.56 if with_gain else 1],
-            range=_roomy(gex / divisor),
-            nticks=5,
-            zerolinecolor=colours.ink,
-        ),
-        "yaxis": axis(
-            "", colours, tickmode="array", tickvals=places, ticktext=[""] * len(rule), autorange="reversed", showgrid=False, zeroline=False
-        ),
+        "xaxis": axis(f"net GEX, {unit} per 1 %", colours, domain=[0, 0.6 if with_gain else 1], nticks=5, zerolinecolor=colours.ink),
+        "yaxis": _named_rows(len(rule), colours),
     }
     if with_gain:
-        traces.append({**bars, "x": gains, "xaxis": "x2", "text": [gain_text(value) if known(value) else "" for value in gains]})
-        layout["xaxis2"] = axis(
-            "loop gain G", colours, domain=[0.64, 1], range=_roomy(gains), nticks=4, zerolinecolor=colours.ink, anchor="y"
-        )
+        traces.append({**bars, "x": gains, "xaxis": "x2"})
+        layout["xaxis2"] = axis("loop gain G", colours, domain=[0.68, 1], nticks=4, zerolinecolor=colours.ink, anchor="y")
     names = [
-        {
-            "x": 0,
-            "xref": "paper",
-            "xanchor": "left",
-            "y": place - 0.34,
-            "yanchor": "bottom",
-            "text": f"<b>{inert(name, most=60)}</b>: {_verdict(value)}",
-            "showarrow": False,
-            "font": {"size": 12.5, "color": colours.ink},
-        }
-        for place, (name, value) in enumerate(zip(rule, gex))
+        f"<b>{inert(name, most=24)}</b> {_verdict(value)}: {money(value, signed=True)}" + (f", G {gain_text(g)}" if known(g) else "")
+        for name, value, g in zip(rule, gex, gains)
     ]
-    return canvas(traces, colours, annotations=names, height=100 + 70 * len(rule), margin={"l": 18, "r": 18, "t": 30, "b": 52}, **layout)
+    return canvas(
+        traces, colours, annotations=_row_words(names, colours), height=90 + 62 * len(rule), margin=_ROW_MARGIN, showlegend=False, **layout
+    )
+
+
+_BARS: dict[str, Any] = {"type": "bar", "orientation": "h", "width": 0.42, "hoverinfo": "skip"}
+_ROW_MARGIN = {"l": 14, "r": 14, "t": 10, "b": 52}
+
+
+def _named_rows(count: int, colours: Palette) -> dict[str, Any]:
+    """A category axis without its own labels: the words stand above each bar, where they have the whole width."""
+    return axis("", colours, showticklabels=False, range=[count - 0.6, -0.85], showgrid=False, zeroline=False)
+
+
+def _row_words(words: Sequence[str], colours: Palette) -> list[dict[str, Any]]:
+    font = {"size": 12.5, "color": colours.ink}
+    shared = {
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": font,
+        "bgcolor": colours.surface,
+        "borderpad": 1,
+    }
+    return [{**shared, "y": place - 0.27, "text": text} for place, text in enumerate(words)]
 
 
 def _verdict(gex: float) -> str:
     if not known(gex):
         return "unknown"
-    return "dealers long gamma, damps" if gex > 0 else "dealers short gamma, amplifies" if gex < 0 else "no exposure"
-
-
-def _roomy(values: Any) -> list[float]:
-    """An axis range with room for the number outside each bar's end."""
-    low, high = min(0.0, float(np.nanmin(values))), max(0.0, float(np.nanmax(values)))
-    room = 0.34 * ((high - low) or 1.0)
-    return [low - (room if low < 0 else 0.02 * room), high + (room if high > 0 else 0.02 * room)]
+    return "damps" if gex > 0 else "amplifies" if gex < 0 else "no exposure"
 
 
 def gain_by_law(law: Sequence[str], gain: Any, depth_usd_per_pct: Any, *, theme: Theme = "light") -> Figure:
@@ -96,46 +85,19 @@ def gain_by_law(law: Sequence[str], gain: Any, depth_usd_per_pct: Any, *, theme:
 
     Shapes: all (laws,).  Units: gain without unit; depth in USD per 1 %.  Sign: + amplifies.
 
-    >>> gain_by_law(["square-root"], [0.18], [7.8e7]).data[0].text
-    ('G +0.18 at $78.0m per 1 %',)
+    >>> gain_by_law(["square-root"], [0.18], [7.8e7]).layout.annotations[0].text
+    '<b>square-root</b>: G +0.18, $78.0m per 1 %'
     """
     colours = palette(theme)
     gains, depths = numbers(gain), numbers(depth_usd_per_pct)
     if not np.isfinite(gains).any():
         return nothing("No liquidity is known, so there is no gain to compare.", colours)
-    places = list(range(len(law)))
-    text = [f"G {gain_text(g)} at {money(d)} per 1 %" if known(g) else "" for g, d in zip(gains, depths)]
+    words = [
+        f"<b>{inert(name, most=24)}</b>: " + (f"G {gain_text(g)}, {money(d)} per 1 %" if known(g) else "not known")
+        for name, g, d in zip(law, gains, depths)
+    ]
     colour = [colours.runaway if value >= 1 else colours.amplifying if value > 0 else colours.damping for value in gains]
-    trace = {
-        "type": "bar",
-        "orientation": "h",
-        "x": gains,
-        "y": places,
-        "width": 0.55,
-        "marker": {"color": colour},
-        "text": text,
-        "textposition": "outside",
-        "cliponaxis": False,
-        "hoverinfo": "skip",
-    }
-    low, high = _roomy(gains)
-    wide = 1.1 * (high - low)
-    x_axis = axis(
-        "loop gain G",
-        colours,
-        range=[low - (wide if low < -0.05 * wide else 0), high + (wide if high > 0.05 * wide else 0)],
-        zerolinecolor=colours.ink,
-    )
-    y_axis = axis(
-        "",
-        colours,
-        tickmode="array",
-        tickvals=places,
-        ticktext=[inert(name, most=18) for name in law],
-        autorange="reversed",
-        showgrid=False,
-        zeroline=False,
-    )
+    trace = {**_BARS, "x": gains, "y": list(range(len(law))), "marker": {"color": colour, "line": {"width": 0}}}
     edge = {
         "type": "line",
         "x0": 1,
@@ -146,15 +108,18 @@ def gain_by_law(law: Sequence[str], gain: Any, depth_usd_per_pct: Any, *, theme:
         "line": {"color": colours.runaway, "dash": "dot", "width": 1.5},
     }
     shapes = [edge] if float(np.nanmax(gains)) > 0.3 else []
+    x_axis = axis("loop gain G (1 runs away)", colours, nticks=6, zerolinecolor=colours.ink)
+    height = 90 + 62 * len(law)
     return canvas(
         [trace],
         colours,
         shapes=shapes,
+        annotations=_row_words(words, colours),
         xaxis=x_axis,
-        yaxis=y_axis,
+        yaxis=_named_rows(len(law), colours),
+        height=height,
+        margin=_ROW_MARGIN,
         showlegend=False,
-        height=110 + 46 * len(law),
-        margin={"l": 100, "r": 18, "t": 16, "b": 52},
     )
 
 
@@ -179,7 +144,7 @@ def data_quality(code: Sequence[str], open_interest_share: Any, masked: Sequence
             "x": shares[rows] * 100.0,
             "y": places[rows],
             "width": 0.6,
-            "marker": {"color": colour},
+            "marker": {"color": colour, "line": {"width": 0}},
             "text": [percent(value) for value in shares[rows]],
             "textposition": "outside",
             "cliponaxis": False,

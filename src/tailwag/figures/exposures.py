@@ -42,8 +42,22 @@ def exposure_by_strike(
     template = "<b>%{customdata[3]}</b><br>calls %{customdata[0]}<br>puts %{customdata[1]}<br>net %{customdata[2]} per 1 %<extra></extra>"
     shared = {"x": strikes, "customdata": hover, "hovertemplate": template}
     traces = [
-        {"type": "bar", "name": "calls", "y": calls / divisor, "width": widths, "marker": {"color": colours.call}, **shared},
-        {"type": "bar", "name": "puts", "y": puts / divisor, "width": widths, "marker": {"color": colours.put}, **shared},
+        {
+            "type": "bar",
+            "name": "calls",
+            "y": calls / divisor,
+            "width": widths,
+            "marker": {"color": colours.call, "line": {"width": 0}},
+            **shared,
+        },
+        {
+            "type": "bar",
+            "name": "puts",
+            "y": puts / divisor,
+            "width": widths,
+            "marker": {"color": colours.put, "line": {"width": 0}},
+            **shared,
+        },
         {
             "type": "scatter",
             "mode": "lines+markers",
@@ -58,7 +72,9 @@ def exposure_by_strike(
     shown = window(spot_usd, strikes, share=0.4)
     x_axis = price_axis("strike", colours, strikes, **({"range": shown} if shown else {}))
     y_axis = axis(f"GEX, {unit} per 1 % move", colours)
-    return canvas(traces, colours, barmode="relative", bargap=0, shapes=shapes, annotations=labels, xaxis=x_axis, yaxis=y_axis, height=400)
+    near = window(spot_usd, strikes, share=0.2)
+    layout = {"xaxis": x_axis, "yaxis": y_axis, "shapes": shapes, "annotations": labels, "meta": {"narrow_range": near} if near else {}}
+    return canvas(traces, colours, barmode="relative", bargap=0, height=400, **layout)
 
 
 def _bar_widths(strikes: FloatArray) -> FloatArray:
@@ -89,13 +105,19 @@ def exposure_by_expiry(expiry: Sequence[str], net_gex_usd_per_pct: Any, gross_ge
     places = list(range(len(names)))
     shared = {"type": "bar", "x": places, "customdata": hover, "hovertemplate": template}
     traces: list[dict[str, Any]] = [
-        {"name": "gross (all open interest)", "y": gross / divisor, "width": 0.82, "marker": {"color": colours.pale}, **shared}
+        {
+            "name": "gross (all open interest)",
+            "y": gross / divisor,
+            "width": 0.82,
+            "marker": {"color": colours.pale, "line": {"width": 0}},
+            **shared,
+        }
     ]
     for name, part, colour in (
         ("net, dealers long (damps)", np.where(net >= 0, net, np.nan), colours.damping),
         ("net, dealers short (amplifies)", np.where(net < 0, net, np.nan), colours.amplifying),
     ):
         if np.isfinite(part).any():
-            traces.append({"name": name, "y": part / divisor, "width": 0.5, "marker": {"color": colour}, **shared})
+            traces.append({"name": name, "y": part / divisor, "width": 0.5, "marker": {"color": colour, "line": {"width": 0}}, **shared})
     x_axis = axis("expiry", colours, tickmode="array", tickvals=places, ticktext=names, showgrid=False, zeroline=False)
     return canvas(traces, colours, barmode="overlay", xaxis=x_axis, yaxis=axis(f"GEX, {unit} per 1 % move", colours), height=380)

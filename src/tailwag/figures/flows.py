@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.figures.canvas import axis, canvas, nothing, numbers
 from tailwag.figures.labels import inert, moment, short_dates, waiting
-from tailwag.figures.numbers import compact, known, money, money_scale, percent
+from tailwag.figures.numbers import gain_text, known, money, money_scale, percent
 from tailwag.figures.palette import Theme, palette
 from tailwag.kernels.arrays import FloatArray
 
@@ -101,21 +101,21 @@ def flow_calendar(
     bars: dict[str, Any] = {"type": "bar", "orientation": "h", "y": places, "width": 0.7, "hoverinfo": "skip"}
     traces = []
     if np.isfinite(left).all():
-        traces.append({**bars, "name": "left afterwards", "x": left / divisor, "marker": {"color": colours.pale}})
+        traces.append({**bars, "name": "left afterwards", "x": left / divisor, "marker": {"color": colours.pale, "line": {"width": 0}}})
     traces.append(
         {
             **bars,
             "name": "taken away",
             "x": taken / divisor,
-            "marker": {"color": colours.call},
+            "marker": {"color": colours.call, "line": {"width": 0}},
             "text": text,
             "textposition": "outside",
             "cliponaxis": False,
             "textfont": {"size": 12},
         }
     )
-    furthest = float(np.max(np.nan_to_num(left) + taken)) / divisor
-    x_axis = axis(f"gross GEX, {unit} per 1 % move", colours, range=[0, furthest * 1.28 or 1.0])
+    furthest = float(np.max(np.nan_to_num(left) + taken)) / divisor or 1.0
+    x_axis = axis(f"gross GEX, {unit} per 1 % move", colours, range=[0, furthest * 1.34], nticks=6)
     y_axis = axis("", colours, tickmode="array", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
     return canvas(
         traces,
@@ -123,7 +123,8 @@ def flow_calendar(
         barmode="stack",
         xaxis=x_axis,
         yaxis=y_axis,
-        height=110 + 30 * len(names),
+        meta={"narrow_range": [0, furthest * 1.9]},
+        height=118 + 28 * len(names),
         margin={"l": 130, "r": 18, "t": 36, "b": 52},
     )
 
@@ -144,37 +145,45 @@ def _event_name(when: str, day: str, what: str, as_of: str) -> str:
 def forward_view(label: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *, theme: Theme = "light") -> Figure:
     """How exposure changes with the clock alone: spot and vol unchanged, options ageing and expiring.
 
-    Shapes: all (times,).  Units: USD per 1 % move; the label on each bar is the loop gain where it is known.  Sign: + damps.
+    Shapes: all (times,).  Units: USD per 1 % move; each bar names its loop gain where that is known.  Sign: + damps.
 
     >>> forward_view(["now", "+6 h"], [2e7, -1e7], [-0.2, 0.1]).data[0].text
-    ('−0.20', '+0.10')
+    ('+$20.0m  G −0.20', '−$10.0m  G +0.10')
     """
-    from tailwag.figures.numbers import gain_text
-
     colours = palette(theme)
     gex, gains = numbers(gex_usd_per_pct), numbers([None] * len(label) if gain is None else gain)
     if not np.isfinite(gex).any():
         return nothing("The forward view is unknown.", colours)
     divisor, unit = money_scale(gex)
-    text = [gain_text(g) if known(g) else compact(value, signed=True, prefix="$") if known(value) else "" for g, value in zip(gains, gex)]
-    hover = [
-        f"<b>{inert(name)}</b><br>GEX {money(value, signed=True)} per 1 %<br>gain {gain_text(g)}"
-        for name, value, g in zip(label, gex, gains)
-    ]
     places = list(range(len(label)))
+    words = [money(value, signed=True) + (f"  G {gain_text(g)}" if known(g) else "") for value, g in zip(gex, gains)]
     trace = {
         "type": "bar",
-        "x": places,
-        "y": gex / divisor,
-        "marker": {"color": [colours.damping if value >= 0 else colours.amplifying for value in gex]},
-        "text": text,
+        "orientation": "h",
+        "x": gex / divisor,
+        "y": places,
+        "width": 0.7,
+        "marker": {"color": [colours.damping if value >= 0 else colours.amplifying for value in gex], "line": {"width": 0}},
+        "text": words,
         "textposition": "outside",
         "cliponaxis": False,
-        "customdata": hover,
-        "hovertemplate": "%{customdata}<extra></extra>",
+        "textfont": {"size": 12},
+        "hoverinfo": "skip",
     }
-    x_axis = axis(
-        "", colours, tickmode="array", tickvals=places, ticktext=[inert(name, most=24) for name in label], showgrid=False, zeroline=False
+    low, high = min(0.0, float(np.nanmin(gex)) / divisor), max(0.0, float(np.nanmax(gex)) / divisor)
+    room = 0.42 * (high - low or 1.0)
+    shown = [low - (room if low < 0 else 0), high + (room if high > 0 else 0)]
+    x_axis = axis(f"net GEX, {unit} per 1 % move", colours, range=shown, nticks=6, zerolinecolor=colours.ink)
+    names = [inert(name, most=24) for name in label]
+    y_axis = axis("", colours, tickmode="array", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
+    narrow = {"narrow_range": [low - (2 * room if low < 0 else 0), high + (2 * room if high > 0 else 0)]}
+    return canvas(
+        [trace],
+        colours,
+        xaxis=x_axis,
+        yaxis=y_axis,
+        showlegend=False,
+        height=82 + 28 * len(names),
+        margin={"l": 100, "r": 14, "t": 8, "b": 52},
+        meta=narrow,
     )
-    y_axis = axis(f"GEX, {unit} per 1 % move", colours)
-    return canvas([trace], colours, xaxis=x_axis, yaxis=y_axis, showlegend=False, height=340, margin={"l": 64, "r": 18, "t": 24, "b": 52})

@@ -164,7 +164,9 @@ def term_structure(days: Any, atm_iv: Any, forward_usd: Any, *, spot_usd: Any = 
                 "hovertemplate": "%{customdata}<extra></extra>",
             }
         )
-        y_axes["yaxis2"] = axis("forward above spot, %", colours, overlaying="y", side="right", showgrid=False, zeroline=False)
+        y_axes["yaxis2"] = axis(
+            "forward above spot, %", colours, overlaying="y", side="right", showgrid=False, zeroline=False, tickmode="auto", nticks=5
+        )
     steps = [
         (1 / 24, "1 h"),
         (0.25, "6 h"),

@@ -20,6 +20,7 @@
     if (narrow.matches && !print) {
       layout.dragmode = false; // a finger that scrolls the page must not zoom the figure
       layout.font.size = 12;
+      if (layout.meta?.narrow_range) layout.xaxis.range = layout.meta.narrow_range;
     }
     if (print) Object.assign(layout, { width: printWidths[place.dataset.span], autosize: false });
     Plotly.react(place, data, layout, config);
