@@ -140,7 +140,7 @@ def test_the_same_words_give_the_same_bytes():
         (["demo", "--spot-range", "wide"], "0.8:1.2"),
         (["demo", "--spot-levels", "1"], "levels"),
         (["demo", "--vol", "mine"], "vol"),
-        (["demo", "--gamma", "file"], "gamma"),
+        (["demo", "--gamma", "best"], "gamma"),
         (["demo", "--day-count", "act-360"], "act-365"),
         (["demo", "--numeraire", "eur"], "numeraire"),
         (["demo", "--forward", "mine"], "index"),

@@ -22,8 +22,11 @@ USD_PER_CONTRACT = {
     ("binance", "BTC"): 100.0,
     ("binance", "*"): 10.0,
     ("bybit", "*"): 1.0,
+    ("demo", "BTC"): 10.0,
+    ("demo", "*"): 1.0,
 }
-"""Size of one inverse contract in USD, by venue and currency ('*': all others).  Source: the venues' contract specifications, 2025."""
+"""Size of one inverse contract in USD, by venue and currency ('*': all others).  Source: the venues' contract specifications, 2025;
+the demo market lists Deribit's contracts."""
 _DERIBIT_NAME = re.compile(r"\A([A-Z]{2,10})-(?:PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2})\Z", re.ASCII)
 
 
