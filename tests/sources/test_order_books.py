@@ -181,7 +181,7 @@ class TestBinanceCapture:
     def test_200_faults_are_seen_and_never_a_wrong_book(self, tmp_path: Path, futures: bool, fault: str) -> None:
         rng = np.random.default_rng(8)
         for seed in range(34):
-            messages, market, snapshot = recorded(seed, futures=futures, after=12)
+            messages, market, _ = recorded(seed, futures=futures, after=12)
             place = int(rng.integers(10, len(messages) - 2))
             if fault == "drop":
                 del messages[place]
@@ -210,7 +210,7 @@ class TestBinanceCapture:
         early = market.snapshot()
         missed = [market.event() for _ in range(5)]
         assert missed
-        with pytest.raises(FileFormatError, match="the book is unknown|expected a REST snapshot"):
+        with pytest.raises(FileFormatError, match=r"the book is unknown|expected a REST snapshot"):
             load_books(capture(tmp_path, [early, *(market.event() for _ in range(5))]))
 
     def test_coin_margined_contracts_become_coin_at_their_own_level(self, tmp_path: Path) -> None:
