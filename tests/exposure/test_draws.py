@@ -26,7 +26,7 @@ def test_each_draw_is_a_book_of_its_own() -> None:
         if flip is None:
             assert np.isnan(bands.nearest_flip_usd[draw])
         else:
-            assert abs(bands.nearest_flip_usd[draw] - flip.spot_usd) < 0.01 * 150.0  # a hundredth of a grid cell
+            assert bands.nearest_flip_usd[draw] == pytest.approx(flip.spot_usd, rel=1e-7)
     low, middle, high = bands.gex_quantiles_usd_per_pct
     assert low < middle < high
     assert bands.short_gamma_share == np.mean(bands.gex_usd_per_pct < 0.0)

@@ -10,13 +10,14 @@ import numpy as np
 from tailwag.exposure.book import Book
 from tailwag.exposure.profile import Profile
 from tailwag.exposure.reprice import SmileDynamicsLike, gamma_on_grid
-from tailwag.exposure.roots import profile_signs, sign_changes
+from tailwag.exposure.roots import profile_signs, refine_roots, sign_changes
 from tailwag.kernels.arrays import FloatArray, frozen
 
 if TYPE_CHECKING:
     import polars
 
 QUANTILES = (0.05, 0.5, 0.95)
+FLIP_RELATIVE = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class ExposureBands:
 def exposure_bands(profile: Profile) -> ExposureBands | None:
     """Bands of GEX and nearest flip over the drawn positions; None where the rule carries no draws.
 
-    Every option's gamma over the profile's spots is computed once and each draw is a weighted sum of it; a flip is read between grid
-    points by linear interpolation of net over gross, smooth where both fade: good to a hundredth of a cell (the profile's own flips are refined, these are not).
+    Every option's gamma over the profile's spots is computed once and each draw is a weighted sum of it; the crossing nearest to spot is
+    then refined by repricing, all draws at once.
     """
     book = profile.book
     if book.draws is None or not book.draws.shape[0]:
@@ -84,15 +85,23 @@ def _quantiles(values: FloatArray) -> tuple[float, float, float]:
 
 
 def _nearest_flips(book: Book, held: FloatArray, spots_usd: FloatArray, gross: FloatArray, *, dynamics: SmileDynamicsLike) -> FloatArray:
-    gex = gamma_on_grid(book, spots_usd / book.spot_usd, held, dynamics=dynamics) * spots_usd**2 / 100.0
-    return np.array([_nearest(spots_usd, row, gross, book.spot_usd) for row in gex])
+    gamma = gamma_on_grid(book, spots_usd / book.spot_usd, held, dynamics=dynamics)
+    cells = np.array([_nearest_cell(spots_usd, row, gross / spots_usd**2 * 100.0, book.spot_usd) for row in gamma], dtype=np.int64).reshape(
+        -1, 2
+    )
+    flips = np.full(held.shape[0], np.nan)
+    found = cells[:, 0] >= 0
+
+    def own_gamma(spots: FloatArray) -> FloatArray:
+        return np.diagonal(gamma_on_grid(book, spots / book.spot_usd, held[found], dynamics=dynamics))
+
+    if found.any():
+        flips[found] = refine_roots(own_gamma, spots_usd[cells[found, 0]], spots_usd[cells[found, 1]], relative=FLIP_RELATIVE)
+    return flips
 
 
-def _nearest(spots_usd: FloatArray, gex: FloatArray, gross: FloatArray, spot_usd: float) -> float:
-    changes = sign_changes(profile_signs(gex, gross))
-    if not changes:
-        return float("nan")
-    left, right = (np.array([getattr(change, end) for change in changes]) for end in ("left", "right"))
-    tilt = gex / np.where(gross > 0.0, gross, 1.0)
-    crossings = spots_usd[left] + (spots_usd[right] - spots_usd[left]) * tilt[left] / (tilt[left] - tilt[right])
-    return float(crossings[np.argmin(np.abs(crossings - spot_usd))])
+def _nearest_cell(spots_usd: FloatArray, gamma: FloatArray, gross: FloatArray, spot_usd: float) -> tuple[int, int]:
+    """Grid points around the sign change closest to spot; (-1, -1) without one."""
+    changes = sign_changes(profile_signs(gamma, gross))
+    nearest = min(changes, key=lambda change: abs(spots_usd[change.left] + spots_usd[change.right] - 2.0 * spot_usd), default=None)
+    return (-1, -1) if nearest is None else (nearest.left, nearest.right)
