@@ -53,5 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("TAILWAG_TRACEBACK"):
             raise
-        sys.stderr.write(f"tailwag: internal error ({type(error).__name__}: {error}); set TAILWAG_TRACEBACK=1 to see where, and report it\n")
+        sys.stderr.write(
+            f"tailwag: internal error ({type(error).__name__}: {error}); set TAILWAG_TRACEBACK=1 to see where, and report it\n"
+        )
         sys.exit(1)

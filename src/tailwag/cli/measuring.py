@@ -95,11 +95,11 @@ def _read(request: Request, say: Any) -> Snapshot:
     if len(snapshots) == 1 and not request.coins_per_share:
         snapshot = snapshots[0]
     else:
-        from tailwag.sources import merge
+        from tailwag.sources.merge import merge
 
         snapshot = merge(snapshots, coins_per_share=_coins_per_share(request.coins_per_share))
     if request.books:
-        from tailwag.sources import load_books
+        from tailwag.sources.order_books import load_books
 
         snapshot = snapshot.with_parts(books=(*snapshot.books, *load_books(request.books)))
     return snapshot
@@ -111,16 +111,16 @@ def _one(source: str, request: Request, say: Any) -> Snapshot:
     at_ns = None if request.at is None else parse_time_ns(request.at)
     venue, colon, name = source.partition(":")
     if source == "demo":
-        from tailwag.sources import demo
+        from tailwag.sources.demo import demo
 
         return demo(seed=request.seed, currency=request.currency or "BTC")
     if colon and venue in VENUES and name and not Path(source).exists():
-        from tailwag.sources import fetch
+        from tailwag.sources.venues import fetch
 
         if at_ns is not None:
             raise InputError(f"--at picks from a file's history, but {source} is live; leave --at out or name a file")
         return fetch(venue, request.currency or name, progress=say)
-    from tailwag.sources import load
+    from tailwag.sources.files import load
 
     say(f"reading {Path(source).name}")
     return load(source, currency=request.currency or "BTC", at_ns=at_ns)
@@ -143,7 +143,9 @@ def _date(text: str) -> str:
 
 
 def _refuse(text: str) -> tuple[float, str, str]:
-    raise InputError(f"--coins-per-share expects VALUE@DATE such as 0.00056@2025-09-25, got {text[:40]!a}; take the fund's published figure")
+    raise InputError(
+        f"--coins-per-share expects VALUE@DATE such as 0.00056@2025-09-25, got {text[:40]!a}; take the fund's published figure"
+    )
 
 
 def _options(request: Request) -> MeasureOptions:
@@ -151,7 +153,8 @@ def _options(request: Request) -> MeasureOptions:
     from tailwag.positioning import parse_rule
 
     rules = tuple(
-        parse_rule(text, load_trades=_trades, load_positions=_positions, draws=request.draws, seed=request.seed) for text in request.rule or []
+        parse_rule(text, load_trades=_trades, load_positions=_positions, draws=request.draws, seed=request.seed)
+        for text in request.rule or []
     )
     return MeasureOptions(
         rules=rules,
@@ -191,7 +194,7 @@ def _range(text: str | None) -> tuple[float, float] | None:
 
 
 def _trades(path: str) -> Any:
-    from tailwag.sources import load_trades
+    from tailwag.sources.trades_files import load_trades
 
     return load_trades(path)
 

@@ -23,6 +23,10 @@ def _regime(document: dict[str, Any]) -> str:
     if document["chain"]["open_interest_coin"] == 0.0:
         return f"{made}no open interest in this chain: there is nothing to hedge."
     if gain["regime"] == "undetermined":
+        if len({_side(rule["gex_usd_per_pct"]) for rule in by_rule}) == 1:
+            bands = document["bands"]
+            share = "some" if bands is None else f"{bands['short_gamma_share']:.0%}"
+            return f"{made}sign undetermined: {by_rule[0]['rule']} has dealers short gamma in {share} of its draws and long in the others."
         sides = ", ".join(f"{rule['rule']} {_side(rule['gex_usd_per_pct'])}" for rule in by_rule)
         return f"{made}sign undetermined: {sides}; who is short decides, and this data does not say."
     verb = {
@@ -88,7 +92,9 @@ def _deed(usd: float | None) -> str:
 
 
 def _next_expiry(document: dict[str, Any]) -> str:
-    expiries = [event for event in document["calendar"] if event["event"] == "expiry" and event.get("gross_gex_removed_usd_per_pct") is not None]
+    expiries = [
+        event for event in document["calendar"] if event["event"] == "expiry" and event.get("gross_gex_removed_usd_per_pct") is not None
+    ]
     gross = document["exposure"]["gross_gex_usd_per_pct"]
     if not expiries or not gross:
         return ""
