@@ -168,8 +168,11 @@ def test_mixture_is_reproducible_from_its_seed():
         "mixture:short-all@0.5",
         "flow:",
         "flow:x",
-    ]
-    + ["mixture:short-all@0.5+long-all@0.6", "mixture:short-all@0.5+@0.5", "mixture:short-all@nan+long-all@0.5", "LONG-ALL"],
+        "mixture:short-all@0.5+long-all@0.6",
+        "mixture:short-all@0.5+@0.5",
+        "mixture:short-all@nan+long-all@0.5",
+        "LONG-ALL",
+    ],
 )
 def test_malformed_rules_are_refused_in_one_sentence(text):
     with pytest.raises(RuleError) as caught:

@@ -232,9 +232,12 @@ class FlowRule:
         )
 
     def _net_by_row(self, chain: Chain) -> tuple[FloatArray, Any, int]:
-        row_of = {name: row for row, name in reversed(list(enumerate(chain.instrument)))}
+        row_of = {(venue, name): row for row, (venue, name) in reversed(list(enumerate(zip(chain.venue, chain.instrument, strict=True))))}
+        any_venue = {name: row for row, name in reversed(list(enumerate(chain.instrument)))}
         trades = self.trades
-        rows = np.array([row_of.get(name, -1) for name in trades.instrument], dtype=np.int64)
+        # venues share spellings: a trade whose venue is known counts only for that venue's contract
+        keys = zip(trades.venue, trades.instrument, strict=True)
+        rows = np.array([row_of.get((venue, name), -1) if venue else any_venue.get(name, -1) for venue, name in keys], dtype=np.int64)
         amount = np.where(np.isfinite(trades.amount_coin), trades.amount_coin, 0.0) * self.dealer_signs()
         known = (rows >= 0) & (trades.time_ns <= chain.as_of_ns)
         net = np.zeros(len(chain))

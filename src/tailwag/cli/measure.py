@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 EXAMPLES = """
 [bold]Examples[/bold]
 
@@ -29,7 +28,7 @@ def register(app: Any) -> None:
 
     option = typer.Option
 
-    def measure_command(
+    def measure_command(  # noqa: PLR0913 - one parameter for each option of the command
         source: Annotated[
             list[str] | None, typer.Argument(metavar="[SOURCE]...", help="File, folder, 'demo' or VENUE:CURRENCY; several are merged.")
         ] = None,

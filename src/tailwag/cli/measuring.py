@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tailwag.experiments.measure import MeasureOptions
     from tailwag.market.snapshot import Snapshot
 
+COIN_FUND = "IBIT"
 VENUES = ("deribit", "okx", "bybit", "binance")
 
 
@@ -123,7 +124,18 @@ def _one(source: str, request: Request, say: Any) -> Snapshot:
     from tailwag.sources.files import load
 
     say(f"reading {Path(source).name}")
-    return load(source, currency=request.currency or "BTC", at_ns=at_ns)
+    try:
+        snapshot = load(source, currency=request.currency or "BTC", at_ns=at_ns)
+    except InputError:
+        if not request.coins_per_share:
+            raise
+        # a fund that holds the coin is merged by its coins per share: its file is read under its own name
+        snapshot = load(source, currency=COIN_FUND, at_ns=at_ns)
+    if request.currency and snapshot.currency not in (request.currency, COIN_FUND if request.coins_per_share else request.currency):
+        raise InputError(
+            f"{Path(source).name} holds {snapshot.currency}, --currency asks for {request.currency}; leave it out or name the other file"
+        )
+    return snapshot
 
 
 def _coins_per_share(text: str | None) -> tuple[float, str, str] | None:

@@ -248,7 +248,7 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
     """The document of one measurement, in the order in which people read it."""
     from tailwag.exposure import by_expiry, by_right, by_strike, by_venue, exposure_bands, forward_view, hedge_flows, scenario_grid
 
-    snapshot, options, profile, gain = measurement.snapshot, measurement.options, measurement.profiles[0], measurement.gain
+    snapshot, profile, gain = measurement.snapshot, measurement.profiles[0], measurement.gain
     groups = {
         "expiry": by_expiry(profile.book, numeraire=profile.numeraire),
         "strike": by_strike(profile.book, numeraire=profile.numeraire),
