@@ -11,7 +11,8 @@ import pytest
 from tests.exposure.stand_in import STICKY_MONEYNESS, STICKY_STRIKE, Dynamics, black_delta, chain_of, demo_chain, profile_of, surface_of
 
 from tailwag.errors import ProfileRangeError
-from tailwag.exposure import exposure_totals
+from tailwag.exposure import by_expiry, by_strike, exposure_totals, forward_view, hedge_flows, scenario_grid
+from tailwag.market.validate import validated
 
 ANSWERS = json.loads((Path(__file__).parent.parent / "answers" / "exposure.json").read_text())
 
@@ -118,3 +119,50 @@ def test_the_profile_prints_itself() -> None:
     profile = profile_of(demo_chain(), -1.0)
     assert "under sticky-strike" in str(profile)
     assert profile.to_frame().shape == (401, 7)
+
+
+def test_a_row_that_no_kernel_prices_is_masked_and_the_rest_goes_on() -> None:
+    chain = chain_of(1, [60_000.0, 1e200, 1e-200], 30.0, 0.6, 10.0)
+    profile = profile_of(chain, -10.0)
+    assert profile.book.counted.tolist() == [True, False, False]
+    assert [share.code for share in profile.book.masked] == ["strike_invalid"]
+    assert profile.totals.gex_usd_per_pct == profile_of(chain.select([0]), -10.0).totals.gex_usd_per_pct
+
+
+def test_two_hundred_hostile_chains_give_finite_numbers_only() -> None:
+    rng = np.random.default_rng(21)
+    bad = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 1e308, 5e-324, 1e6])
+    for _ in range(200):
+        rows = int(rng.integers(1, 6))
+        spoil = rng.random((3, rows)) < 0.3
+        strike, iv, interest = (
+            np.where(spoil[i], rng.choice(bad, rows), rng.uniform(*span, rows))
+            for i, span in enumerate([(4e4, 9e4), (0.2, 1.0), (0.0, 1e3)])
+        )
+        days = rng.choice([0.0, 1e-5, 0.01, 0.5, 30.0, 20_000.0], rows)
+        chain = chain_of(rng.choice([-1, 1], rows), strike, days, iv, interest)
+        chain = validated(chain.with_columns(instrument=[f"BTC-{i}" for i in range(rows)], codes=np.zeros(rows, dtype=np.int64)))
+        profile = profile_of(chain, np.where(chain.usable, -np.nan_to_num(chain.open_interest_coin), 0.0))
+        flows = hedge_flows(profile, **scenario_grid())
+        for name in (
+            "gex_usd_per_pct",
+            "vanna_usd_per_volpt",
+            "charm_usd_per_day",
+            "delta_usd",
+            "vega_usd_per_volpt",
+            "gross_gex_usd_per_pct",
+        ):
+            assert np.isfinite(getattr(profile, name)).all(), name
+            assert np.isfinite(getattr(profile.totals, name)), name
+        assert np.isfinite(flows.buy_usd).all()
+        assert np.isfinite(flows.residual_usd).all()
+        assert len(forward_view(profile)) >= 3
+
+
+def test_figures_come_from_the_nouns() -> None:
+    profile = profile_of(demo_chain(), -1.0)
+    assert len(profile.plot().data) > 0
+    assert len(by_strike(profile.book).plot(spot_usd=60_000.0).data) > 0
+    assert len(by_expiry(profile.book).plot().data) > 0
+    assert len(hedge_flows(profile, **scenario_grid()).plot(hours=24.0).data) > 0
+    assert len(forward_view(profile).plot().data) > 0

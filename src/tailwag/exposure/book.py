@@ -197,6 +197,8 @@ def priced_book(
     usable = ((codes & int(QUARANTINE | NO_VENUE_VOL)) == 0) & np.isfinite(positions.position_coin)
     years = years_to_expiry(chain.expiry_ns, chain.as_of_ns, day_count=day_count)
     greeks = greeks_now(chain, forward, years, vols.iv, usable=usable, averages=averages, spot_usd=spot)
+    unpriceable = usable & ~np.isfinite(greeks).all(axis=0)  # a strike or forward that no market has
+    usable, codes = usable & ~unpriceable, codes | np.where(unpriceable, int(RowCode.STRIKE_INVALID), 0)
     own_gamma, counted = _gamma(chain, positions, greeks, usable, gamma)
     codes = codes | _pin_risk(chain, own_gamma, counted)
     return Book(

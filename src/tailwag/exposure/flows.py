@@ -19,6 +19,9 @@ from tailwag.units import HOURS_PER_YEAR, PCT, VOLPT
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
+
+    from tailwag.figures.palette import Theme
 
 SPOT_MOVES_PCT = (-10.0, -5.0, -3.0, -1.0, 0.0, 1.0, 3.0, 5.0, 10.0)
 VOL_MOVES_VOLPT = (-5.0, 0.0, 5.0)
@@ -71,6 +74,13 @@ class HedgeFlow:
     def at(self, index: int) -> HedgeFlow:
         """One scenario of them."""
         return HedgeFlow(**{name: frozen(getattr(self, name)[index]) for name in self.__dataclass_fields__})
+
+    def plot(self, *, hours: float = 0.0, theme: Theme = "light") -> Figure:
+        """The hedge-flow map (spot move by vol move) at one horizon of the scenarios, as an interactive figure."""
+        from tailwag.figures import hedge_flow_map
+
+        rows = self.hours == hours
+        return hedge_flow_map(self.spot_move_pct[rows], self.vol_move_volpt[rows], self.buy_usd[rows], theme=theme)
 
     def to_frame(self) -> polars.DataFrame:
         """One row per scenario."""

@@ -19,7 +19,9 @@ from tailwag.units import NS_PER_DAY, NS_PER_HOUR
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
 
+    from tailwag.figures.palette import Theme
     from tailwag.market.snapshot import Futures
 
 FORWARD_HOURS = (1.0, 6.0, 24.0)
@@ -62,6 +64,12 @@ class ForwardView:
 
     def __str__(self) -> str:
         return "; ".join(str(projection) for projection in self.projections) or "nothing ahead"
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """GEX at each later time, as an interactive figure."""
+        from tailwag.figures import forward_view as drawn
+
+        return drawn([item.event for item in self.projections], [item.gex_usd_per_pct for item in self.projections], theme=theme)
 
     def to_frame(self) -> polars.DataFrame:
         """One row per projection; flips as a list."""

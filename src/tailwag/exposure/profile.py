@@ -18,8 +18,10 @@ from tailwag.kernels.arrays import FloatArray, frozen
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
 
     from tailwag.exposure.book import PricingSurface
+    from tailwag.figures.palette import Theme
     from tailwag.positioning import Positions
 
 DEFAULT_RANGE = (0.5, 1.5)
@@ -77,6 +79,13 @@ class Profile:
                 f"this profile covers {low:,.2f} to {high:,.2f} USD, asked for {spots[outside][0]:,.2f}; widen spot_range"
             )
         return spots
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """GEX at every spot with the flips, as an interactive figure."""
+        from tailwag.figures import gex_profile
+
+        flips = [flip.spot_usd for flip in self.levels.flips]
+        return gex_profile(self.spot_usd, self.gex_usd_per_pct, spot_usd=self.book.spot_usd, flips_usd=flips, theme=theme)
 
     def __str__(self) -> str:
         low, high = self.range_usd

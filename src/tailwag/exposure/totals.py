@@ -18,6 +18,9 @@ from tailwag.units import DAYS_PER_YEAR
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
+
+    from tailwag.figures.palette import Theme
 
 Numeraire = Literal["usd", "coin"]
 By = Literal["expiry", "strike", "venue", "right"]
@@ -70,6 +73,15 @@ class Breakdown:
         """How a report names one group."""
         value = self.key[index]
         return format_time(int(value)) if self.by == "expiry" else f"{float(value):,.10g} USD" if self.by == "strike" else str(value)
+
+    def plot(self, *, spot_usd: float | None = None, theme: Theme = "light") -> Figure:
+        """The groups as an interactive figure: calls and puts by strike, or net inside gross for any other grouping."""
+        from tailwag.figures import exposure_by_expiry, exposure_by_strike
+
+        if self.by == "strike":
+            return exposure_by_strike(self.key, self.call_gex_usd_per_pct, self.put_gex_usd_per_pct, spot_usd=spot_usd, theme=theme)
+        labels = [self.label(index) for index in range(len(self))]
+        return exposure_by_expiry(labels, self.gex_usd_per_pct, self.gross_gex_usd_per_pct, theme=theme)
 
     def to_frame(self) -> polars.DataFrame:
         """One row per group; null where unknown."""
