@@ -26,7 +26,7 @@ from tailwag.kernels.black_plain import black_greeks_plain, black_price_plain, c
 __all__ = [
     "COIN_GREEKS",
     "GREEKS",
-    "as_rows",
+    "as_columns",
     "black_greeks",
     "black_greeks_plain",
     "black_price",
@@ -41,22 +41,22 @@ COIN_GREEKS = ("price_coin", "net_delta", *GREEKS[1:])
 """Rows of :func:`coin_greeks`: derivatives of price_coin = price/forward; net_delta = delta - price_coin, in coin."""
 
 
-def as_rows(*values: ArrayLike) -> FloatArray:
-    """Numbers, lists or (n,) arrays as the rows of one float64 array (rows, n).
+def as_columns(*values: ArrayLike) -> list[FloatArray]:
+    """Numbers, lists or arrays as contiguous float64 arrays (n,) of one length, copied only where they must be.
 
-    >>> as_rows(1, [2.0, 3.0]).tolist()
+    >>> [column.tolist() for column in as_columns(1, [2.0, 3.0])]
     [[1.0, 1.0], [2.0, 3.0]]
     """
     arrays = [np.asarray(value, dtype=np.float64) for value in values]
+    shape = arrays[0].shape
+    if len(shape) == 1 and all(array.shape == shape and array.flags.c_contiguous for array in arrays):
+        return arrays
     sizes = {array.size for array in arrays if array.ndim}
     count = max(sizes - {1}, default=1) if 0 not in sizes else 0
     if any(array.ndim > 1 or array.size not in (1, count) for array in arrays):
         shapes = ", ".join(str(array.shape) for array in arrays)
         raise InputError(f"expected numbers or one-dimensional arrays of one length, got shapes {shapes}; give one entry per option")
-    rows = np.empty((len(arrays), count))
-    for row, array in zip(rows, arrays):
-        row[:] = array
-    return rows
+    return [np.ascontiguousarray(np.broadcast_to(array, (count,))) for array in arrays]
 
 
 def black_greeks(
@@ -71,10 +71,10 @@ def black_greeks(
     >>> f"{price:.8f} {delta:.12f} {gamma:.10e}"
     '2559.74182777 0.368301172826 3.3718187179e-05'
     """
-    rows = as_rows(right, forward_usd, strike_usd, years, vol)
-    greeks = np.empty((len(GREEKS), rows.shape[1]))
-    usd_kernel(rows, greeks)
-    return _discounted(greeks, GREEKS, rows[3], rate) if np.any(rate) else greeks
+    columns = as_columns(right, forward_usd, strike_usd, years, vol)
+    greeks = np.empty((len(GREEKS), columns[0].size))
+    usd_kernel(*columns, greeks)
+    return greeks if isinstance(rate, float) and rate == 0.0 else _discounted(greeks, GREEKS, columns[3], rate)
 
 
 def black_price(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike, years: ArrayLike, vol: ArrayLike) -> FloatArray:
@@ -99,10 +99,10 @@ def coin_greeks(
     >>> greeks[COIN_GREEKS.index("net_delta")].round(12).tolist()
     [0.325638809029, -0.757694524304]
     """
-    rows = as_rows(right, forward_usd, strike_usd, years, vol)
-    greeks = np.empty((len(COIN_GREEKS), rows.shape[1]))
-    coin_kernel(rows, greeks)
-    return _discounted(greeks, COIN_GREEKS, rows[3], rate) if np.any(rate) else greeks
+    columns = as_columns(right, forward_usd, strike_usd, years, vol)
+    greeks = np.empty((len(COIN_GREEKS), columns[0].size))
+    coin_kernel(*columns, greeks)
+    return greeks if isinstance(rate, float) and rate == 0.0 else _discounted(greeks, COIN_GREEKS, columns[3], rate)
 
 
 def _discounted(greeks: FloatArray, names: tuple[str, ...], years: FloatArray, rate: ArrayLike) -> FloatArray:

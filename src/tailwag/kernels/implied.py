@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.black import as_rows
+from tailwag.kernels.black import as_columns
 from tailwag.kernels.black_blocks import compiled, in_domain
 from tailwag.kernels.normal import LN_SQRT_2PI, exponential, inlined, log_ratio, mills_pair
 from tailwag.kernels.normal_coefficients import SEED
@@ -48,9 +48,9 @@ def implied_vol(
     >>> iv.round(9), [IV_STATUS[s] for s in status]
     (array([0.65,  nan,  nan]), ['ok', 'below_intrinsic', 'above_cap'])
     """
-    rows = as_rows(price_usd, right, forward_usd, strike_usd, years)
-    iv, status = np.empty(rows.shape[1]), np.empty(rows.shape[1], dtype=np.int64)
-    _solve(rows, iv, status)
+    columns = as_columns(price_usd, right, forward_usd, strike_usd, years)
+    iv, status = np.empty(columns[0].size), np.empty(columns[0].size, dtype=np.int64)
+    _solve(*columns, iv, status)
     return iv, status
 
 
@@ -171,17 +171,19 @@ def _status(price: float, right: float, forward: float, strike: float, years: fl
 
 
 @compiled
-def _solve(rows: FloatArray, iv: FloatArray, status: IntArray) -> None:
+def _solve(
+    price: FloatArray, right: FloatArray, forward: FloatArray, strike: FloatArray, years: FloatArray, iv: FloatArray, status: IntArray
+) -> None:
     q = np.empty(9 * BLOCK)
-    for start in range(0, rows.shape[1], BLOCK):
-        count = min(BLOCK, rows.shape[1] - start)
+    for start in range(0, price.size, BLOCK):
+        count = min(BLOCK, price.size - start)
         for i in range(count):
-            _prepare(q, i, rows[0, start + i], rows[1, start + i], rows[2, start + i], rows[3, start + i])
+            _prepare(q, i, price[start + i], right[start + i], forward[start + i], strike[start + i])
         for _ in range(ROUNDS):
             _round(q, count)
         for i in range(count):
             j = start + i
             if not q[STEP + i] <= 1e-5:
                 q[GUESS + i] = _bisected(q, i)
-            status[j] = _status(rows[0, j], rows[1, j], rows[2, j], rows[3, j], rows[4, j], q[NOISE + i] * q[SHARE + i])
-            iv[j] = q[GUESS + i] / math.sqrt(rows[4, j]) if status[j] == OK else np.nan
+            status[j] = _status(price[j], right[j], forward[j], strike[j], years[j], q[NOISE + i] * q[SHARE + i])
+            iv[j] = q[GUESS + i] / math.sqrt(years[j]) if status[j] == OK else np.nan

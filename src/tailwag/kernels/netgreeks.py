@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.kernels.black import as_rows
+from tailwag.kernels.black import as_columns
 from tailwag.kernels.black_blocks import LEAST_USD, MOST, MOST_USD
 from tailwag.kernels.black_plain import black_greeks_plain
 from tailwag.kernels.netgreeks_blocks import LEAST_VOL, gamma_kernel, net_kernel
@@ -49,7 +49,7 @@ def net_greeks(
     >>> net_greeks(**book, spot_ratios=[0.9, 1.0, 1.1], vol_shifts=[0.0])[0, :, NET_GREEKS.index("gamma")].round(4)
     array([-0.0536, -0.0797, -0.0439])
     """
-    rows = as_rows(right, strike_usd, forward_usd, years, position)
+    rows = np.array(as_columns(right, strike_usd, forward_usd, years, position))
     log_moves, shifts = _log_moves(spot_ratios), np.array(vol_shifts, dtype=np.float64, ndmin=1)
     vols = _vol_rows(vol, rows.shape[1], log_moves.size)
     held = rows[4] != 0.0
@@ -79,7 +79,7 @@ def row_gammas(
     >>> row_gammas(+1, [90.0, 100.0], 100.0, 0.25, 0.2, [1.0]).round(4)
     array([[0.0217, 0.0398]])
     """
-    rows = as_rows(right, strike_usd, forward_usd, years, 1.0)
+    rows = np.array(as_columns(right, strike_usd, forward_usd, years, 1.0))
     log_moves = _log_moves(spot_ratios)
     vols = _vol_rows(vol, rows.shape[1], log_moves.size)
     good = _priceable(rows, vols)
@@ -102,7 +102,7 @@ def net_greeks_plain(
 ) -> FloatArray:
     """The same sums by the textbook formulas, one spot and shift after the other (years > 0)."""
     ratios, shifts = np.array(spot_ratios, dtype=np.float64, ndmin=1), np.array(vol_shifts, dtype=np.float64, ndmin=1)
-    rows = as_rows(right, strike_usd, forward_usd, years, position)
+    rows = np.array(as_columns(right, strike_usd, forward_usd, years, position))
     vols = np.broadcast_to(np.asarray(vol, dtype=np.float64), (ratios.size, rows.shape[1]))
     out = np.empty((shifts.size, ratios.size, len(NET_GREEKS)))
     for v, shift in enumerate(shifts):

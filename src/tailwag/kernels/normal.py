@@ -85,30 +85,38 @@ def mills(a: float) -> float:
     """Mills' ratio Q(a)/phi(a) for a >= -1: the upper tail of the normal distribution over its density."""
     inverse = 1.0 / ((a + TAIL_SCALE) * (a + TAIL_POLE))
     t = (a - TAIL_ZERO) * (a + TAIL_POLE) * inverse
-    value = TAIL[27]
-    for power in range(26, -1, -1):
-        value = value * t + TAIL[power]
-    return value * (a + TAIL_SCALE) * inverse
+    square = t * t
+    even, odd = TAIL[26], TAIL[27]  # two short chains run side by side where one long one would wait for itself
+    for power in range(24, -2, -2):
+        even = even * square + TAIL[power]
+        odd = odd * square + TAIL[power + 1]
+    return (even + t * odd) * (a + TAIL_SCALE) * inverse
 
 
 @inlined
 def mills_pair(low: float, high: float) -> tuple[float, float, float]:
     """(R(low), R(high), (R(low) - R(high))/(high - low)) for -1 <= low, high, with nothing lost when the two nearly agree.
 
-    Horner's scheme runs for the polynomial and its divided difference together, so that the difference is never formed.
+    Horner's scheme runs for the polynomial's even and odd halves and for their divided differences, so that no difference is ever formed.
     """
-    low_inverse = 1.0 / ((low + TAIL_SCALE) * (low + TAIL_POLE))
-    high_inverse = 1.0 / ((high + TAIL_SCALE) * (high + TAIL_POLE))
-    low_scale, low_pole = (low + TAIL_POLE) * low_inverse, (low + TAIL_SCALE) * low_inverse
-    high_scale, high_pole = (high + TAIL_POLE) * high_inverse, (high + TAIL_SCALE) * high_inverse
+    low_product, high_product = (low + TAIL_SCALE) * (low + TAIL_POLE), (high + TAIL_SCALE) * (high + TAIL_POLE)
+    inverse = 1.0 / (low_product * high_product)
+    low_scale, low_pole = (low + TAIL_POLE) * high_product * inverse, (low + TAIL_SCALE) * high_product * inverse
+    high_scale, high_pole = (high + TAIL_POLE) * low_product * inverse, (high + TAIL_SCALE) * low_product * inverse
     t_low, t_high = (low - TAIL_ZERO) * low_scale, (high - TAIL_ZERO) * high_scale
-    value = TAIL[27]
-    slope = value
-    for power in range(26, 0, -1):
-        value = value * t_low + TAIL[power]
-        slope = slope * t_high + value
-    value = value * t_low + TAIL[0]
+    low_square, high_square = t_low * t_low, t_high * t_high
+    even, odd = TAIL[26], TAIL[27]
+    even_slope, odd_slope = even, odd  # by the square of t
+    for power in range(24, 0, -2):
+        even = even * low_square + TAIL[power]
+        odd = odd * low_square + TAIL[power + 1]
+        even_slope = even_slope * high_square + even
+        odd_slope = odd_slope * high_square + odd
+    even = even * low_square + TAIL[0]
+    odd = odd * low_square + TAIL[1]
+    slope = odd + (t_low + t_high) * (even_slope + t_high * odd_slope)  # by t
     per_step = slope * TAIL_SPAN * low_scale * high_scale  # (P(t_high) - P(t_low))/(high - low)
+    value = even + t_low * odd
     value_high = value + per_step * (high - low)
     difference = (value_high * high_pole - per_step) * low_pole
     return value * low_pole, value_high * high_pole, difference

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tailwag.kernels.arrays import FloatArray
-from tailwag.kernels.black import as_rows
+from tailwag.kernels.black import as_columns
 from tailwag.kernels.black_plain import normal_cdf, normal_density
 
 
@@ -37,7 +37,7 @@ def averaged_greeks(
     >>> averaged_greeks(+1, 1.0, 1.0, window / 3, 0.6, [0.995, 1.0, 1.005], window)[1].round(3)
     array([0.   , 0.167, 0.333])
     """
-    rows = as_rows(right, spot_usd, strike_usd, years, vol, running_average_usd, window_years)
+    rows = np.array(as_columns(right, spot_usd, strike_usd, years, vol, running_average_usd, window_years))
     side, spot, strike, left, sigma, average, window = rows
     inside = np.isfinite(rows).all(axis=0) & (np.abs(side) == 1.0) & (left >= 0.0) & (left < window)
     inside &= (spot > 0.0) & (strike > 0.0) & (average > 0.0) & (sigma >= 0.0)
