@@ -105,7 +105,7 @@ class KnotCurve:
         d0, d1 = d[left], d[left + 1]
         c2, c3 = 3.0 * rise - 2.0 * d0 - d1, d0 + d1 - 2.0 * rise
         beyond = np.where(k < x[0], k - x[0], np.where(k > x[-1], k - x[-1], 0.0))
-        first = d0 + t * (2.0 * c2 + 3.0 * c3 * t)
+        first = np.where(k < x[0], d[0], np.where(k > x[-1], d[-1], d0 + t * (2.0 * c2 + 3.0 * c3 * t)))
         value = y[left] + h * t * (d0 + t * (c2 + t * c3)) + beyond * first
         return value, first, np.where(beyond == 0.0, (2.0 * c2 + 6.0 * c3 * t) / h, 0.0)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LEFT_OUT = UNREADABLE | RowCode.EXPIRED | RowCode.DUPLICATE | RowCode.DUPLICATE_CONFLICT | RowCode.ALIAS | RowCode.SETTLING
 """Rows that say nothing about a smile."""
 UNTRUSTED_QUOTE = RowCode.CROSSED | RowCode.QUOTE_INVALID
+FITTED_VOLS = (1e-3, 50.0)
+"""A volatility below 0.1 % or above 5,000 % is a misprint to a smile, though its row keeps it."""
 SAME_MOMENT = 0.05
 """A row's own underlying is used for its own quote while it lies this close to the expiry's forward (a crawl's rows are not simultaneous)."""
 LEAST_HALF_WIDTH = 0.001
@@ -97,7 +99,7 @@ def row_quotes(chain: Chain, forwards: ForwardCurve, entry: IntArray, years: Flo
     to_usd = np.where(chain.settlement == "inverse", at, 1.0 / discount)
     bid, ask, mark = (_solved(chain, price * to_usd, at, years, fits) for price in (chain.bid_quoted, chain.ask_quoted, chain.mark_quoted))
     with np.errstate(invalid="ignore"):
-        own_mark = np.isfinite(chain.iv) & (chain.iv > 0.0) & ((chain.codes & int(NO_VENUE_VOL)) == 0)
+        own_mark = np.isfinite(_plausible(chain.iv)) & ((chain.codes & int(NO_VENUE_VOL)) == 0)
         two_sided = trusted & np.isfinite(bid) & np.isfinite(ask) & (ask >= bid)
     mark = np.where(fits, np.where(own_mark, chain.iv, mark), np.nan)
     # with spot in the forward's place calls and puts imply different volatilities; the venue's own mark knows its carry
@@ -116,7 +118,13 @@ def _solved(chain: Chain, price_usd: FloatArray, forward: FloatArray, years: Flo
     solved = np.full(len(chain), np.nan)
     if rows.size:
         solved[rows] = implied_vol(price_usd[rows], chain.right[rows], forward[rows], chain.strike_usd[rows], years[rows])[0]
-    return solved
+    return _plausible(solved)
+
+
+def _plausible(iv: FloatArray) -> FloatArray:
+    """NaN where a volatility is none that a smile could pass."""
+    with np.errstate(invalid="ignore"):
+        return np.where((iv >= FITTED_VOLS[0]) & (iv <= FITTED_VOLS[1]), iv, np.nan)
 
 
 def points_by_entry(chain: Chain, quotes: RowQuotes, entry: IntArray, entries: int, years: FloatArray) -> list[SmilePoints]:

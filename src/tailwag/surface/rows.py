@@ -54,6 +54,7 @@ class Surface:
     def row_vols(self, vol: str) -> RowVols:
         """Each row's volatility: the venue's mark with the smile where that is missing ('venue'), or the smile first ('surface').
 
+        Under 'venue' a stated volatility of 0 or below is wrong, not missing: its row stays masked IV_NONPOSITIVE.
         Raises RuleError for another word.
         """
         if vol not in VOL_SOURCES:
@@ -61,7 +62,6 @@ class Surface:
         venue, fitted = self._venue_vols(), self.fitted_vols()
         first, second = (venue, fitted) if vol == "venue" else (fitted, venue)
         if vol == "venue":
-            # a volatility of 0 or below was stated and is wrong: masked, not replaced; only a missing one is filled from the smile
             second = np.where((self.chain.codes & int(RowCode.IV_NONPOSITIVE)) == 0, second, np.nan)
         names = VOL_SOURCES if vol == "venue" else VOL_SOURCES[::-1]
         iv = np.where(np.isfinite(first), first, second)
