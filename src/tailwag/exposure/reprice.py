@@ -158,7 +158,8 @@ def gamma_on_grid(
         known = None if vols is None else np.ascontiguousarray(vols[part, rows])
         vol = _kernel_vols(book, rows, np.log(ratios[part]) - quote_move, dynamics) if known is None else known
         gammas = row_gammas(chain.right[rows], chain.strike_usd[rows], book.forward_usd[rows], live.plain_years, vol, ratios[part])
-        total[:, part] = weights[:, rows] @ gammas.T
+        # rows of gammas are contiguous: this order is many times faster than weights @ gammas.T
+        total[:, part] = (gammas @ weights[:, rows].T).T
     if live.settling.size:
         greeks = _settling_greeks(book, live, ratios, dynamics, 0.0, ahead_ns, quote_move)
         total += weights[:, live.settling] @ greeks[GAMMA].T
