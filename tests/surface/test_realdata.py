@@ -77,9 +77,12 @@ def test_crawls_of_the_crash_and_of_an_expiry_day(load: Load, currency: str, mon
     beyond_a_day = [smile.rmse_volpt for smile in surface.smiles if smile.years > 2 / 365]
     assert float(np.median(beyond_a_day)) < 1.0
     assert sum(smile.model in ("svi", "svi-repaired") for smile in surface.smiles) >= len(surface.smiles) - 1
+    sources = {expiry: source for _, expiry, _, source in surface.forwards}
+    assert set(sources.values()) <= {"future", "synthetic", "put-call-parity"}
     for smile in surface.smiles:
         near = (surface.chain.expiry_ns == smile.expiry_ns) & np.isfinite(surface.chain.underlying_usd)
-        assert smile.forward_usd == pytest.approx(float(np.median(surface.chain.underlying_usd[near])), rel=1e-12)
+        exact = sources[smile.expiry_ns] != "put-call-parity"  # there the venue sends its index, and has no future
+        assert smile.forward_usd == pytest.approx(float(np.median(surface.chain.underlying_usd[near])), rel=1e-12 if exact else 2e-3)
 
 
 @pytest.mark.parametrize("currency", ["BTC", "ETH"])
@@ -94,7 +97,9 @@ def test_okx_sends_its_index_so_parity_gives_the_forwards(load: Load, currency: 
         (forward, there[expiry // 86_400_000_000_000]) for _, expiry, forward, _ in okx.forwards if expiry // 86_400_000_000_000 in there
     ]
     assert len(shared) >= 8
-    assert max(abs(mine / theirs - 1.0) for mine, theirs in shared) < 3e-3
+    apart = np.array([abs(mine / theirs - 1.0) for mine, theirs in shared])
+    assert apart.max() < 8e-3  # the two venues' marks of next June differ by this much
+    assert float(np.median(apart)) < 1e-3
     assert float(np.median([smile.rmse_volpt for smile in okx.smiles])) < 1.0
 
 
