@@ -81,6 +81,7 @@ class VenueServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # headers and body in one packet: two would wait for each other
 
             def do_GET(self) -> None:
                 answer = venue.answer(self.path)

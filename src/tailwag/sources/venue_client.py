@@ -17,7 +17,9 @@ TRIES_WHEN_NEEDED, TRIES_OTHERWISE = 3, 2
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
 """A venue that asks for more patience than this is not waited for: the answer says how long it wants."""
-_STATUS = re.compile(r"(?<![0-9])([1-5][0-9]{2}) ")
+LIMIT_STATUS = (418, 429)
+PASSING_STATUS = (408, *LIMIT_STATUS)
+"""Statuses below 500 that pass when one waits; every other one stays."""
 
 Say = Callable[[str], None]
 
@@ -92,11 +94,9 @@ def _wait_seconds(trouble: BaseException, headers: Any, attempt: int) -> float |
     """Seconds to wait before the next try, as the venue asks or doubling from half a second; None where trying again cannot help."""
     import ccxt
 
-    if not isinstance(trouble, ccxt.OperationFailed):
-        return None
-    limited = isinstance(trouble, (ccxt.RateLimitExceeded, ccxt.DDoSProtection))
     status = _status(trouble)
-    if not limited and status is not None and status < 500 and status != 408:
+    passing = status in PASSING_STATUS or (status is not None and status >= 500)
+    if not passing and (status is not None or not isinstance(trouble, ccxt.OperationFailed)):
         return None
     asked = _retry_after(headers)
     return FIRST_WAIT_SECONDS * 2.0**attempt if asked is None else asked
@@ -121,17 +121,28 @@ def _date(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else None
 
 
+def _response(trouble: BaseException) -> Any:
+    """The HTTP answer behind an error, None where there was none: the library keeps it as cause or context of its own error.
+
+    Its error classes alone do not tell: a limit (429) with a JSON body is an ordinary error reply to some of its venues.
+    """
+    seen: BaseException | None = trouble
+    while seen is not None:
+        response = getattr(seen, "response", None)
+        if response is not None:
+            return response
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
 def _status(trouble: BaseException) -> int | None:
-    """The HTTP status, from the reply that the library keeps as the cause."""
-    code = getattr(getattr(trouble.__cause__, "response", None), "status_code", None)
-    if isinstance(code, int):
-        return code
-    found = _STATUS.search(str(trouble)[:300])
-    return int(found.group(1)) if found and getattr(trouble, "__cause__", None) is not None else None
+    """The HTTP status where it says that something is wrong; None for an answer of 200 that was none, and for no answer."""
+    code = getattr(_response(trouble), "status_code", None)
+    return code if isinstance(code, int) and code >= 400 else None
 
 
 def _redirect_target(trouble: BaseException) -> str | None:
-    response = getattr(trouble.__cause__, "response", None)
+    response = _response(trouble)
     if response is None or not getattr(response, "is_redirect", False):
         return None
     return str(response.headers.get("location", ""))[:100]
@@ -140,14 +151,14 @@ def _redirect_target(trouble: BaseException) -> str | None:
 def _briefly(trouble: BaseException) -> str:
     import ccxt
 
-    if isinstance(trouble, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
-        return "too many requests"
+    status = _status(trouble)
+    if status in LIMIT_STATUS or isinstance(trouble, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
+        return "too many requests" if status is None else f"too many requests (HTTP {status})"
     if isinstance(trouble, ccxt.OnMaintenance):
         return "under maintenance"
-    if isinstance(trouble, ccxt.RequestTimeout):
+    if status is None and isinstance(trouble, ccxt.RequestTimeout):
         return "no answer in time"
-    status = _status(trouble)
-    return f"HTTP {status}" if status is not None else "no connection" if isinstance(trouble, ccxt.NetworkError) else "an error"
+    return f"HTTP {status}" if status is not None else "no connection"
 
 
 def _sentence(trouble: BaseException, request: Request, *, title: str, wait: float | None) -> str:
@@ -159,12 +170,10 @@ def _sentence(trouble: BaseException, request: Request, *, title: str, wait: flo
         return f"{asked}, got a redirect to {target!a}, which is refused; a proxy or login page stands between: try from another network"
     if wait is not None and wait > LONGEST_WAIT_SECONDS:
         return f"{asked}, got {_briefly(trouble)} and the wish to wait {wait:,.0f} s; try again after that"
-    if isinstance(trouble, ccxt.NetworkError):
-        advice = (
-            "wait a minute"
-            if _briefly(trouble) in ("too many requests", "under maintenance")
-            else "check the network and the venue's status page"
-        )
+    status = _status(trouble)
+    if isinstance(trouble, ccxt.NetworkError) or (status is not None and (status in PASSING_STATUS or status >= 500)):
+        patience = _briefly(trouble).startswith(("too many requests", "under maintenance"))
+        advice = "wait a minute" if patience else "check the network and the venue's status page"
         return f"{asked}, got {_briefly(trouble)}{'' if wait is None else ' also when asked again'}; {advice}, then try again"
     return f"{asked}, got an error reply ({_said(trouble)}); check the currency, then try again"
 

@@ -9,7 +9,7 @@ from tailwag.market.snapshot import Snapshot, Source
 from tailwag.sources.deribit import snapshot_from_payload
 from tailwag.sources.deribit_records import as_number
 from tailwag.sources.order_books import from_deribit_order_book
-from tailwag.sources.venue_replies import Payloads, Plan, Request, Venue, book_or_doubt, time_of
+from tailwag.sources.venue_replies import Payloads, Plan, Request, Venue, book_or_doubt, option_names, rows_of, time_of
 
 OWN_COIN = ("BTC", "ETH")
 """Currencies with coin-settled options; every other one is listed under its USDC contracts only."""
@@ -37,7 +37,11 @@ def snapshot_from_deribit(payloads: Payloads, *, currency: str, source: Source) 
     """The snapshot in Deribit's replies (``options``, ``futures``, ``linear_options``, ``index``, ``book``, ``trades``), each as sent.
 
     Rows go through the same reader as saved files: IV in per cent, inverse prices in coin, open interest in coin.
+
+    Raises VenueError for a reply of another shape, EmptyChainError where Deribit lists no option of the currency.
     """
+    listed = [row for key in ("options", "linear_options") for row in rows_of(payloads.get(key), "result", what="Deribit options")]
+    option_names([row.get("instrument_name") for row in listed], currency=currency, title="Deribit")
     index = _result(payloads.get("index"))
     replies = [payloads[key] for key in ("options", "linear_options", "futures") if payloads.get(key) is not None]
     wrapped: dict[str, Any] = {"replies": replies, "usOut": _sent(replies)}
