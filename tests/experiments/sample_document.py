@@ -114,7 +114,7 @@ def sample_document(
     undetermined = (gex > 0) != (other > 0)
     names = ["damping" if value > 0 else "amplifying" for value in (gex, other)]
     headline = (
-        f"Sign undetermined: {rules[0]} says {names[0]}, {rules[1]} says {names[1]}."
+        f"SYNTHETIC demo data: sign undetermined: {rules[0]} says {names[0]}, {rules[1]} says {names[1]}."
         if undetermined
         else f"Hedging is {names[0]} moves here: both rules agree."
     )

@@ -90,7 +90,7 @@ def _head(figure: Figure, first: Answer, colours: Palette) -> float:
         box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "round,pad=0.3"}
         figure.text(at, 0.955, text, fontsize=9, weight="bold", color=colours.surface, ha="right", va="center", bbox=box)
         at -= 0.006 * len(text) - 0.06
-    lines, size = _fitted(_drawable(first.headline, most=230))
+    lines, size = _fitted(_drawable(first.headline[:1].upper() + first.headline[1:], most=230))
     step = size * 1.38 / HEIGHT_PX * 100 / 72
     top = 0.912
     for rank, line in enumerate(lines):

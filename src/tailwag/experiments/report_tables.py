@@ -127,7 +127,7 @@ def own_book_html(document: Document) -> str:
         cards.append(_card(6, table("Greeks of my book", ["greek", "USD", "coin"], greeks)))
         cards.append(_card(6, _own_flows(own, currency)))
         futures = [{"futures and perps": text} for text in own.get("futures") or []]
-        lists = [
+        lists: list[tuple[str, Sequence[Mapping[str, Any]]]] = [
             ("Options held", records(own, "options")),
             ("Futures and perps held", futures),
             ("Limits in use", records(own, "limits")),

@@ -118,8 +118,8 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, te
         return None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     for place, name in enumerate(head):
-        words = place in text
-        table.add_column(fold(name), justify="left" if words else "right", no_wrap=not words, overflow="fold" if words else "ellipsis")
+        # folded, never cropped: half a number is a wrong number
+        table.add_column(fold(name), justify="left" if place in text else "right", overflow="fold")
     for row in rows:
         table.add_row(*(_line(cell) for cell in row))
     return Group(_line(title, "bold"), table, _line(""))

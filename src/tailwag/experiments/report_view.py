@@ -142,9 +142,8 @@ def answer(document: Document) -> Answer:
 
 
 def _first_sentence(lines: Sequence[str]) -> str:
-    """The answer itself: the label of synthetic data, which every report shows above it, is not said twice."""
-    line = lines[0].removeprefix("SYNTHETIC demo data: ") if lines else "Nothing could be measured."
-    return line[:1].upper() + line[1:]
+    """The answer itself, word for word, but for the label of synthetic data, which every report shows above it."""
+    return lines[0].removeprefix("SYNTHETIC demo data: ") if lines else "Nothing could be measured."
 
 
 def _title(document: Document) -> str:
@@ -166,7 +165,11 @@ def gain_tile(document: Document) -> Tile:
             if damps
             else "hedging runs away if the market is thinner than this"
         )
-        return Tile("Break-even depth", f"{money(even)} per 1 %" if known(even) else "n/a", f"{meaning}; {why}" if known(even) else why)
+        return Tile(
+            "Break-even depth",
+            f"{money(even)} per 1 %" if known(even) else "n/a",
+            f"{meaning}; {why.split(':')[0]}" if known(even) else why,
+        )
     span = (
         f"range {gain_text(gain.get('low'))} to {gain_text(gain.get('high'))}" if known(gain.get("low")) and known(gain.get("high")) else ""
     )

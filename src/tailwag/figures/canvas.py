@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def spot_marker(spot_usd: Any, colours: Palette) -> tuple[list[Any], list[Any]]:
 def note(text: str, colours: Palette) -> dict[str, Any]:
     """A sentence in the middle of an empty figure: why nothing is drawn."""
     return {
-        "text": text,
+        "text": "<br>".join(wrap(text, 38)),
         "x": 0.5,
         "y": 0.5,
         "xref": "paper",

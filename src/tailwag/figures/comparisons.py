@@ -22,7 +22,7 @@ def who_is_short(rule: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *,
     Shapes: all (rules,).  Units: USD per 1 % move; gain without unit.  Sign: GEX + damps, gain + amplifies.
 
     >>> who_is_short(["short-all"], [-4e7], [0.5]).layout.annotations[0].text
-    '<b>short-all</b> amplifies: −$40.0m, G +0.50'
+    '<b>short-all</b><br>amplifies: −$40.0m, G +0.50'
     """
     colours = palette(theme)
     gex, gains = numbers(gex_usd_per_pct), numbers([None] * len(rule) if gain is None else gain)
@@ -42,11 +42,11 @@ def who_is_short(rule: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *,
         traces.append({**bars, "x": gains, "xaxis": "x2"})
         layout["xaxis2"] = axis("loop gain G", colours, domain=[0.68, 1], nticks=4, zerolinecolor=colours.ink, anchor="y")
     names = [
-        f"<b>{inert(name, most=24)}</b> {_verdict(value)}: {money(value, signed=True)}" + (f", G {gain_text(g)}" if known(g) else "")
+        f"<b>{inert(name, most=34)}</b><br>{_verdict(value)}: {money(value, signed=True)}" + (f", G {gain_text(g)}" if known(g) else "")
         for name, value, g in zip(rule, gex, gains)
     ]
     return canvas(
-        traces, colours, annotations=_row_words(names, colours), height=90 + 62 * len(rule), margin=_ROW_MARGIN, showlegend=False, **layout
+        traces, colours, annotations=_row_words(names, colours), height=96 + 80 * len(rule), margin=_ROW_MARGIN, showlegend=False, **layout
     )
 
 
@@ -65,6 +65,7 @@ def _row_words(words: Sequence[str], colours: Palette) -> list[dict[str, Any]]:
         "x": 0,
         "xref": "paper",
         "xanchor": "left",
+        "align": "left",
         "yanchor": "bottom",
         "showarrow": False,
         "font": font,

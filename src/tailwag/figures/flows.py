@@ -10,7 +10,7 @@ import numpy as np
 from tailwag.figures.canvas import axis, canvas, nothing, numbers
 from tailwag.figures.labels import inert, moment, short_dates, waiting
 from tailwag.figures.numbers import gain_text, known, money, money_scale, percent
-from tailwag.figures.palette import Theme, palette
+from tailwag.figures.palette import Palette, Theme, palette
 from tailwag.kernels.arrays import FloatArray
 
 if TYPE_CHECKING:
@@ -147,8 +147,9 @@ def forward_view(label: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *
 
     Shapes: all (times,).  Units: USD per 1 % move; each bar names its loop gain where that is known.  Sign: + damps.
 
-    >>> forward_view(["now", "+6 h"], [2e7, -1e7], [-0.2, 0.1]).data[0].text
-    ('+$20.0m  G −0.20', '−$10.0m  G +0.10')
+    >>> figure = forward_view(["now", "+6 h"], [2e7, -1e7], [-0.2, 0.1])
+    >>> [note.text for note in figure.layout.annotations]
+    ['+$20.0m  G −0.20', '−$10.0m  G +0.10']
     """
     colours = palette(theme)
     gex, gains = numbers(gex_usd_per_pct), numbers([None] * len(label) if gain is None else gain)
@@ -156,34 +157,30 @@ def forward_view(label: Sequence[str], gex_usd_per_pct: Any, gain: Any = None, *
         return nothing("The forward view is unknown.", colours)
     divisor, unit = money_scale(gex)
     places = list(range(len(label)))
-    words = [money(value, signed=True) + (f"  G {gain_text(g)}" if known(g) else "") for value, g in zip(gex, gains)]
+    paint = [colours.damping if value >= 0 else colours.amplifying for value in gex]
     trace = {
         "type": "bar",
         "orientation": "h",
         "x": gex / divisor,
         "y": places,
         "width": 0.7,
-        "marker": {"color": [colours.damping if value >= 0 else colours.amplifying for value in gex], "line": {"width": 0}},
-        "text": words,
-        "textposition": "outside",
-        "cliponaxis": False,
-        "textfont": {"size": 12},
+        "marker": {"color": paint, "line": {"width": 0}},
         "hoverinfo": "skip",
     }
-    low, high = min(0.0, float(np.nanmin(gex)) / divisor), max(0.0, float(np.nanmax(gex)) / divisor)
-    room = 0.42 * (high - low or 1.0)
-    shown = [low - (room if low < 0 else 0), high + (room if high > 0 else 0)]
-    x_axis = axis(f"net GEX, {unit} per 1 % move", colours, range=shown, nticks=6, zerolinecolor=colours.ink)
+    words = [money(value, signed=True) + (f"  G {gain_text(g)}" if known(g) else "") for value, g in zip(gex, gains)]
+    x_axis = axis(f"net GEX, {unit} per 1 % move", colours, nticks=3, zerolinecolor=colours.ink)
     names = [inert(name, most=24) for name in label]
     y_axis = axis("", colours, tickmode="array", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
-    narrow = {"narrow_range": [low - (2 * room if low < 0 else 0), high + (2 * room if high > 0 else 0)]}
-    return canvas(
-        [trace],
-        colours,
-        xaxis=x_axis,
-        yaxis=y_axis,
-        showlegend=False,
-        height=82 + 28 * len(names),
-        margin={"l": 100, "r": 14, "t": 8, "b": 52},
-        meta=narrow,
-    )
+    layout = {
+        "xaxis": x_axis,
+        "yaxis": y_axis,
+        "annotations": _right_column(words, colours),
+        "margin": {"l": 100, "r": 136, "t": 8, "b": 52},
+    }
+    return canvas([trace], colours, showlegend=False, height=82 + 28 * len(names), **layout)
+
+
+def _right_column(words: Sequence[str], colours: Palette) -> list[dict[str, Any]]:
+    """Numbers of each row in one column at the right, where bars of either sign never meet them."""
+    shared = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 8, "showarrow": False, "font": {"size": 12, "color": colours.ink}}
+    return [{**shared, "y": place, "text": text} for place, text in enumerate(words)]
