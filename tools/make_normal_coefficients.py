@@ -4,6 +4,7 @@ Own derivation: Chebyshev interpolation in 50 digits, turned into powers and rou
 
 * tail: Mills' ratio R(a) = Q(a)/phi(a) for a >= -1 as P(t)/(a + POLE), with t = (a - ZERO)/(a + SCALE) running over [-1, 1).
   (a + POLE) R(a) is smooth and of order one on the whole half line, so that P and its divided differences keep full precision.
+* near: the same ratio for 0 <= a <= NEAR_END only, where sums of many options need it (beyond, the density is below 1e-16): fewer terms.
 * exponential: (e^r - 1 - r)/r^2 on |r| <= ln(2)/2 (a little beyond, for the rounding of the reduction).
 * logarithm: (atanh(s)/s - 1)/s^2 as a polynomial in s^2, for |s| <= (sqrt 2 - 1)/(sqrt 2 + 1).
 * seed: where implied vol starts. In the normal model with forward-to-strike distance 1 and a standard deviations of it, b = out-of-the-money
@@ -25,6 +26,7 @@ DIGITS = 50
 LOWEST = -1  # where the fit of Mills' ratio begins
 SHIFT = 1  # (a - LOWEST + SHIFT) R(a) is what is fitted: nearly flat out to infinity
 MIDDLE = 6  # a - LOWEST = MIDDLE sits at t = 0
+NEAR_SHIFT, NEAR_MIDDLE, NEAR_END, NEAR_DEGREE = 3, 6, mp.mpf("8.5"), 17
 TAIL_DEGREE, EXP_DEGREE, LOG_DEGREE, SEED_DEGREE = 27, 10, 7, 6
 FARTHEST = 40  # standard deviations that the seed covers
 
@@ -39,6 +41,11 @@ def mills(a: mp.mpf) -> mp.mpf:
 def tail(t: mp.mpf) -> mp.mpf:
     distance = MIDDLE * (1 + t) / (1 - t)
     return (distance + SHIFT) * mills(distance + LOWEST)
+
+
+def near(t: mp.mpf) -> mp.mpf:
+    a = NEAR_MIDDLE * (1 + t) / (1 - t)
+    return (a + NEAR_SHIFT) * mills(a)
 
 
 def exponential(r: mp.mpf) -> mp.mpf:
@@ -114,6 +121,7 @@ def module_text() -> str:
     mp.mp.dps = DIGITS
     half_ln2 = mp.log(2) / 2 * mp.mpf("1.0001")
     widest = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.0001")
+    near_last = (NEAR_END - NEAR_MIDDLE) / (NEAR_END + NEAR_MIDDLE)
     ln2_high = mp.mpf(int(mp.log(2) * 2**32)) / 2**32
     return "\n".join(
         [
@@ -122,6 +130,9 @@ def module_text() -> str:
             f"TAIL_ZERO = {float(MIDDLE + LOWEST)!r}",
             f"TAIL_SCALE = {float(MIDDLE - LOWEST)!r}",
             f"TAIL_SPAN = {float(2 * MIDDLE)!r}",
+            f"NEAR_POLE = {float(NEAR_SHIFT)!r}",
+            f"NEAR_MIDDLE = {float(NEAR_MIDDLE)!r}",
+            f"NEAR_END = {float(NEAR_END)!r}",
             f"LN2_HIGH = {float(ln2_high)!r}",
             f"LN2_LOW = {float(mp.log(2) - ln2_high)!r}",
             f"LOG2_E = {float(1 / mp.log(2))!r}",
@@ -132,9 +143,18 @@ def module_text() -> str:
                 powers(tail, mp.mpf(-1), mp.mpf(1), TAIL_DEGREE),
                 "(a + TAIL_POLE) R(a) in powers of t = (a - TAIL_ZERO)/(a + TAIL_SCALE).",
             ),
+            listing(
+                "NEAR",
+                powers(near, mp.mpf(-1), near_last, NEAR_DEGREE),
+                "(a + NEAR_POLE) R(a) in powers of t = (a - NEAR_MIDDLE)/(a + NEAR_MIDDLE).",
+            ),
             listing("EXPONENTIAL", powers(exponential, -half_ln2, half_ln2, EXP_DEGREE), "(e^r - 1 - r)/r^2 in powers of r."),
             listing("LOGARITHM", powers(logarithm, mp.mpf(0), widest, LOG_DEGREE), "(atanh(s)/s - 1)/s^2 in powers of s^2."),
-            listing("SEED", powers(seed, seed_point(mp.mpf(FARTHEST))[0], mp.mpf(1), SEED_DEGREE), "First guess of a normal vol, in powers of sqrt(eta)."),
+            listing(
+                "SEED",
+                powers(seed, seed_point(mp.mpf(FARTHEST))[0], mp.mpf(1), SEED_DEGREE),
+                "First guess of a normal vol, in powers of sqrt(eta).",
+            ),
         ]
     )
 

@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from tailwag.kernels.normal import exponential, log_ratio, mills, mills_pair
+from tailwag.kernels.normal import exponential, log_ratio, mills, mills_pair, near_mills
 
 mp.mp.dps = 50
 LN_LARGEST = 700.0
@@ -80,3 +80,12 @@ def test_nothing_is_compiled_at_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_near_mills_is_exact_as_far_as_a_sum_can_tell() -> None:
+    places = np.random.default_rng(5).uniform(0.0, 8.5, (200, 2))
+    for a, b in places:
+        first, second = near_mills(a, b)
+        assert abs(float(first / exact_mills(a) - 1)) < 2e-15
+        assert abs(float(second / exact_mills(b) - 1)) < 2e-15
+    assert near_mills(9.0, 1e30) == near_mills(8.5, 8.5)

@@ -71,10 +71,10 @@ def black_greeks(
     >>> f"{price:.8f} {delta:.12f} {gamma:.10e}"
     '2559.74182777 0.368301172826 3.3718187179e-05'
     """
-    columns = as_columns(right, forward_usd, strike_usd, years, vol)
-    greeks = np.empty((len(GREEKS), columns[0].size))
-    usd_kernel(*columns, greeks)
-    return greeks if isinstance(rate, float) and rate == 0.0 else _discounted(greeks, GREEKS, columns[3], rate)
+    side, forward, strike, left, sigma = as_columns(right, forward_usd, strike_usd, years, vol)
+    greeks = np.empty((len(GREEKS), side.size))
+    usd_kernel(side, forward, strike, left, sigma, greeks)
+    return _discounted(greeks, GREEKS, left, rate)
 
 
 def black_price(right: ArrayLike, forward_usd: ArrayLike, strike_usd: ArrayLike, years: ArrayLike, vol: ArrayLike) -> FloatArray:
@@ -99,13 +99,15 @@ def coin_greeks(
     >>> greeks[COIN_GREEKS.index("net_delta")].round(12).tolist()
     [0.325638809029, -0.757694524304]
     """
-    columns = as_columns(right, forward_usd, strike_usd, years, vol)
-    greeks = np.empty((len(COIN_GREEKS), columns[0].size))
-    coin_kernel(*columns, greeks)
-    return greeks if isinstance(rate, float) and rate == 0.0 else _discounted(greeks, COIN_GREEKS, columns[3], rate)
+    side, forward, strike, left, sigma = as_columns(right, forward_usd, strike_usd, years, vol)
+    greeks = np.empty((len(COIN_GREEKS), side.size))
+    coin_kernel(side, forward, strike, left, sigma, greeks)
+    return _discounted(greeks, COIN_GREEKS, left, rate)
 
 
-def _discounted(greeks: FloatArray, names: tuple[str, ...], years: FloatArray, rate: ArrayLike) -> FloatArray:
+def _discounted(greeks: FloatArray, names: tuple[str, ...], years: FloatArray, rate: Any) -> FloatArray:
+    if isinstance(rate, float | int) and rate == 0:
+        return greeks
     earned: Any = np.asarray(rate, dtype=np.float64)
     for ageing, value in (("theta", names[0]), ("charm", "delta"), ("colour", "gamma")):
         greeks[names.index(ageing)] += earned * greeks[names.index(value)]

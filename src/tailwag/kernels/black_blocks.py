@@ -23,7 +23,7 @@ LEAST_USD, MOST_USD, MOST = 1e-60, 1e60, 1e30
 # rows of a block: inputs, what the passes hand on, and the results
 RIGHT, FORWARD, STRIKE, YEARS, VOL = (row * BLOCK for row in range(5))
 ROOT, W, INVERSE_W, INVERSE_FORWARD, D1, D2, KERNEL, DENSITY = (row * BLOCK for row in range(5, 13))
-PRICE, CDF_1, CDF_2 = (row * BLOCK for row in range(13, 16))
+PRICE, CDF_1, MILLS_2 = (row * BLOCK for row in range(13, 16))
 RESULTS = 16
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12 = (row * BLOCK for row in range(RESULTS, RESULTS + 13))
 
@@ -79,7 +79,7 @@ def distances(q: FloatArray, count: int) -> None:
 
 @inlined
 def tails(q: FloatArray, count: int) -> None:
-    """Price, N(right d1) and N(right d2), none of them as a difference that could cancel."""
+    """Price, N(right d1), and the Mills ratio that N(d2) is made of; none is a difference that could cancel."""
     for i in range(count):
         right, forward, strike, kernel = q[RIGHT + i], q[FORWARD + i], q[STRIKE + i], q[KERNEL + i]
         below = forward <= strike
@@ -94,8 +94,7 @@ def tails(q: FloatArray, count: int) -> None:
         # the tail in hand is N(d) or N(-d), whichever is small and therefore exact
         tail_1 = kernel * (mills_low if below else mills_high)
         q[CDF_1 + i] = tail_1 if (right > 0.0) == (below and not deep) else 1.0 - tail_1
-        tail_2 = forward * kernel / strike * (mills_high if below else mills_low)
-        q[CDF_2 + i] = tail_2 if (right > 0.0) == (below or deep) else 1.0 - tail_2
+        q[MILLS_2 + i] = mills_high if below else mills_low
 
 
 @inlined
@@ -127,12 +126,16 @@ def usd_greeks(q: FloatArray, count: int) -> None:
 def coin_greeks_of_block(q: FloatArray, count: int) -> None:
     for i in range(count):
         vol, root, inverse_w, inverse_forward = q[VOL + i], q[ROOT + i], q[INVERSE_W + i], q[INVERSE_FORWARD + i]
-        d1, d2, n1 = q[D1 + i], q[D2 + i], q[DENSITY + i] * q[INVERSE_FORWARD + i]  # phi(d1) = (strike/forward) phi(d2)
+        d1, d2, n1 = q[D1 + i], q[D2 + i], q[DENSITY + i] * q[INVERSE_FORWARD + i]
         inverse_vol = root * inverse_w
         ageing = -0.5 * vol * (vol * inverse_w) * (vol * inverse_w)
         square = inverse_forward * inverse_forward
         price_coin = q[PRICE + i] * inverse_forward
-        net_delta = q[RIGHT + i] * q[CDF_2 + i] * q[STRIKE + i] * inverse_forward
+        below = q[FORWARD + i] <= q[STRIKE + i]
+        deep = (-d1 if below else d2) < -1.0
+        strike_share = q[STRIKE + i] * inverse_forward
+        tail_2 = q[KERNEL + i] * q[MILLS_2 + i]  # strike_share N(d2) or N(-d2), whichever is small: strike_share phi(d2) = phi(d1)
+        net_delta = q[RIGHT + i] * (tail_2 if (q[RIGHT + i] > 0.0) == (below or deep) else strike_share - tail_2)
         vega = n1 * root
         vanna = -n1 * d1 * inverse_vol * inverse_forward
         zomma = n1 * inverse_vol * ((d1 * d2 - 1.0) * inverse_w + 2.0 * d1) * square

@@ -48,9 +48,9 @@ def implied_vol(
     >>> iv.round(9), [IV_STATUS[s] for s in status]
     (array([0.65,  nan,  nan]), ['ok', 'below_intrinsic', 'above_cap'])
     """
-    columns = as_columns(price_usd, right, forward_usd, strike_usd, years)
-    iv, status = np.empty(columns[0].size), np.empty(columns[0].size, dtype=np.int64)
-    _solve(*columns, iv, status)
+    price, side, forward, strike, left = as_columns(price_usd, right, forward_usd, strike_usd, years)
+    iv, status = np.empty(price.size), np.empty(price.size, dtype=np.int64)
+    _solve(price, side, forward, strike, left, iv, status)
     return iv, status
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from tailwag.kernels.arrays import FloatArray
-from tailwag.kernels.normal import INVERSE_SQRT_2PI, exponential, inlined, log_ratio, mills
+from tailwag.kernels.normal import INVERSE_SQRT_2PI, exponential, inlined, log_ratio, near_mills
 
 BLOCK = 512
 LEAST_VOL = 1e-4
@@ -72,7 +72,8 @@ def add_block(q: FloatArray, count: int, log_move: float, out: FloatArray) -> No
         moneyness = (q[X + i] + log_move) * q[INVERSE_W + i]
         d1, d2 = moneyness + q[HALF_W + i], moneyness - q[HALF_W + i]
         density = exponential(-0.5 * d1 * d1) * INVERSE_SQRT_2PI
-        tail_1, tail_2 = density * mills(abs(d1)), density * mills(abs(d2))
+        mills_1, mills_2 = near_mills(abs(d1), abs(d2))
+        tail_1, tail_2 = density * mills_1, density * mills_2
         cdf = 1.0 - tail_1 if d1 > 0.0 else tail_1
         p_forward = q[P_FORWARD + i] * ratio
         strike_leg = q[P_STRIKE + i] - p_forward * tail_2 if d2 > 0.0 else p_forward * tail_2

@@ -18,6 +18,10 @@ from tailwag.kernels.normal_coefficients import (
     LN_SQRT_2PI,
     LOG2_E,
     LOGARITHM,
+    NEAR,
+    NEAR_END,
+    NEAR_MIDDLE,
+    NEAR_POLE,
     TAIL,
     TAIL_POLE,
     TAIL_SCALE,
@@ -25,7 +29,7 @@ from tailwag.kernels.normal_coefficients import (
     TAIL_ZERO,
 )
 
-__all__ = ["INVERSE_SQRT_2PI", "LN_SQRT_2PI", "exponential", "log_ratio", "logarithm", "mills", "mills_pair"]
+__all__ = ["INVERSE_SQRT_2PI", "LN_SQRT_2PI", "exponential", "log_ratio", "logarithm", "mills", "mills_pair", "near_mills"]
 
 # numba's habits for loops that vectorise: no division checks, fused multiply-add and nothing looser, and inlining by LLVM (each function
 # keeps its own float rules, so that a caller's licence to reassociate cannot break the rounding tricks below)
@@ -91,6 +95,22 @@ def mills(a: float) -> float:
         even = even * square + TAIL[power]
         odd = odd * square + TAIL[power + 1]
     return (even + t * odd) * (a + TAIL_SCALE) * inverse
+
+
+@inlined
+def near_mills(a: float, b: float) -> tuple[float, float]:
+    """Mills' ratios of two numbers from 0 to 8.5, held constant beyond, where what they multiply is below 1e-16: enough for sums."""
+    a = a if a < NEAR_END else NEAR_END
+    b = b if b < NEAR_END else NEAR_END
+    a_product, b_product = (a + NEAR_MIDDLE) * (a + NEAR_POLE), (b + NEAR_MIDDLE) * (b + NEAR_POLE)
+    inverse = 1.0 / (a_product * b_product)
+    a_inverse, b_inverse = b_product * inverse, a_product * inverse
+    s, t = (a - NEAR_MIDDLE) * (a + NEAR_POLE) * a_inverse, (b - NEAR_MIDDLE) * (b + NEAR_POLE) * b_inverse
+    first = second = NEAR[17]
+    for power in range(16, -1, -1):
+        first = first * s + NEAR[power]
+        second = second * t + NEAR[power]
+    return first * (a + NEAR_MIDDLE) * a_inverse, second * (b + NEAR_MIDDLE) * b_inverse
 
 
 @inlined
