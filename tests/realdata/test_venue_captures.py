@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,6 @@ from tailwag.sources.venue_replies import book_of
 
 pytestmark = pytest.mark.realdata
 SOURCE = Source("test", "capture")
-
-
-@pytest.fixture
-def data() -> Path:
-    folder = os.environ.get("TAILWAG_DATA")
-    if not folder:
-        pytest.skip("TAILWAG_DATA is not set: it names the folder of optional real market data")
-    return Path(folder)
 
 
 def replies(path: Path) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
+from email.utils import formatdate
 from types import ModuleType
 from typing import Any
 
@@ -192,6 +194,13 @@ class TestWaiting:
         assert "wish to wait" in desk.refused("bybit")
         assert desk.slept == []
 
+    def test_a_date_a_few_seconds_ahead_of_the_server_s_clock_is_waited_for(self, desk: Desk) -> None:
+        desk.open("bybit")
+        desk.server.spoil("category=option", as_json({}, 503, Retry_After=formatdate(time.time() + 7, usegmt=True)))
+        desk.fetch("bybit")
+        (slept,) = desk.slept
+        assert 5.0 <= slept <= 8.0
+
     def test_patience_ends_at_twenty_seconds(self, desk: Desk) -> None:
         desk.open("bybit")
         desk.server.spoil("category=option", as_json({}, 429, Retry_After="1000000000"), forever=True)
@@ -213,6 +222,14 @@ class TestWaiting:
             assert "no answer in time" in desk.refused("deribit")
         finally:
             client.timeout = before
+
+    def test_a_connection_that_is_not_secure(self, desk: Desk) -> None:
+        client, good = desk.clients["deribit"], desk.clients["deribit"].urls["api"]
+        client.urls["api"] = {"rest": good["rest"].replace("http://", "https://")}
+        try:
+            assert "SSLError" in desk.refused("deribit")
+        finally:
+            client.urls["api"] = good
 
     def test_nobody_listens(self, desk: Desk) -> None:
         with socket.socket() as taken:

@@ -175,6 +175,9 @@ def _sentence(trouble: BaseException, request: Request, *, title: str, wait: flo
         patience = _briefly(trouble).startswith(("too many requests", "under maintenance"))
         advice = "wait a minute" if patience else "check the network and the venue's status page"
         return f"{asked}, got {_briefly(trouble)}{'' if wait is None else ' also when asked again'}; {advice}, then try again"
+    if _response(trouble) is None and type(trouble.__cause__).__module__.startswith("requests"):
+        kind = type(trouble.__cause__).__name__
+        return f"{asked}, got no usable connection ({kind}); a proxy or a wrong certificate stands between: try from another network"
     return f"{asked}, got an error reply ({_said(trouble)}); check the currency, then try again"
 
 
