@@ -223,13 +223,15 @@ class TestWaiting:
         finally:
             client.timeout = before
 
-    def test_a_connection_that_is_not_secure(self, desk: Desk) -> None:
-        client, good = desk.clients["deribit"], desk.clients["deribit"].urls["api"]
-        client.urls["api"] = {"rest": good["rest"].replace("http://", "https://")}
-        try:
-            assert "SSLError" in desk.refused("deribit")
-        finally:
-            client.urls["api"] = good
+    def test_a_connection_that_is_not_secure(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        from requests.exceptions import SSLError
+
+        def refuse(*_arguments: Any, **_named: Any) -> None:
+            raise SSLError("certificate verify failed")
+
+        monkeypatch.setattr(desk.clients["deribit"].session, "request", refuse)
+        assert "SSLError" in desk.refused("deribit")
+        assert desk.slept == []
 
     def test_nobody_listens(self, desk: Desk) -> None:
         with socket.socket() as taken:
