@@ -146,6 +146,13 @@ def test_the_hedge_of_what_expires_is_unwound() -> None:
     assert hedge_flows(profile, move_pct=0.0, hours=1.0).expiry_usd.tolist() == [0.0]
 
 
+def test_what_expires_at_the_very_end_of_the_hours_is_gone() -> None:
+    profile = profile_of(chain_of(1, [50_000.0], 1.0, 0.6, 100.0), -100.0)
+    flows = hedge_flows(profile, move_pct=[0.0, 10.0], hours=24.0)
+    assert flows.buy_coin == pytest.approx([-100.0 * profile.book.greeks[1][0]] * 2)
+    assert flows.expiry_usd.tolist() == flows.buy_usd.tolist()
+
+
 def test_volatility_never_falls_below_its_floor() -> None:
     chain = chain_of(1, [60_000.0], 30.0, 0.04, 100.0)
     flows = hedge_flows(profile_of(chain, -100.0), move_pct=[1.0, 1.0], vol_move_volpt=[-5.0, -50.0])
@@ -155,14 +162,14 @@ def test_volatility_never_falls_below_its_floor() -> None:
 
 def test_inside_the_window_the_average_fills_up_at_the_moved_spot() -> None:
     # 25 minutes left, average so far 60,000; spot jumps 1 % and 15 minutes pass: 5/20 of the window stands at 60,000, 15/20 at 60,600
-    chain = chain_of(1, [60_300.0], 25.0 * MINUTE, 0.6, 10.0, estimated_delivery_usd=[60_000.0])
+    chain = chain_of(1, [60_490.0], 25.0 * MINUTE, 0.6, 10.0, estimated_delivery_usd=[60_000.0])
     book = priced_book(held(chain, -10.0), surface_of(chain))
     found = book_flows(book, dynamics=STICKY_STRIKE, move_pct=1.0, hours=0.25)
     window, left = 30.0, 10.0
     average = 0.25 * 60_000.0 + 0.75 * 60_600.0
     sd = 60_600.0 * 0.6 * math.sqrt(left**3 / 3.0 / 525_600.0) / window
     mean = (1.0 - left / window) * average + left / window * 60_600.0
-    after = left / window * 0.5 * (1.0 + math.erf((mean - 60_300.0) / sd / math.sqrt(2.0)))
+    after = left / window * 0.5 * (1.0 + math.erf((mean - 60_490.0) / sd / math.sqrt(2.0)))
     assert found.buy_coin[0] == pytest.approx(10.0 * (after - book.greeks[1][0]), rel=1e-9)
 
 

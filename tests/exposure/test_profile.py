@@ -79,6 +79,7 @@ def test_permuted_rows_give_the_same_profile_bits() -> None:
     one, other = profile_of(chain, position), profile_of(chain.select(order), position[order])
     assert np.array_equal(one.gex_usd_per_pct, other.gex_usd_per_pct)
     assert np.array_equal(one.charm_usd_per_day, other.charm_usd_per_day)
+    assert np.array_equal(one.gross_gex_usd_per_pct, other.gross_gex_usd_per_pct)
     assert one.levels.flips == other.levels.flips
 
 

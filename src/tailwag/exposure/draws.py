@@ -65,9 +65,7 @@ def exposure_bands(profile: Profile) -> ExposureBands | None:
         return None
     held = np.where(book.counted, np.nan_to_num(book.draws), 0.0)
     gex = held @ np.nan_to_num(book.gamma) * book.spot_usd**2 / 100.0
-    flips = _nearest_flips(
-        book, np.where(book.usable, held, 0.0), profile.spot_usd, profile.gross_gex_usd_per_pct, dynamics=profile.dynamics
-    )
+    flips = _nearest_flips(book, held, profile.spot_usd, profile.gross_gex_usd_per_pct, dynamics=profile.dynamics)
     has_flip = np.isfinite(flips)
     return ExposureBands(
         gex_usd_per_pct=frozen(gex),

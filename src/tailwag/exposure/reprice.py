@@ -96,13 +96,11 @@ def net_on_grid(
     dynamics: SmileDynamicsLike,
     vol_shifts: FloatArray = NO_SHIFT,
     ahead_ns: int = 0,
-    quote_move: float = 0.0,
     weights: FloatArray | None = None,
 ) -> FloatArray:
     """Net greeks of the book at spot ratios (g,) and vol shifts (v,), ``ahead_ns`` from now: (v, g, 8) in NET_GREEKS order.
 
-    Forwards move in proportion to spot; volatilities move by the dynamics, then by the shift.  ``quote_move`` is the log move of spot at
-    which today's quotes are taken to stand (0: now).  ``weights`` (n,) replace the positions.  Sums run over rows in canonical order.
+    Forwards move in proportion to spot; volatilities move by the dynamics, then by the shift.  ``weights`` (n,) replace the positions.  Sums run over rows in canonical order.
     """
     from tailwag.kernels.netgreeks import net_greeks
 
@@ -113,13 +111,13 @@ def net_on_grid(
     for part in _parts(ratios.size, len(book)):
         if rows.size == 0:
             break
-        vol = _kernel_vols(book, rows, np.log(ratios[part]) - quote_move, dynamics)
+        vol = _kernel_vols(book, rows, np.log(ratios[part]), dynamics)
         total[:, part] = net_greeks(
             chain.right[rows], chain.strike_usd[rows], book.forward_usd[rows], live.plain_years, vol, weight[rows], ratios[part], vol_shifts
         )
     if live.settling.size:
         for index, shift in enumerate(vol_shifts):
-            greeks = _settling_greeks(book, live, ratios, dynamics, float(shift), ahead_ns, quote_move)
+            greeks = _settling_greeks(book, live, ratios, dynamics, float(shift), ahead_ns, 0.0)
             total[index] += np.einsum("vgr,r->gv", greeks, weight[live.settling])
     if live.settled.size:
         fixed = book.greeks[:, live.settled] @ weight[live.settled]
@@ -145,7 +143,10 @@ def gamma_on_grid(
     quote_move: float = 0.0,
     vols: FloatArray | None = None,
 ) -> FloatArray:
-    """Gamma of several holdings of the same rows, weights (w, n), at spot ratios (g,): (w, g); ``vols`` as from :func:`vols_on_grid`."""
+    """Gamma of several holdings of the same rows, weights (w, n), at spot ratios (g,): (w, g).
+
+    ``quote_move``: the log move of spot at which today's quotes are taken to stand (0: now); ``vols`` as from :func:`vols_on_grid`.
+    """
     from tailwag.kernels.netgreeks import row_gammas
 
     weights = np.nan_to_num(np.atleast_2d(weights))
