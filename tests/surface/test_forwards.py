@@ -48,6 +48,20 @@ class TestSource:
         bare = curve(snapshot(expiry_columns(30), **named, bid_quoted=np.nan, ask_quoted=np.nan, mark_quoted=np.nan))
         assert (bare.source.tolist(), bare.forward_usd.tolist()) == (["index"], [SPOT])
 
+    def test_index_price_beside_named_futures_is_still_the_index(self) -> None:
+        """A crawl: the near expiry has no future, its rows carry the index of slightly different moments."""
+        drifting = [SPOT * (1 + 1e-5 * i) for i in range(50)]
+        far = expiry_columns(30)
+        made = snapshot(
+            expiry_columns(7),
+            far,
+            underlying_name=["index_price"] * 50 + far["underlying_name"],
+            underlying_usd=drifting + far["underlying_usd"],
+        )
+        found = curve(made)
+        assert found.source.tolist() == ["put-call-parity", "future"]
+        assert found.forward_usd == pytest.approx([forward_of(7), forward_of(30)], rel=1e-4)
+
     def test_a_dated_future_of_the_venue_beats_parity(self) -> None:
         futures = Futures.from_columns(
             instrument=["BTC-30"], venue=["deribit"], kind=["future"], expiry_ns=[AT_NS + 30 * NS_PER_DAY], mark_usd=[91_234.0]
