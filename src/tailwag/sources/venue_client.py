@@ -94,6 +94,8 @@ def _wait_seconds(trouble: BaseException, headers: Any, attempt: int) -> float |
     """Seconds to wait before the next try, as the venue asks or doubling from half a second; None where trying again cannot help."""
     import ccxt
 
+    if _broken_channel(trouble):
+        return None
     status = _status(trouble)
     passing = status in PASSING_STATUS or (status is not None and status >= 500)
     if not passing and (status is not None or not isinstance(trouble, ccxt.OperationFailed)):
@@ -148,6 +150,11 @@ def _redirect_target(trouble: BaseException) -> str | None:
     return str(response.headers.get("location", ""))[:100]
 
 
+def _broken_channel(trouble: BaseException) -> bool:
+    """True for a certificate or proxy that will be as wrong next time."""
+    return type(trouble.__cause__).__name__ in ("SSLError", "ProxyError", "InvalidURL", "InvalidSchema")
+
+
 def _briefly(trouble: BaseException) -> str:
     import ccxt
 
@@ -170,14 +177,14 @@ def _sentence(trouble: BaseException, request: Request, *, title: str, wait: flo
         return f"{asked}, got a redirect to {target!a}, which is refused; a proxy or login page stands between: try from another network"
     if wait is not None and wait > LONGEST_WAIT_SECONDS:
         return f"{asked}, got {_briefly(trouble)} and the wish to wait {wait:,.0f} s; try again after that"
+    if _broken_channel(trouble):
+        kind = type(trouble.__cause__).__name__
+        return f"{asked}, got no usable connection ({kind}); a proxy or a wrong certificate stands between: try from another network"
     status = _status(trouble)
     if isinstance(trouble, ccxt.NetworkError) or (status is not None and (status in PASSING_STATUS or status >= 500)):
         patience = _briefly(trouble).startswith(("too many requests", "under maintenance"))
         advice = "wait a minute" if patience else "check the network and the venue's status page"
         return f"{asked}, got {_briefly(trouble)}{'' if wait is None else ' also when asked again'}; {advice}, then try again"
-    if _response(trouble) is None and type(trouble.__cause__).__module__.startswith("requests"):
-        kind = type(trouble.__cause__).__name__
-        return f"{asked}, got no usable connection ({kind}); a proxy or a wrong certificate stands between: try from another network"
     return f"{asked}, got an error reply ({_said(trouble)}); check the currency, then try again"
 
 
