@@ -63,6 +63,8 @@ def run_measure(request: Request) -> None:
     with _progress() as say:
         snapshot = _read(request, say)
         options = _options(request)
+        if _kernels_are_cold():
+            sys.stderr.write("tailwag: compiling the numerical kernels, once after installation (about half a minute)\n")
         say("measuring")
         from tailwag.experiments.measure import measure
 
@@ -88,6 +90,18 @@ def _progress() -> Iterator[Any]:
 
     with Console(stderr=True).status("reading") as status:
         yield lambda text: status.update(text)
+
+
+def _kernels_are_cold() -> bool:
+    """Whether no compiled kernel is on disk yet, so that the first measurement compiles them."""
+    import os
+
+    import tailwag.kernels
+
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    if folder:
+        return not any(Path(folder).rglob("*.nbi"))
+    return not any((Path(tailwag.kernels.__file__).parent / "__pycache__").glob("*.nbi"))
 
 
 def _read(request: Request, say: Any) -> Snapshot:
