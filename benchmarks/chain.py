@@ -214,7 +214,10 @@ def seconds(work: Callable[[], Any], repeats: int) -> float:
 def measure(line: Line, rounds: int) -> tuple[float, float, float]:
     """Median seconds of ours and theirs, and the median of the rounds' ratios."""
     line.ours(), line.theirs()
-    pairs = [(seconds(line.ours, line.repeats), seconds(line.theirs, line.repeats)) for _ in range(rounds)]
+    alike = max(
+        1, round(line.target)
+    )  # as much work on either side of a round: a shared machine disturbs long runs and short ones differently
+    pairs = [(seconds(line.ours, line.repeats * alike), seconds(line.theirs, line.repeats)) for _ in range(rounds)]
     ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
     return ours, theirs, statistics.median(b / a for a, b in pairs)
 
