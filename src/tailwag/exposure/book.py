@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -99,6 +99,13 @@ class Book:
     gamma: FloatArray
     """Gamma that GEX at the current spot uses, (n,): the model's or the file's; NaN where not counted."""
     draws: FloatArray | None = None
+    order: IntArray = field(init=False, repr=False)
+    """All rows in an order that depends on their contents only, so that equal books sum to equal bits however they were listed, (n,)."""
+
+    def __post_init__(self) -> None:
+        chain = self.chain
+        keys = (self.position_coin, self.iv, self.forward_usd, chain.right, chain.strike_usd, chain.expiry_ns)
+        object.__setattr__(self, "order", frozen(np.lexsort(keys), np.int64))
 
     def __len__(self) -> int:
         return len(self.chain)

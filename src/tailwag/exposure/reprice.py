@@ -71,9 +71,7 @@ def live_rows(book: Book, ahead_ns: int = 0, *, held: BoolArray | None = None) -
     chain = book.chain
     if held is None:
         held = (np.nan_to_num(book.position_coin) != 0.0) | (np.nan_to_num(chain.open_interest_coin) != 0.0)
-    wanted = np.flatnonzero(book.usable & held)
-    keys = (book.position_coin, book.iv, book.forward_usd, chain.right, chain.strike_usd, chain.expiry_ns)
-    wanted = wanted[np.lexsort([key[wanted] for key in keys])]
+    wanted = book.order[(book.usable & held)[book.order]]
     left_ns = chain.expiry_ns[wanted] - np.int64(book.at_ns + ahead_ns)
     settling = (left_ns > 0) & (left_ns < SETTLEMENT_WINDOW_NS) & book.settles_on_average[wanted]
     plain = wanted[(left_ns > 0) & ~settling]
