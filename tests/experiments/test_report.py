@@ -19,7 +19,7 @@ from tests.experiments.sample_document import empty_document, hostile_document, 
 from tailwag.experiments.report import report_html
 from tailwag.experiments.report_card import report_card
 from tailwag.experiments.report_terminal import print_summary
-from tailwag.experiments.report_view import answer, forward_label
+from tailwag.experiments.report_view import answer, forward_labels
 
 DOCUMENTS: dict[str, Any] = {
     "full": lambda: sample_document(my_book=True),
@@ -235,7 +235,7 @@ class TestAnswer:
         ],
     )
     def test_forward_labels(self, row: dict[str, Any], label: str) -> None:
-        assert forward_label(row) == label
+        assert forward_labels([row]) == [label]
 
 
 def printed(document: Any, *, width: int | None = None, encoding: str = "utf-8") -> str:

@@ -147,6 +147,16 @@ class TestByStrike:
         bars = figures.exposure_by_strike(strikes, np.ones(6), -np.ones(6)).data[0]
         assert np.all(strikes[:-1] + bars.width[:-1] / 2 <= strikes[1:] - bars.width[1:] / 2)
 
+    def test_the_window_follows_where_the_exposure_is(self) -> None:
+        strikes = np.linspace(50, 150, 101)
+        narrow = figures.exposure_by_strike(strikes, np.exp(-(((strikes - 100) / 3) ** 2)), 0 * strikes, spot_usd=100.0)
+        wide = figures.exposure_by_strike(strikes, np.ones(101), 0 * strikes, spot_usd=100.0)
+        assert narrow.layout.xaxis.range[1] < 110 < 135 < wide.layout.xaxis.range[1]
+
+    def test_the_height_fits_what_is_shown(self) -> None:
+        drawing = figures.exposure_by_strike([50.0, 95.0, 100.0, 105.0], [1e9, 2e6, 30e9, 1e6], [0, -1e6, 0, 0], spot_usd=100.0)
+        assert drawing.layout.yaxis.range[1] == pytest.approx(30 * 1.07, rel=0.01)
+
 
 class TestProfile:
     def test_areas_meet_exactly_at_zero(self) -> None:
@@ -202,6 +212,13 @@ class TestCalendar:
     def test_nothing_is_left_over_when_the_sum_does_not_fit(self) -> None:
         drawing = figures.flow_calendar(EXPIRIES, ["expiry"] * 3, [3e7, 2e7, 1e7], as_of=AS_OF, gross_usd_per_pct=4e7)
         assert [trace.name for trace in drawing.data] == ["taken away"]
+
+    def test_of_many_the_next_and_the_largest_are_drawn_and_left_still_counts_all(self) -> None:
+        at = [f"2026-04-{day:02d}T08:00:00Z" for day in range(1, 11)]
+        removed = np.array([1, 1, 1, 9, 1, 8, 1, 1, 7, 1]) * 1e6
+        left, taken = figures.flow_calendar(at, ["expiry"] * 10, removed, as_of=AS_OF, gross_usd_per_pct=31e6, most=4).data
+        assert list(taken.x) == pytest.approx([1.0, 9.0, 8.0, 7.0])
+        assert list(left.x) == pytest.approx([30.0, 19.0, 10.0, 1.0])
 
     def test_waiting_time_is_named(self) -> None:
         ticks = figures.flow_calendar(EXPIRIES[:1], ["expiry"], [3e7], as_of=AS_OF).layout.yaxis.ticktext

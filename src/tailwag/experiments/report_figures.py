@@ -10,12 +10,16 @@ import numpy as np
 
 from tailwag import figures
 from tailwag.experiments import report_tables as tables
-from tailwag.experiments.report_view import Document, column, forward_label, known_laws, part, records, texts
-from tailwag.figures.labels import short_date
+from tailwag.experiments.report_view import Document, column, forward_labels, known_laws, part, records, texts
+from tailwag.figures.labels import short_dates
 from tailwag.figures.numbers import known, money, price
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+
+MOST_EXPIRIES = 18
+MOST_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +143,12 @@ def _strikes(document: Document) -> Block:
 
 
 def _expiries(document: Document) -> Block:
-    rows = records(document, "exposure", "by_expiry")
+    listed = records(document, "exposure", "by_expiry")
+    rows = [listed[row] for row in figures.largest_in_order(column(listed, "gross_gex_usd_per_pct"), most=MOST_EXPIRIES)]
     figure = figures.exposure_by_expiry(texts(rows, "expiry"), column(rows, "gex_usd_per_pct"), column(rows, "gross_gex_usd_per_pct"))
-    return Block(
-        "by-expiry",
-        "Exposure by expiry",
-        "Grey is what could act if one side held everything; colour is what the first rule says.",
-        figure,
-        12,
-        tables.expiry_table(document),
-    )
+    cut = f" The {len(rows)} largest of {len(listed)} expiries." if len(rows) < len(listed) else ""
+    reading = f"Grey is what could act if one side held everything; colour is what the first rule says.{cut}"
+    return Block("by-expiry", "Exposure by expiry", reading, figure, 12, tables.expiry_table(document))
 
 
 def _calendar(document: Document) -> Block:
@@ -159,32 +159,38 @@ def _calendar(document: Document) -> Block:
         column(rows, "gross_gex_removed_usd_per_pct"),
         as_of=str(document.get("as_of")),
         gross_usd_per_pct=part(document, "exposure").get("gross_gex_usd_per_pct"),
+        most=MOST_STEPS,
     )
     keys = ("at", "event", "gross_gex_removed_usd_per_pct", "gex_removed_usd_per_pct", "open_interest_removed_coin")
+    drawable = int(np.isfinite(column(rows, "gross_gex_removed_usd_per_pct")).sum())
+    cut = f" The next and the {MOST_STEPS - 1} largest of {drawable}." if drawable > MOST_STEPS else ""
     table = tables.rows_table("Calendar", rows, currency=document.get("currency"), keys=keys)
     return Block(
-        "calendar", "Flow calendar", "Each bar is the gross exposure that ends with that expiry, whoever is short.", figure, 6, table
+        "calendar", "Flow calendar", f"Each bar is the gross exposure that ends with that expiry, whoever is short.{cut}", figure, 6, table
     )
 
 
 def _forward(document: Document) -> Block:
     rows = records(document, "forward")
-    now = {"gex_usd_per_pct": part(document, "exposure").get("gex_usd_per_pct"), "gain": part(document, "gain").get("value")}
-    steps = sorted(rows, key=lambda row: row["hours"] if known(row.get("hours")) else 0.0)
-    figure = figures.forward_view(
-        ["now", *map(forward_label, steps)], column([now, *steps], "gex_usd_per_pct"), column([now, *steps], "gain")
-    )
+    now = {
+        "gex_usd_per_pct": part(document, "exposure").get("gex_usd_per_pct"),
+        "gain": part(document, "gain").get("value"),
+        "event": "now",
+    }
+    steps = [now, *sorted(rows, key=lambda row: row["hours"] if known(row.get("hours")) else 0.0)]
+    labels = forward_labels(steps)
+    change = np.nan_to_num(np.abs(np.diff(column(steps, "gex_usd_per_pct"), prepend=np.nan)))
+    hours_only = np.array([not label.startswith("after") for label in labels])
+    drawn = figures.largest_in_order(np.where(hours_only, np.inf, change), most=MOST_STEPS)
+    shown = [steps[row] for row in drawn]
+    figure = figures.forward_view([labels[row] for row in drawn], column(shown, "gex_usd_per_pct"), column(shown, "gain"))
     cells = [
-        [
-            forward_label(row),
-            tables.quantity("gex_usd_per_pct", row.get("gex_usd_per_pct")),
-            tables.quantity("gain", row.get("gain")),
-            _flips_text(row),
-        ]
-        for row in steps
+        [label, tables.quantity("gex_usd_per_pct", row.get("gex_usd_per_pct")), tables.quantity("gain", row.get("gain")), _flips_text(row)]
+        for label, row in zip(labels, steps, strict=True)
     ]
-    table = tables.table("Forward view", ["time", "net GEX", "gain G", "flips"], cells)
-    reading = "Net exposure at today's spot and vols as options age and expire; the number is the loop gain where it is known."
+    table = tables.table("Forward view", ["time", "net GEX", "gain G", "flips"], cells[1:])
+    cut = f" The {len(shown) - 1} steps that change most." if len(shown) < len(steps) else ""
+    reading = f"Net exposure, and loop gain where known, at today's spot and vols as options age and expire.{cut}"
     return Block("forward", "Forward view", reading, figure, 6, table)
 
 
@@ -210,13 +216,14 @@ def _smiles(document: Document) -> Iterator[Section]:
     venues = list(dict.fromkeys(texts(rows, "venue")))
     for rank, venue in enumerate(venues):
         chosen = [(number, row) for number, row in enumerate(rows) if str(row.get("venue")) == venue]
-        blocks = tuple(_smile(number, row) for number, row in chosen)
+        days = short_dates(texts([row for _, row in chosen], "expiry"))
+        blocks = tuple(_smile(number, row, day) for (number, row), day in zip(chosen, days, strict=True))
         yield Section(
             f"smiles-{rank}", f"Smiles on {venue}", blocks, "Bar: bid to ask. Dot: the venue's mark. Line: the fit.", folded=rank > 0
         )
 
 
-def _smile(number: int, row: Document) -> Block:
+def _smile(number: int, row: Document, day: str) -> Block:
     points, curve = records(row, "points"), records(row, "curve")
     figure = figures.smile_fit(
         column(points, "strike_usd"),
@@ -235,7 +242,7 @@ def _smile(number: int, row: Document) -> Block:
         f"misses by {miss:.2f} vol points" if known(miss) else "",
         *map(str, row.get("notes") or []),
     ]
-    return Block(f"smile-{number}", short_date(row.get("expiry"), year=True), "; ".join(filter(None, words)), figure, 4)
+    return Block(f"smile-{number}", day, "; ".join(filter(None, words)), figure, 4)
 
 
 def _quality(document: Document) -> Block:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tailwag.experiments.report_view import Document, coins, column, greek_rows, known_laws, level_rows, part, records
-from tailwag.figures.labels import moment, short_date
+from tailwag.experiments.report_view import Document, coins, column, greek_rows, known_laws, level_rows, part, records, texts
+from tailwag.figures.labels import moment, short_date, short_dates
 from tailwag.figures.numbers import MINUS, UNKNOWN, compact, gain_text, known, money, percent, price
 
 LONGEST_TEXT = 160
@@ -191,9 +191,10 @@ def flows_table(document: Document) -> str:
 def expiry_table(document: Document) -> str:
     """Exposure, open interest, forward and vol by expiry, with its share of the gain."""
     gains = {str(row.get("expiry")): row.get("value") for row in records(document, "gain", "by_expiry")}
+    listed = records(document, "exposure", "by_expiry")
     rows = [
         [
-            short_date(row.get("expiry"), year=True),
+            day,
             money(row.get("gex_usd_per_pct"), signed=True),
             money(row.get("gross_gex_usd_per_pct")),
             gain_text(gains.get(str(row.get("expiry")))),
@@ -201,7 +202,7 @@ def expiry_table(document: Document) -> str:
             price(row.get("forward_usd")),
             percent(row.get("atm_iv")),
         ]
-        for row in records(document, "exposure", "by_expiry")
+        for day, row in zip(short_dates(texts(listed, "expiry")), listed, strict=True)
     ]
     return table(
         "By expiry", ["expiry", "net GEX per 1 %", "gross GEX per 1 %", "gain G", "open interest", "forward", "at-the-money vol"], rows

@@ -16,8 +16,9 @@ from tailwag.experiments.report_view import (
     level_rows,
     part,
     records,
+    texts,
 )
-from tailwag.figures.labels import short_date
+from tailwag.figures.labels import short_dates
 from tailwag.figures.numbers import compact, gain_text, known, money, percent, price
 
 if TYPE_CHECKING:
@@ -170,10 +171,11 @@ def _expiries(document: Document) -> Group | None:
     rows = records(document, "exposure", "by_expiry")
     gains = {str(row.get("expiry")): row.get("value") for row in records(document, "gain", "by_expiry")}
     size = {index: abs(row["gross_gex_usd_per_pct"]) if known(row.get("gross_gex_usd_per_pct")) else 0.0 for index, row in enumerate(rows)}
+    days = short_dates(texts(rows, "expiry"))
     chosen = sorted(sorted(size, key=lambda index: -size[index])[:MOST_EXPIRIES])
     cells = [
         [
-            short_date(rows[k].get("expiry"), year=True),
+            days[k],
             money(rows[k].get("gex_usd_per_pct"), signed=True),
             money(rows[k].get("gross_gex_usd_per_pct")),
             gain_text(gains.get(str(rows[k].get("expiry")))),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailwag.figures.canvas import numbers
-from tailwag.figures.labels import moment, short_date, waiting
+from tailwag.figures.labels import moment, short_date, short_dates, waiting
 from tailwag.figures.numbers import compact, gain_text, known, money, percent, price
 from tailwag.kernels.arrays import FloatArray
 
@@ -280,16 +280,22 @@ def coins(value: Any, currency: Any, *, signed: bool = False) -> str:
     return f"{compact(value, signed=signed)} {currency or 'coin'}" if known(value) else "n/a"
 
 
-def forward_label(row: Mapping[str, Any]) -> str:
-    """How one row of the forward view is called: the expiry it follows, or the hours ahead.
+def forward_labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How the rows of the forward view are called: the expiry they follow, or the hours ahead.
 
-    >>> forward_label({"event": "after expiry 2026-03-27T08:00:00Z"}), forward_label({"hours": 6.0, "event": "+6 h"})
-    ('after 27 Mar', '+6 h')
+    >>> forward_labels([{"event": "after expiry 2026-03-27T08:00:00Z"}, {"hours": 6.0, "event": "+6 h"}, {"hours": 0.5}])
+    ['after 27 Mar', '+6 h', '+30 min']
     """
-    event = str(row.get("event") or "")
-    if event.startswith("after expiry "):
-        return f"after {short_date(event.removeprefix('after expiry '))}"
-    return event or (f"+{waiting(float(row['hours']))}" if known(row.get("hours")) else "later")
+    before = "after expiry "
+    events = [str(row.get("event") or "") for row in rows]
+    days = iter(short_dates([event.removeprefix(before) for event in events if event.startswith(before)]))
+    return [
+        f"after {next(days)}" if event.startswith(before) else event or _hours_ahead(row) for event, row in zip(events, rows, strict=True)
+    ]
+
+
+def _hours_ahead(row: Mapping[str, Any]) -> str:
+    return f"+{waiting(float(row['hours']))}" if known(row.get("hours")) else "later"
 
 
 def flow_buy_usd(document: Document, move_pct: float, vol_volpt: float, hours: float) -> Any:

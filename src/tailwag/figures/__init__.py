@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tailwag.figures.comparisons import data_quality, gain_by_law, who_is_short
 from tailwag.figures.exposures import exposure_by_expiry, exposure_by_strike
-from tailwag.figures.flows import flow_calendar, forward_view, hedge_flow_map
+from tailwag.figures.flows import flow_calendar, forward_view, hedge_flow_map, largest_in_order
 from tailwag.figures.profiles import gex_profile
 from tailwag.figures.smiles import smile_fit, term_structure
 
@@ -21,6 +21,7 @@ __all__ = [
     "gain_by_law",
     "gex_profile",
     "hedge_flow_map",
+    "largest_in_order",
     "smile_fit",
     "term_structure",
     "who_is_short",

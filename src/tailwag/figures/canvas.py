@@ -114,6 +114,27 @@ def numbers(values: Any) -> FloatArray:
     return np.array([float(value) if known(value) else np.nan for value in values], dtype=np.float64)
 
 
+def visible_range(x: FloatArray, shown: tuple[float, float] | None, *heights: FloatArray) -> list[float] | None:
+    """The height axis that fits what ``shown`` shows of every line in ``heights``, zero always in it."""
+    inside = np.ones(x.size, dtype=bool) if shown is None else (x >= shown[0]) & (x <= shown[1])
+    seen = np.concatenate([height[inside] for height in heights]) if heights else np.empty(0)
+    seen = seen[np.isfinite(seen)]
+    low, high = min(0.0, float(seen.min(initial=0.0))), max(0.0, float(seen.max(initial=0.0)))
+    room = 0.07 * (high - low)
+    return [low - room, high + room] if room > 0 else None
+
+
+def reach_of(weights: FloatArray, strikes: FloatArray, spot_usd: Any) -> float:
+    """How far from spot, as a share of it, 95 % of ``weights`` lie; between 5 % and 40 %."""
+    usable = np.isfinite(weights) & np.isfinite(strikes)
+    if not known(spot_usd) or spot_usd <= 0 or not (weights[usable] > 0).any():
+        return 0.4
+    away, weight = np.abs(strikes[usable] / spot_usd - 1.0), weights[usable]
+    order = np.argsort(away)
+    inside = np.searchsorted(np.cumsum(weight[order]), 0.95 * weight.sum())
+    return float(np.clip(1.1 * away[order][min(int(inside), order.size - 1)], 0.05, 0.4))
+
+
 def window(spot_usd: Any, positions: FloatArray, *, share: float) -> tuple[float, float] | None:
     """The part of a price axis worth showing first: ``share`` of spot either way, inside what there is."""
     finite = positions[np.isfinite(positions)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.figures.canvas import axis, canvas, nothing, numbers, price_axis, spot_marker, window
+from tailwag.figures.canvas import axis, canvas, nothing, numbers, price_axis, reach_of, spot_marker, visible_range, window
 from tailwag.figures.labels import short_dates
 from tailwag.figures.numbers import money, money_scale, price
 from tailwag.figures.palette import Theme, palette
@@ -60,7 +60,7 @@ def exposure_by_strike(
         },
         {
             "type": "scatter",
-            "mode": "lines+markers",
+            "mode": "lines+markers" if strikes.size < 150 else "lines",
             "name": "net",
             "y": net / divisor,
             "line": {"color": colours.ink, "width": 1.3},
@@ -69,10 +69,14 @@ def exposure_by_strike(
         },
     ]
     shapes, labels = spot_marker(spot_usd, colours)
-    shown = window(spot_usd, strikes, share=0.4)
+    reach = reach_of(np.nan_to_num(np.abs(calls)) + np.nan_to_num(np.abs(puts)), strikes, spot_usd)
+    shown = window(spot_usd, strikes, share=reach)
     x_axis = price_axis("strike", colours, strikes, **({"range": shown} if shown else {}))
-    y_axis = axis(f"GEX, {unit} per 1 % move", colours)
-    near = window(spot_usd, strikes, share=0.2)
+    highest = np.fmax(calls, 0.0) + np.fmax(puts, 0.0)
+    lowest = np.fmin(calls, 0.0) + np.fmin(puts, 0.0)
+    seen = visible_range(strikes, shown, highest / divisor, lowest / divisor)
+    y_axis = axis(f"GEX, {unit} per 1 % move", colours, **({"range": seen} if seen else {}))
+    near = window(spot_usd, strikes, share=reach / 2)
     layout = {"xaxis": x_axis, "yaxis": y_axis, "shapes": shapes, "annotations": labels, "meta": {"narrow_range": near} if near else {}}
     return canvas(traces, colours, barmode="relative", bargap=0, height=400, **layout)
 

@@ -76,12 +76,19 @@ def _order(buy_usd: Any) -> str:
 
 
 def flow_calendar(
-    at: Sequence[str], event: Sequence[str], removed_usd_per_pct: Any, *, as_of: str, gross_usd_per_pct: Any = None, theme: Theme = "light"
+    at: Sequence[str],
+    event: Sequence[str],
+    removed_usd_per_pct: Any,
+    *,
+    as_of: str,
+    gross_usd_per_pct: Any = None,
+    most: int = 16,
+    theme: Theme = "light",
 ) -> Figure:
     """The timetable of exposure: what each expiry takes away, and what is left of today's gross afterwards.
 
     Shapes: all (events,); ``at`` and ``as_of`` are ISO 8601.  Units: USD per 1 % move, whoever is short.  What is left is drawn only where
-    the removals add up to no more than ``gross_usd_per_pct``.
+    the removals add up to no more than ``gross_usd_per_pct``.  Of many expiries the next and the largest are drawn, ``most`` in all.
 
     >>> flow_calendar(["2026-03-27T08:00:00Z"], ["expiry"], [3e7], as_of="2026-03-26T08:00:00Z", gross_usd_per_pct=1e8).data[0].name
     'left afterwards'
@@ -94,39 +101,41 @@ def flow_calendar(
     names = [_event_name(when, day, what, as_of) for when, day, what, keep in zip(at, short_dates(at), event, shown) if keep]
     taken = removed[shown]
     left = _left_after(taken, gross_usd_per_pct)
+    kept = largest_in_order(taken, most=most)
+    names, taken, left = [names[row] for row in kept], taken[kept], left[kept]
     divisor, unit = money_scale(taken, left)
     total = float(gross_usd_per_pct) if known(gross_usd_per_pct) and gross_usd_per_pct > 0 else None
-    text = [f" {money(value)}" + (f" ({percent(value / total)})" if total else "") for value in taken]
+    words = [money(value) + (f" ({percent(value / total)})" if total else "") for value in taken]
     places = list(range(len(names)))
     bars: dict[str, Any] = {"type": "bar", "orientation": "h", "y": places, "width": 0.7, "hoverinfo": "skip"}
     traces = []
     if np.isfinite(left).all():
         traces.append({**bars, "name": "left afterwards", "x": left / divisor, "marker": {"color": colours.pale, "line": {"width": 0}}})
-    traces.append(
-        {
-            **bars,
-            "name": "taken away",
-            "x": taken / divisor,
-            "marker": {"color": colours.call, "line": {"width": 0}},
-            "text": text,
-            "textposition": "outside",
-            "cliponaxis": False,
-            "textfont": {"size": 12},
-        }
+    traces.append({**bars, "name": "taken away", "x": taken / divisor, "marker": {"color": colours.call, "line": {"width": 0}}})
+    x_axis = axis(f"gross GEX, {unit} per 1 %", colours, nticks=3, rangemode="tozero")
+    y_axis = axis(
+        "", colours, tickmode="array", tickvals=places, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False, zeroline=False
     )
-    furthest = float(np.max(np.nan_to_num(left) + taken)) / divisor or 1.0
-    x_axis = axis(f"gross GEX, {unit} per 1 % move", colours, range=[0, furthest * 1.34], nticks=6)
-    y_axis = axis("", colours, tickmode="array", tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
-    return canvas(
-        traces,
-        colours,
-        barmode="stack",
-        xaxis=x_axis,
-        yaxis=y_axis,
-        meta={"narrow_range": [0, furthest * 1.9]},
-        height=118 + 28 * len(names),
-        margin={"l": 130, "r": 18, "t": 36, "b": 52},
-    )
+    layout = {
+        "xaxis": x_axis,
+        "yaxis": y_axis,
+        "annotations": _right_column(words, colours),
+        "margin": {"l": 130, "r": 118, "t": 36, "b": 52},
+    }
+    return canvas(traces, colours, barmode="stack", height=118 + 28 * len(names), **layout)
+
+
+def largest_in_order(sizes: FloatArray, *, most: int) -> list[int]:
+    """The rows worth drawing, in their own order: the ``most`` largest, the next one always among them.
+
+    >>> largest_in_order(np.array([1.0, 5.0, 2.0, 9.0]), most=3)
+    [0, 1, 3]
+    """
+    if sizes.size <= most:
+        return list(range(sizes.size))
+    weight = np.nan_to_num(np.abs(sizes))
+    weight[0] = np.inf
+    return sorted(int(row) for row in np.argsort(-weight, kind="stable")[:most])
 
 
 def _left_after(taken: FloatArray, gross_usd_per_pct: Any) -> FloatArray:

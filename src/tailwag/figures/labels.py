@@ -44,21 +44,27 @@ def short_date(text: Any, *, year: bool = False) -> str:
 
 
 def short_dates(texts: Sequence[Any]) -> list[str]:
-    """Days of several times, with the year wherever they span more than one.
+    """Days of several times, with the year wherever they span more than one, and the hour wherever a day comes twice.
 
     >>> short_dates(["2026-03-27T08:00:00Z", "2027-03-26T08:00:00Z"])
     ['27 Mar 26', '26 Mar 27']
+    >>> short_dates(["2024-01-19T14:30:00Z", "2024-01-19T21:00:00Z"])
+    ['19 Jan 14:30', '19 Jan 21:00']
     """
-    years = {found.year for found in map(moment, texts) if found}
-    return [short_date(text, year=len(years) > 1) for text in texts]
+    moments = [moment(text) for text in texts]
+    years = {found.year for found in moments if found}
+    days = [short_date(text, year=len(years) > 1) for text in texts]
+    return [f"{day} {found:%H:%M}" if found and days.count(day) > 1 else day for day, found in zip(days, moments, strict=True)]
 
 
 def waiting(hours: float) -> str:
     """How long until then.
 
-    >>> waiting(0.5), waiting(22.5), waiting(262.5)
-    ('30 min', '22.5 h', '10.9 d')
+    >>> waiting(0.5), waiting(22.5), waiting(262.5), waiting(52_000)
+    ('30 min', '22.5 h', '10.9 d', '5.9 y')
     """
     if hours < 1:
         return f"{hours * 60:.0f} min"
-    return f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.3g} d"
+    if hours < 48:
+        return f"{hours:.3g} h"
+    return f"{hours / 24:.3g} d" if hours < 24 * 730 else f"{hours / 8760:.1f} y"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.figures.canvas import numbers, window
+from tailwag.figures.canvas import numbers, reach_of, visible_range, window
 from tailwag.figures.numbers import known, money_scale, price
 from tailwag.figures.palette import Palette, Theme, palette
 
@@ -55,6 +55,7 @@ def draw_profile(
     axes.fill_between(levels, scaled, 0.0, where=scaled <= 0, color=colours.amplifying, alpha=0.25, linewidth=0, interpolate=True)
     shown = window(spot_usd, levels, share=0.25) or (float(np.nanmin(levels)), float(np.nanmax(levels)))
     axes.set_xlim(*shown)
+    axes.set_ylim(*(visible_range(levels, shown, scaled) or (-1.0, 1.0)))
     for zone in runaway_zones_usd:
         low, high = (value if known(value) else edge for value, edge in zip(zone, shown, strict=True))
         low, high = max(low, shown[0]), min(high, shown[1])
@@ -98,7 +99,8 @@ def draw_strikes(
     order = np.flatnonzero(usable)[np.argsort(strikes[usable])]
     strikes, calls, puts = strikes[order], np.nan_to_num(calls[order]), np.nan_to_num(puts[order])
     divisor, unit = money_scale(calls, puts)
-    shown = window(spot_usd, strikes, share=0.25)
+    reach = reach_of(np.abs(calls) + np.abs(puts), strikes, spot_usd)
+    shown = window(spot_usd, strikes, share=min(reach, 0.25))
     seen = strikes if shown is None else strikes[(strikes >= shown[0]) & (strikes <= shown[1])]
     gaps = np.diff(seen)
     width = 0.8 * float(np.median(gaps)) if gaps.size else max(0.01 * float(strikes[0]), 1e-6)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.figures.canvas import axis, canvas, marker_line, nothing, numbers, price_axis, spot_marker, window
+from tailwag.figures.canvas import axis, canvas, marker_line, nothing, numbers, price_axis, spot_marker, visible_range, window
 from tailwag.figures.numbers import gain_text, known, money, money_scale, price
 from tailwag.figures.palette import Palette, Theme, palette
 from tailwag.kernels.arrays import FloatArray
@@ -47,11 +47,13 @@ def gex_profile(
     x_axis = price_axis("spot", colours, levels, **({"range": shown} if shown else {}), anchor="y2" if with_gain else "y")
     layout: dict[str, Any] = {
         "xaxis": x_axis,
-        "yaxis": axis(f"GEX, {unit} per 1 % move", colours, domain=[0.46, 1.0] if with_gain else [0.0, 1.0]),
+        "yaxis": _height_axis(
+            f"GEX, {unit} per 1 % move", colours, (levels, shown, gex / divisor), [0.46, 1.0] if with_gain else [0.0, 1.0]
+        ),
     }
     if with_gain:
         traces += _gain_traces(levels, gains, colours)
-        layout["yaxis2"] = axis("loop gain G", colours, domain=[0.0, 0.36], anchor="x")
+        layout["yaxis2"] = _height_axis("loop gain G", colours, (levels, shown, gains), [0.0, 0.36], anchor="x")
     shapes, labels = _marks(spot_usd, flips_usd, runaway_zones_usd, levels, colours)
     if with_gain and float(np.nanmax(gains)) > 0.5:
         shapes.append(
@@ -67,6 +69,13 @@ def gex_profile(
             }
         )
     return canvas(traces, colours, shapes=shapes, annotations=labels, height=520 if with_gain else 400, hovermode="x unified", **layout)
+
+
+def _height_axis(
+    title: str, colours: Palette, seen: tuple[FloatArray, tuple[float, float] | None, FloatArray], domain: list[float], **options: Any
+) -> dict[str, Any]:
+    fitted = visible_range(*seen)
+    return axis(title, colours, domain=domain, **({"range": fitted} if fitted else {}), **options)
 
 
 def _gex_traces(levels: FloatArray, gex: FloatArray, divisor: float, colours: Palette) -> list[dict[str, Any]]:

@@ -34,6 +34,16 @@
   }, { rootMargin: "800px" });
   places.forEach((place) => near.observe(place));
 
+  // what is near the screen comes first; the rest follows whenever the browser has nothing to do
+  const idle = window.requestIdleCallback || ((work) => setTimeout(work, 50));
+  const drawNext = () => {
+    const next = places.find((place) => !place.dataset.drawn && place.clientWidth > 0);
+    if (!next) return;
+    draw(next);
+    idle(drawNext);
+  };
+  idle(drawNext);
+
   const openForPrint = [];
   addEventListener("beforeprint", () => {
     document.querySelectorAll("details.section:not([open])").forEach((fold) => { fold.open = true; openForPrint.push(fold); });
