@@ -314,3 +314,23 @@ class TestFit:
         guarded = svi_fit.fit_slices(*together(quotes), starts=free[None, :], guard=1e4)[0][0]
         assert svi.butterfly_minimum(guarded)[0] >= 0.0
         assert cost_of(guarded, quotes) < 0.5 * cost_of(np.array(VOGT["repaired_raw"]), quotes)
+
+    @given(raw=slices, scale=st.floats(1e-4, 2.0))
+    @settings(max_examples=60, deadline=None)
+    def test_the_guard_sees_the_same_g_as_the_formula(self, raw: np.ndarray, scale: float) -> None:
+        """In scaled coordinates w''/2 and k w'/2w keep their form, only the quarter of w'^2 carries the scale."""
+        box = np.array([[-np.inf] * 5, [np.inf] * 5])
+        p = np.empty(5)
+        svi_fit._from_raw(raw, scale, box, p)
+        back = np.empty(5)
+        svi_fit._to_raw(p, scale, back)
+        assert back == pytest.approx(raw, rel=1e-6, abs=1e-9)
+        k = np.linspace(-1.5, 1.5, 31)
+        settings_row = np.array([0.0, scale, 3.0, 0.0, 0.0, 0.0])
+        short = np.empty(31)
+        total = svi_fit._shortfalls(p, settings_row, k / math.sqrt(scale), short)
+        g = svi.raw_durrleman(k, raw)
+        positive = svi.total_variance(k, raw) > 1e-6 * scale
+        expected = 3.0 * np.maximum(svi_fit.DURRLEMAN_FLOOR - g, 0.0)
+        assert short[positive] == pytest.approx(expected[positive], rel=1e-6, abs=1e-8)
+        assert total == pytest.approx(float(np.sum(short**2)), rel=1e-12)

@@ -49,6 +49,17 @@ class TestRecovery:
         assert smile.inside_share is not None
         assert smile.inside_share > 0.85
 
+    def test_tight_quotes_lead(self) -> None:
+        """Every other strike is quoted ten times wider and two points too dear: the fit stays with the tight ones."""
+        tight = expiry_columns(30, strikes=41, half_spread_vol=0.002)
+        loose = expiry_columns(30, strikes=41, half_spread_vol=0.02, vol_of=lambda k, years: true_vol(k, years) + 0.02)
+        from_loose = np.arange(82) // 2 % 2 == 1
+        made = snapshot(tight)
+        mixed = {name: np.where(from_loose, loose[name], tight[name]) for name in ("bid_quoted", "ask_quoted", "mark_quoted", "iv")}
+        smile = only_smile(fit_surface(made.with_parts(chain=made.chain.with_columns(**mixed))))
+        k = np.linspace(-0.2, 0.2, 21)
+        assert smile.vol(k) == pytest.approx(true_vol(k, 30 / 365), abs=1e-3)
+
     def test_skew_is_the_slope_of_vol(self) -> None:
         smile = only_smile(fit_surface(snapshot(expiry_columns(45))))
         k = np.array([-0.2, 0.0, 0.1])

@@ -114,6 +114,12 @@ class TestParity:
         assert found.discount[0] == pytest.approx(math.exp(-0.05), rel=1e-3)
         assert found.forward_usd[0] == pytest.approx(forward_of(365), rel=1e-3)
 
+    def test_the_discount_matters_where_no_strike_is_at_the_money(self) -> None:
+        """All strikes below the forward: F = K + (C - P) / D, and forgetting D would cost 5 % of the gap."""
+        made = snapshot(expiry_columns(365, settlement="linear", rate=0.05, reach=0.6, strikes=41), underlying_usd=np.nan)
+        chain = made.chain.select(made.chain.strike_usd < 0.95 * forward_of(365))
+        assert forward_curve(chain).forward_usd[0] == pytest.approx(forward_of(365), rel=3e-4)
+
     def test_two_pairs_are_too_few(self) -> None:
         assert curve(snapshot(expiry_columns(60, strikes=2), underlying_usd=np.nan)).source.tolist() == ["index"]
 
