@@ -258,6 +258,15 @@ class TestSsvi:
         k = np.linspace(-0.3, 0.3, 7)
         assert fit.total_variance(k, 0.25 * 30 / 365) == pytest.approx(svi.total_variance(k, true_raw(30 / 365)), rel=1e-2)
 
+    @pytest.mark.parametrize("strikes", [1, 2, 7])
+    def test_flat_smiles_leave_skew_undetermined_and_break_nothing(self, strikes: int) -> None:
+        flat = [expiry_columns(days, vol_of=lambda k, years: np.full_like(k, 0.5), strikes=strikes, reach=1.0) for days in (5, 50)]
+        fit = fit_surface(snapshot(*flat)).ssvi
+        assert fit is not None
+        assert np.isfinite([fit.rho, fit.eta, fit.gamma, *fit.rmse_volpt]).all()
+        if strikes > 2:
+            assert fit.rmse_volpt.max() < 0.5
+
     def test_one_expiry_is_no_surface(self) -> None:
         assert fit_surface(snapshot(expiry_columns(30))).ssvi is None
 

@@ -116,7 +116,7 @@ def _descend(data: _Points) -> tuple[float, float, float]:
     for _ in range(_ROUNDS):
         jacobian = np.stack([(data.residual(free + 1e-6 * np.eye(3)[u]) - residual) / 1e-6 for u in range(3)])
         normal, gradient = jacobian @ jacobian.T, jacobian @ residual
-        step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), gradient)
+        step = -np.linalg.solve(normal + np.diag(damping * np.diag(normal) + 1e-12 * (np.trace(normal) + 1e-12)), gradient)
         trial = np.clip(free + step, -4.0, 4.0)
         after = data.residual(trial)
         better = float(after @ after)
