@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tailwag.cli import main
+
 
 def tailwag(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -154,13 +156,16 @@ def test_the_same_words_give_the_same_bytes():
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_costs_one_sentence_and_exit_2(words, said):
-    run = tailwag("measure", *words)
-    assert run.returncode == 2, run.stderr
-    assert said in run.stderr
-    assert "Traceback" not in run.stderr
-    assert "Error" not in run.stderr.replace("│ Error", "").replace("─ Error ─", "")
-    assert run.stdout == ""
+def test_a_mistake_costs_one_sentence_and_exit_2(words, said, capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as stopped:
+        main(["measure", *words])
+    shown = capfd.readouterr()
+    assert stopped.value.code == 2, shown.err
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+    assert "Error" not in shown.err.replace("│ Error", "").replace("─ Error ─", "")
+    assert shown.out == ""
 
 
 def test_own_book_and_trade_on_the_command_line(tmp_path, demo):
