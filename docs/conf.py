@@ -1,16 +1,17 @@
-"""Sphinx configuration: every code block of the pages is executed when they are built."""
+"""Sphinx configuration: every code cell of the pages is executed when they are built."""
 
 from __future__ import annotations
 
 project = "tailwag"
 author = "The tailwag authors"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb"]
 html_theme = "furo"
 html_title = "tailwag"
 exclude_patterns = ["_build"]
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "deflist"]
-autodoc_typehints = "none"
+myst_heading_anchors = 3
