@@ -350,6 +350,7 @@ def _flows(market: _Market, position: np.ndarray) -> list[dict[str, Any]]:
                         "gamma_usd": gamma_usd,
                         "vanna_usd": vanna,
                         "charm_usd": charm,
+                        "expiry_usd": 3.1e7 if hours == 24 else 0.0,
                         "residual_usd": buy * SPOT_USD - gamma_usd - vanna - charm,
                     }
                 )

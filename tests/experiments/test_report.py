@@ -157,6 +157,12 @@ class TestHtml:
         assert "Loop gain G" not in text
         assert "no liquidity known" in text
 
+    def test_what_expiry_releases_is_named_where_it_counts(self, pages: dict[str, str]) -> None:
+        text = Page(pages["full"]).text
+        assert "The move, and 24 h of ageing. +$31.0m of it as options expire." in text
+        assert text.count("of it as options expire") == 1
+        assert "24 h includes +$31.0m as options expire" in " ".join(printed(sample_document()).split())
+
     def test_clean_data_has_no_degraded_banner(self, pages: dict[str, str]) -> None:
         assert "Degraded" not in Page(pages["clean"]).text
         assert "Nothing is masked" in pages["clean"]

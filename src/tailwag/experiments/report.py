@@ -61,7 +61,11 @@ def _digest(script: str) -> str:
 
 
 def _inert_json(text: str) -> str:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot end the element it stands in.
+
+    >>> _inert_json('"</script>"')
+    '"\\\\u003c/script\\\\u003e"'
+    """
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tailwag import figures
 from tailwag.experiments import report_tables as tables
-from tailwag.experiments.report_view import Document, column, forward_labels, known_laws, part, records, texts
+from tailwag.experiments.report_view import Document, column, forward_labels, known_laws, part, records, released_usd, texts
 from tailwag.figures.labels import short_dates
 from tailwag.figures.numbers import known, money, price
 
@@ -100,7 +100,9 @@ def _flow_maps(document: Document) -> Iterator[Block]:
             column(chosen, "spot_move_pct"), column(chosen, "vol_move_volpt"), column(chosen, "buy_usd"), largest_usd=largest
         )
         title = "Now" if horizon == 0 else f"After {horizon:g} h"
-        reading = "At once." if horizon == 0 else f"The move, and {horizon:g} h of ageing."
+        released = released_usd(document, horizon)
+        freed = f" {money(released, signed=True)} of it as options expire." if released else ""
+        reading = "At once." if horizon == 0 else f"The move, and {horizon:g} h of ageing.{freed}"
         yield Block(f"flow-map-{rank}", title, reading, figure, 4 if len(hours) >= 3 else 6)
 
 

@@ -179,12 +179,12 @@ def flows_table(document: Document) -> str:
             quantity("spot_move_pct", row.get("spot_move_pct")),
             quantity("vol_move_volpt", row.get("vol_move_volpt")),
             f"{row['hours']:g} h" if known(row.get("hours")) else UNKNOWN,
-            *(money(row.get(key), signed=True) for key in ("buy_usd", "gamma_usd", "vanna_usd", "charm_usd", "residual_usd")),
+            *(money(row.get(key), signed=True) for key in ("buy_usd", "gamma_usd", "vanna_usd", "charm_usd", "expiry_usd", "residual_usd")),
             coins(row.get("buy_coin"), document.get("currency"), signed=True),
         ]
         for row in records(document, "flows")
     ]
-    head = ["spot", "vol", "after", "hedgers buy", "from gamma", "from vanna", "from charm", "unexplained", "in coin"]
+    head = ["spot", "vol", "after", "hedgers buy", "from gamma", "from vanna", "from charm", "from expiry", "unexplained", "in coin"]
     return table("Hedge flows: + buy, − sell; USD at the current spot", head, rows)
 
 

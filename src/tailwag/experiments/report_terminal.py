@@ -10,12 +10,13 @@ from tailwag.experiments.report_view import (
     Answer,
     Document,
     answer,
-    flow_buy_usd,
+    flow_row,
     greek_rows,
     known_laws,
     level_rows,
     part,
     records,
+    released_usd,
     texts,
 )
 from tailwag.figures.labels import short_dates
@@ -157,10 +158,13 @@ def _flows(document: Document) -> Group | None:
     if not records(document, "flows"):
         return None
     rows = [
-        [f"{move:+d} %", *(money(flow_buy_usd(document, move, vol, hours), signed=True) for hours, vol, _ in _CASES)] for move in _MOVES
+        [f"{move:+d} %", *(money(flow_row(document, move, vol, hours).get("buy_usd"), signed=True) for hours, vol, _ in _CASES)]
+        for move in _MOVES
     ]
     rule = (part(document, "assumptions").get("rules") or ["the first rule"])[0]
-    return _table(f"Hedgers must trade (+ buy, - sell), under {rule}", ["spot", *(name for *_, name in _CASES)], rows)
+    released = released_usd(document, 24)
+    freed = f"; 24 h includes {money(released, signed=True)} as options expire" if released else ""
+    return _table(f"Hedgers must trade (+ buy, - sell), under {rule}{freed}", ["spot", *(name for *_, name in _CASES)], rows)
 
 
 def _levels(document: Document) -> Group | None:

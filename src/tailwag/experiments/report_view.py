@@ -248,11 +248,9 @@ def expiry_tile(document: Document) -> Tile:
 
 
 def _flow_cell(document: Document, move: float) -> FlowCell:
-    for row in records(document, "flows"):
-        if row.get("spot_move_pct") == move and row.get("vol_move_volpt") == 0 and row.get("hours") == 0:
-            usd, coin = row.get("buy_usd"), row.get("buy_coin")
-            return FlowCell(move, usd if known(usd) else None, coin if known(coin) else None)
-    return FlowCell(move, None, None)
+    row = flow_row(document, move, 0, 0)
+    usd, coin = row.get("buy_usd"), row.get("buy_coin")
+    return FlowCell(move, usd if known(usd) else None, coin if known(coin) else None)
 
 
 def _assumptions(document: Document, rules: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -298,12 +296,18 @@ def _hours_ahead(row: Mapping[str, Any]) -> str:
     return f"+{waiting(float(row['hours']))}" if known(row.get("hours")) else "later"
 
 
-def flow_buy_usd(document: Document, move_pct: float, vol_volpt: float, hours: float) -> Any:
-    """What hedgers must buy in one scenario, None where the document does not say."""
+def flow_row(document: Document, move_pct: float, vol_volpt: float, hours: float) -> Mapping[str, Any]:
+    """One scenario of the hedge-flow map, empty where the document does not hold it."""
     for row in records(document, "flows"):
         if row.get("spot_move_pct") == move_pct and row.get("vol_move_volpt") == vol_volpt and row.get("hours") == hours:
-            return row.get("buy_usd")
-    return None
+            return row
+    return {}
+
+
+def released_usd(document: Document, hours: float) -> float | None:
+    """What hedgers buy within ``hours`` only because options expire and free their hedge; None where nothing does."""
+    released = flow_row(document, 0, 0, hours).get("expiry_usd")
+    return float(released) if known(released) and abs(released) >= 1.0 else None
 
 
 def known_laws(document: Document) -> list[Mapping[str, Any]]:

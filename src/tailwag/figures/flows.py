@@ -98,11 +98,13 @@ def flow_calendar(
     shown = np.isfinite(removed)
     if not shown.any():
         return nothing("No expiry with a known exposure lies ahead.", colours)
-    names = [_event_name(when, day, what, as_of) for when, day, what, keep in zip(at, short_dates(at), event, shown) if keep]
-    taken = removed[shown]
+    rows = np.flatnonzero(shown)
+    taken = removed[rows]
     left = _left_after(taken, gross_usd_per_pct)
     kept = largest_in_order(taken, most=most)
-    names, taken, left = [names[row] for row in kept], taken[kept], left[kept]
+    drawn, taken, left = rows[kept].tolist(), taken[kept], left[kept]
+    days = short_dates([at[row] for row in drawn])
+    names = [_event_name(at[row], day, event[row], as_of) for row, day in zip(drawn, days, strict=True)]
     divisor, unit = money_scale(taken, left)
     total = float(gross_usd_per_pct) if known(gross_usd_per_pct) and gross_usd_per_pct > 0 else None
     words = [money(value) + (f" ({percent(value / total)})" if total else "") for value in taken]
@@ -120,7 +122,7 @@ def flow_calendar(
         "xaxis": x_axis,
         "yaxis": y_axis,
         "annotations": _right_column(words, colours),
-        "margin": {"l": 130, "r": 118, "t": 36, "b": 52},
+        "margin": {"l": 130, "r": 132, "t": 36, "b": 52},
     }
     return canvas(traces, colours, barmode="stack", height=118 + 28 * len(names), **layout)
 

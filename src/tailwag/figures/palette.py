@@ -78,11 +78,11 @@ DARK = Palette(
     runaway_tint="rgba(240,90,160,0.20)",
     runaway="#f472ad",
     pale="#3a4658",
-    sell="#f58442",
-    sell_soft="#8a4a25",
+    sell="#d2611d",
+    sell_soft="#7d431f",
     neutral="#1e2733",
-    buy_soft="#265d8a",
-    buy="#58aef0",
+    buy_soft="#23557f",
+    buy="#2d84cc",
 )
 
 
