@@ -77,6 +77,29 @@ def numpy_greeks(c: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     return price, c["right"] * cdf, gamma, vega, theta, vanna, charm, vega * d1 * d2 / c["vol"]
 
 
+def numpy_twelve(c: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """All twelve figures that black_greeks returns, by hand."""
+    price, delta, gamma, vega, theta, vanna, charm, vomma = numpy_greeks(c)
+    w = c["vol"] * np.sqrt(c["years"])
+    d1 = np.log(c["forward"] / c["strike"]) / w + 0.5 * w
+    both = d1 * (d1 - w)
+    rho, speed = -c["years"] * price, -gamma / c["forward"] * (1.0 + d1 / w)
+    return (
+        price,
+        delta,
+        gamma,
+        vega,
+        theta,
+        rho,
+        vanna,
+        charm,
+        vomma,
+        speed,
+        gamma * (both - 1.0) / c["vol"],
+        gamma * (1.0 - both) / (2.0 * c["years"]),
+    )
+
+
 def numpy_profile(c: dict[str, np.ndarray], ratios: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Seven net greeks (no price) over the grid, vectorised over spots and options, one shift at a time."""
     from scipy.special import ndtr
@@ -114,15 +137,17 @@ def lines() -> list[Line]:
     columns = (c["right"], c["forward"], c["strike"], c["years"], c["vol"])
     made = [
         Line(
-            "price + greeks",
-            "NumPy/SciPy by hand",
+            f"price + {greeks} greeks",
+            f"NumPy/SciPy by hand, {greeks}",
             lambda: black_greeks(*columns),
-            lambda: numpy_greeks(c),
+            lambda by_hand=by_hand: by_hand(c),
             5,
             20,
             OPTIONS,
             lambda: greeks_error(c),
         )
+        # like for like: black_greeks always returns all twelve figures, so the second line gives away four of them
+        for greeks, by_hand in ((11, numpy_twelve), (7, numpy_greeks))
     ]
     if find_spec("pyvolr"):
         from pyvolr import black76
@@ -134,7 +159,9 @@ def lines() -> list[Line]:
             return black76.price(*market), black76.greeks(*market)
 
         made.append(
-            Line("price + greeks", "pyvolr (price + 5)", lambda: black_greeks(*columns), pyvolr_greeks, 10, 20, OPTIONS, lambda: ("", ""))
+            Line(
+                "price + 11 greeks", "pyvolr (price + 5)", lambda: black_greeks(*columns), pyvolr_greeks, 10, 20, OPTIONS, lambda: ("", "")
+            )
         )
     if find_spec("lbriv"):
         import lbriv
