@@ -18,7 +18,7 @@ test: $(VENV)/.test browser
 
 check: $(VENV)/.dev browser lint types contracts
 	$(BIN)/python -m pytest -n $(WORKERS) -q
-	$(BIN)/python -m pytest -q -m "realdata or browser or docs" -n $(WORKERS)
+	$(BIN)/python -m pytest -q -m "(realdata or browser or docs) and not slow" -n $(WORKERS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests tools benchmarks examples
