@@ -20,6 +20,7 @@ from tailwag.market.trades import Trades
 if TYPE_CHECKING:
     import polars
 
+MOST_DRAWS = 10_000
 RULE_SPELLINGS = "long-calls-short-puts, short-all, long-all, customers-buy:SHARE, customers-sell-otm, flow:FILE, positions:FILE, mixture:RULE@0.6+RULE@0.4"
 
 
@@ -299,6 +300,8 @@ class Mixture:
             raise RuleError(f"mixture expects two or more rules whose probabilities are above 0 and sum to 1, got a sum of {total:g}")
         if not 0.0 <= self.correlation <= 1.0:
             raise RuleError(f"mixture correlation must lie between 0 and 1, got {self.correlation}")
+        if not 1 <= self.draws <= MOST_DRAWS or self.seed < 0:
+            raise RuleError(f"mixture expects 1 to {MOST_DRAWS} draws and a seed of 0 or more, got {self.draws} draws and seed {self.seed}")
 
     @property
     def name(self) -> str:
@@ -309,8 +312,10 @@ class Mixture:
         """Mean position over the rules and ``draws`` sampled books, (d, n)."""
         by_rule = np.stack([rule.infer(chain, forward_usd=forward_usd).position_coin for rule, _ in self.parts])
         probability = np.array([p for _, p in self.parts])
-        chosen = self._choices(len(chain), probability)
-        sampled = np.take_along_axis(by_rule, chosen.reshape(-1, len(chain)), axis=0)
+        chosen = np.empty((self.draws, len(chain)), dtype=np.int64)
+        # drawn in the order of the contracts themselves: the same chain in another order of rows gives the same books
+        chosen[:, chain.order_by_contents] = self._choices(len(chain), probability)
+        sampled = np.take_along_axis(by_rule, chosen, axis=0)
         return Positions(
             chain,
             frozen(probability @ by_rule),

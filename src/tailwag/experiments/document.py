@@ -49,9 +49,9 @@ def chain_block(snapshot: Snapshot, book: Book) -> dict[str, Any]:
         "instruments": len(chain),
         "expiries": int(np.unique(chain.expiry_ns[chain.usable]).size),
         "venues": list(snapshot.venues),
-        "open_interest_coin": float(chain.counted_open_interest_coin().sum()),
+        "open_interest_coin": math.fsum(chain.live_open_interest_coin.tolist()),
         "open_interest_coin_by_venue": {
-            venue: float(chain.counted_open_interest_coin()[chain.venue == venue].sum()) for venue in snapshot.venues
+            venue: math.fsum(chain.live_open_interest_coin[chain.venue == venue].tolist()) for venue in snapshot.venues
         },
         "masked_open_interest_share": book.masked_open_interest_share,
         "masked": [_share(share) for share in book.masked],

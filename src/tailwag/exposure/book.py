@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import EmptyChainError, RuleError
 from tailwag.exposure.greeks import greeks_now
+from tailwag.exposure.sums import exact_sum
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, TextArray, frozen
 from tailwag.market.chain import Chain, MaskedShare
 from tailwag.market.clock import format_time, years_to_expiry
@@ -24,6 +25,7 @@ SETTLEMENT_WINDOW_NS = 30 * NS_PER_MINUTE
 """Crypto venues settle options on the mean index of the last 30 minutes (Deribit: 450 samples)."""
 AVERAGING_VENUES = frozenset({"deribit", "okx", "bybit", "binance"})
 PIN_SHARE = 0.5
+UNREADABLE = RowCode.NAME_INVALID | RowCode.UNKNOWN_CURRENCY | RowCode.TIME_INVALID
 GammaSource = Literal["model", "file"]
 
 
@@ -124,8 +126,8 @@ class Book:
     def masked_open_interest_share(self) -> float:
         """Share of all counted open interest that no sum includes."""
         amount = self.chain.counted_open_interest_coin()
-        total = float(amount.sum())
-        return float(amount[~self.counted].sum()) / total if total > 0.0 else 0.0
+        total = exact_sum(amount)
+        return exact_sum(amount[~self.counted]) / total if total > 0.0 else 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -242,9 +244,12 @@ def _row_codes(chain: Chain, vol_codes: IntArray, iv: FloatArray, forward: Float
     codes = (chain.codes & ~int(NO_VENUE_VOL)) | vol_codes
     unpriced = ~(np.isfinite(iv) & (iv > 0.0)) & ((codes & int(NO_VENUE_VOL)) == 0)
     codes = codes | np.where(unpriced, int(RowCode.IV_MISSING), 0)
-    codes = codes | np.where(np.isfinite(forward), 0, int(RowCode.FORWARD_MISSING))
+    # a row of which not even the contract is known has no forward and no expiry to judge: its own code says all
+    named = (codes & int(UNREADABLE)) == 0
+    codes = np.where(named, codes, codes & ~int(RowCode.FORWARD_MISSING))
+    codes = codes | np.where(named & ~np.isfinite(forward), int(RowCode.FORWARD_MISSING), 0)
     left_ns = chain.expiry_ns - np.int64(chain.as_of_ns)
-    codes = codes | np.where(left_ns == 0, int(RowCode.AT_EXPIRY), 0) | np.where(left_ns < 0, int(RowCode.EXPIRED), 0)
+    codes = codes | np.where(named & (left_ns == 0), int(RowCode.AT_EXPIRY), 0) | np.where(named & (left_ns < 0), int(RowCode.EXPIRED), 0)
     known = np.isfinite(chain.estimated_delivery_usd) & (chain.estimated_delivery_usd > 0.0)
     unknown_average = averages & (left_ns > 0) & (left_ns < SETTLEMENT_WINDOW_NS) & ~known
     return np.asarray(codes | np.where(unknown_average, int(RowCode.SETTLING), 0), dtype=np.int64)

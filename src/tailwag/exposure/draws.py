@@ -64,7 +64,8 @@ def exposure_bands(profile: Profile) -> ExposureBands | None:
     if book.draws is None or not book.draws.shape[0]:
         return None
     held = np.where(book.counted, np.nan_to_num(book.draws), 0.0)
-    gex = held @ np.nan_to_num(book.gamma) * book.spot_usd**2 / 100.0
+    order = book.chain.order_by_contents
+    gex = held[:, order] @ np.nan_to_num(book.gamma)[order] * book.spot_usd**2 / 100.0
     flips = _nearest_flips(book, held, profile.spot_usd, profile.gross_gex_usd_per_pct, dynamics=profile.dynamics)
     has_flip = np.isfinite(flips)
     return ExposureBands(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def _smile_gex(profile: Profile) -> float | None:
     if implied is None:  # a stand-in that only moves vols
         return None
     vanna = row_exposures(profile.book)[MEASURES.index("vanna_usd_per_volpt")]
-    return float(np.sum(vanna * np.nan_to_num(implied(profile.dynamics))))
+    return math.fsum((vanna * np.nan_to_num(implied(profile.dynamics))).tolist())
 
 
 def _repriced_flow(profile: Profile, moves_pct: FloatArray) -> FloatArray:
@@ -98,6 +99,7 @@ def _repriced_flow(profile: Profile, moves_pct: FloatArray) -> FloatArray:
 def _draws_gex(book: Book) -> FloatArray | None:
     if book.draws is None:
         return None
-    per_coin = np.where(book.counted, np.nan_to_num(book.gamma), 0.0) * float(book.spot_usd) ** 2 / 100.0
-    gex: FloatArray = np.nan_to_num(np.asarray(book.draws, dtype=np.float64)) @ per_coin
+    order = book.chain.order_by_contents  # a permuted file gives the same bits
+    per_coin = np.where(book.counted, np.nan_to_num(book.gamma), 0.0)[order] * float(book.spot_usd) ** 2 / 100.0
+    gex: FloatArray = np.nan_to_num(np.asarray(book.draws, dtype=np.float64)[:, order]) @ per_coin
     return gex

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -130,18 +131,30 @@ class Chain:
         twice = self.has(RowCode.DUPLICATE | RowCode.ALIAS)
         return np.where(np.isfinite(amount) & (amount > 0.0) & ~twice, amount, 0.0)
 
+    @property
+    def live_open_interest_coin(self) -> FloatArray:
+        """Open interest that somebody still holds, (n,): as counted, without rows whose expiry has passed."""
+        return np.where(self.has(RowCode.EXPIRED), 0.0, self.counted_open_interest_coin())
+
+    @property
+    def order_by_contents(self) -> IntArray:
+        """Row numbers in an order that depends on what the rows say only, never on how the file lists them, (n,)."""
+        keys = zip(self.venue.tolist(), self.instrument.tolist(), np.nan_to_num(self.open_interest_coin, nan=-1.0).tolist(), strict=True)
+        ranked = sorted((key, row) for row, key in enumerate(keys))
+        return np.array([row for _, row in ranked], dtype=np.int64)
+
     def shares(self, codes: IntArray | None = None, *, within: RowCode) -> tuple[MaskedShare, ...]:
         """One entry for each code of ``within`` that some row carries, with its open-interest share, largest share first."""
         bits = self.codes if codes is None else codes
         amount = self.counted_open_interest_coin()
-        total = float(amount.sum())
+        total = math.fsum(amount.tolist())
         found = []
         for code in RowCode:
             if not code & within:
                 continue
             rows = (bits & int(code)) != 0
             if rows.any():
-                found.append(MaskedShare(code.code, int(rows.sum()), float(amount[rows].sum()) / total if total > 0 else 0.0))
+                found.append(MaskedShare(code.code, int(rows.sum()), math.fsum(amount[rows].tolist()) / total if total > 0 else 0.0))
         return tuple(sorted(found, key=lambda share: (-share.open_interest_share, share.code)))
 
     def with_columns(self, **columns: Any) -> Chain:
