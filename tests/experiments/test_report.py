@@ -167,6 +167,13 @@ class TestHtml:
         assert "Degraded" not in Page(pages["clean"]).text
         assert "Nothing is masked" in pages["clean"]
 
+    def test_every_unknown_of_the_gain_has_its_reason(self) -> None:
+        document = sample_document()
+        document["gain"].update(with_vanna=None, vanna_reason="no smile, so no beta")
+        text = Page(report_html(document)).text
+        assert "with vanna n/a no smile, so no beta" in text
+        assert "gain G, gamma only +0.30" in text
+
     def test_tables_have_headings(self, pages: dict[str, str]) -> None:
         tags = [(tag, attributes) for tag, attributes in Page(pages["full"]).tags]
         tables = sum(tag == "table" for tag, _ in tags)
@@ -212,6 +219,13 @@ class TestAnswer:
         tile = answer(document).tiles[1]
         assert tile.value == "$90,000"
         assert tile.detail == "−1.8 % away; amplifying below, damping above; 1 more"
+
+    def test_a_rule_without_gain_is_counted(self) -> None:
+        document = sample_document()
+        document["gain"]["by_rule"].append({"rule": "flow:trades.json", "gex_usd_per_pct": 1e9, "value": None})
+        tile = answer(document).tiles[0]
+        assert tile.tone == "undetermined"
+        assert tile.detail.endswith("unknown for 1 of 3 rules")
 
     @pytest.mark.parametrize(("status", "value"), [("none", "none"), ("edge", "none"), (None, "n/a")])
     def test_no_flip_is_said_not_drawn(self, status: Any, value: str) -> None:

@@ -115,7 +115,7 @@ def _rules(document: Document) -> Block:
         if len(signs) > 1
         else "Nobody publishes who is short: each bar is one named assumption."
     )
-    return Block("who-is-short", "The rules compared", reading, figure, 6)
+    return Block("who-is-short", "The rules compared", reading, figure, 6, tables.gain_table(document))
 
 
 def _laws(document: Document) -> Block:
@@ -128,7 +128,7 @@ def _laws(document: Document) -> Block:
         else ""
     )
     reading = f"Gain is flow over depth: + amplifies, − damps.{edge}"
-    return Block("gain-by-law", "Laws of liquidity", reading, figure, 6, tables.law_table(document))
+    return Block("gain-by-law", "Laws of liquidity", reading, figure, 6, tables.law_table(document) + tables.ratio_table(document))
 
 
 def _strikes(document: Document) -> Block:

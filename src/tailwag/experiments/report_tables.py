@@ -238,3 +238,36 @@ def law_table(document: Document) -> str:
         for row in known_laws(document)
     ]
     return table("Laws of liquidity", ["law", "gain G", "depth per 1 %", "bid / ask side", "reach", "source"], rows)
+
+
+def gain_table(document: Document) -> str:
+    """The loop gain and everything beside it, each unknown with its reason."""
+    gain = part(document, "gain")
+    named = (
+        ("gain G, gamma only", "value", "reason"),
+        ("with vanna", "with_vanna", "vanna_reason"),
+        ("by full repricing, spot up", "value_repriced_up", "repriced_reason"),
+        ("by full repricing, spot down", "value_repriced_down", "repriced_reason"),
+        ("low, over rules and laws", "low", "band_reason"),
+        ("high, over rules and laws", "high", "band_reason"),
+    )
+    rows = [[name, gain_text(gain.get(key)), "" if known(gain.get(key)) else gain.get(why) or ""] for name, key, why in named]
+    grown = gain.get("amplification")
+    rows.append(["an outside move is multiplied by", f"{grown:.2f}" if known(grown) else UNKNOWN, gain.get("amplification_reason") or ""])
+    rows.append(["break-even depth per 1 %", money(gain.get("break_even_depth_usd_per_pct")), ""])
+    return table("Loop gain", ["figure", "value", "why unknown"], rows)
+
+
+def ratio_table(document: Document) -> str:
+    """How large the hedged open interest is against what each window can absorb."""
+    rows = [
+        [
+            row.get("window") or UNKNOWN,
+            money(row.get("liquidity_usd")),
+            compact(row.get("ratio")),
+            row.get("reason") or row.get("source") or "",
+        ]
+        for row in records(document, "gain", "hedged_open_interest_to_liquidity")
+    ]
+    hedged = money(part(document, "gain").get("hedged_open_interest_usd"))
+    return table(f"Hedged open interest ({hedged}) against liquidity", ["window", "liquidity", "ratio", "source"], rows) if rows else ""

@@ -174,12 +174,14 @@ def gain_tile(document: Document) -> Tile:
         f"range {gain_text(gain.get('low'))} to {gain_text(gain.get('high'))}" if known(gain.get("low")) and known(gain.get("high")) else ""
     )
     at = f"{gain.get('law') or 'given'} law, {money(gain.get('depth_usd_per_pct'))} per 1 %"
-    by_rule = [row["value"] for row in records(document, "gain", "by_rule") if known(row.get("value"))]
+    rules = records(document, "gain", "by_rule")
+    by_rule = [row["value"] for row in rules if known(row.get("value"))]
+    silent = f"unknown for {len(rules) - len(by_rule)} of {len(rules)} rules" if len(by_rule) < len(rules) else ""
     if gain.get("regime") == "undetermined" and len(by_rule) > 1:
         return Tile(
             "Loop gain G, by rule",
             f"{gain_text(min(by_rule))} to {gain_text(max(by_rule))}",
-            "; ".join(filter(None, [at, span])),
+            "; ".join(filter(None, [at, span, silent])),
             "undetermined",
         )
     grown = gain.get("amplification")
