@@ -69,8 +69,11 @@ def exposure_block(exposure: Exposure, groups: dict[str, Breakdown]) -> dict[str
     expiry, strike = groups["expiry"], groups["strike"]
     return {
         **totals,
+        "empty": exposure.empty,
         "by_expiry": list(_rows(expiry, "expiry", (*EXPOSURE_KEYS, "open_interest_coin", "forward_usd", "atm_iv"))),
-        "by_strike": list(_rows(strike, "strike_usd", (*EXPOSURE_KEYS, "call_gex_usd_per_pct", "put_gex_usd_per_pct", "open_interest_coin"))),
+        "by_strike": list(
+            _rows(strike, "strike_usd", (*EXPOSURE_KEYS, "call_gex_usd_per_pct", "put_gex_usd_per_pct", "open_interest_coin"))
+        ),
         "by_venue": list(_rows(groups["venue"], "venue", (*EXPOSURE_KEYS, "open_interest_coin"))),
         "by_right": list(_rows(groups["right"], "right", (*EXPOSURE_KEYS, "open_interest_coin"))),
     }
@@ -95,7 +98,9 @@ def _rows(group: Breakdown, label: str, kept: Iterable[str]) -> Iterable[dict[st
 
 
 def profile_block(profile: Profile, gains: Any) -> list[dict[str, Any]]:
-    """One row per spot level; gain is null where no depth is known."""
+    """One row per spot level, none where spot is unknown (an empty reply); gain is null where no depth is known."""
+    if not np.isfinite(profile.spot_usd).all():
+        return []
     known = [None] * len(profile.spot_usd) if gains is None else numbers(gains)
     return [
         {"spot_usd": spot, "gex_usd_per_pct": gex, "gain": gain}
@@ -121,7 +126,18 @@ def levels_block(levels: Levels) -> dict[str, Any]:
 
 def flows_block(flow: HedgeFlow) -> list[dict[str, Any]]:
     """One row per scenario: what the holders buy, split by cause, and what the split does not explain."""
-    names = ("spot_move_pct", "vol_move_volpt", "hours", "buy_coin", "buy_usd", "gamma_usd", "vanna_usd", "charm_usd", "residual_usd", "expiry_usd")
+    names = (
+        "spot_move_pct",
+        "vol_move_volpt",
+        "hours",
+        "buy_coin",
+        "buy_usd",
+        "gamma_usd",
+        "vanna_usd",
+        "charm_usd",
+        "residual_usd",
+        "expiry_usd",
+    )
     columns = {name: numbers(getattr(flow, "move_pct" if name == "spot_move_pct" and not hasattr(flow, name) else name)) for name in names}
     return [{name: column[row] for name, column in columns.items()} for row in range(len(columns["buy_usd"]))]
 

@@ -12,6 +12,8 @@ def headline(document: dict[str, Any]) -> list[str]:
 
     Every number in them is one of the document's.
     """
+    if document["chain"]["open_interest_coin"] == 0.0:
+        return [sentence for sentence in (_regime(document), _doubts(document)) if sentence]
     parts = [_regime(document), _strength(document), _flip(document), _flows(document), _next_expiry(document), _doubts(document)]
     return [sentence for sentence in parts if sentence]
 
@@ -65,6 +67,8 @@ def _flip(document: dict[str, Any]) -> str:
     levels, spot = document["levels"], document["spot_usd"]
     flips = levels["flips"]
     if not flips:
+        if not document["profile"]:
+            return ""
         low, high = document["profile"][0]["spot_usd"], document["profile"][-1]["spot_usd"]
         return f"No flip between {low:,.0f} and {high:,.0f} USD."
     near = min(flips, key=lambda flip: abs(flip["spot_usd"] - spot))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,9 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
     from tailwag.surface import fit_surface, parse_dynamics
 
     if len(snapshot.chain) and not bool(snapshot.chain.usable.any()):
-        raise EmptyChainError(f"{snapshot.source.name}: all {len(snapshot.chain)} {snapshot.currency} rows are masked ({_worst(snapshot)}); see the codes in docs")
+        raise EmptyChainError(
+            f"{snapshot.source.name}: all {len(snapshot.chain)} {snapshot.currency} rows are masked ({_worst(snapshot)}); see the codes in docs"
+        )
     dynamics = parse_dynamics(options.dynamics)
     say("fitting the smile")
     surface = fit_surface(snapshot, forwards=_forwards(snapshot, options), day_count=options.day_count)
@@ -257,12 +260,13 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
     }
     flow = hedge_flows(profile, **scenario_grid(SPOT_MOVES_PCT, VOL_MOVES_VOLPT, HORIZONS_HOURS))
     degraded = list(snapshot.degraded)
+    known = math.isfinite(snapshot.spot_usd)  # an empty reply states none, and has nothing that could flow
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "status": "degraded" if degraded else "ok",
         "degraded": degraded,
         "headline": [],
-        "as_of": format_time(snapshot.as_of_ns),
+        "as_of": format_time(snapshot.as_of_ns) if snapshot.as_of_ns else None,
         "currency": snapshot.currency,
         "spot_usd": number(snapshot.spot_usd),
         "source": source_block(snapshot),
@@ -272,10 +276,12 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "exposure": exposure_block(profile.totals, groups),
         "profile": profile_block(profile, gain.gain_over_spot),
         "levels": levels_block(profile.levels),
-        "flows": flows_block(flow),
+        "flows": flows_block(flow) if known else [],
         "gain": _gain_block(measurement),
-        "bands": _bands_block(exposure_bands(profile)),
-        "forward": [
+        "bands": _bands_block(exposure_bands(profile)) if known else None,
+        "forward": []
+        if not known
+        else [
             {
                 "hours": item.hours,
                 "at": format_time(item.at_ns),
@@ -326,10 +332,12 @@ def _gain_block(measurement: Measurement) -> dict[str, Any]:
     hedged = hedged_open_interest_usd(
         profile.book.greeks[1], profile.book.open_interest_coin, spot_usd=profile.book.spot_usd, hedge_share=gain.hedge_share
     )
-    ratios = liquidity_ratios(
-        hedged, book=book, daily_volume_usd=None if root is None else root.daily_volume_usd, within_pct=gain.move_pct
-    )
-    return {**gain.document(), "hedged_open_interest_usd": hedged, "hedged_open_interest_to_liquidity": [ratio.document() for ratio in ratios]}
+    ratios = liquidity_ratios(hedged, book=book, daily_volume_usd=None if root is None else root.daily_volume_usd, within_pct=gain.move_pct)
+    return {
+        **gain.document(),
+        "hedged_open_interest_usd": hedged,
+        "hedged_open_interest_to_liquidity": [ratio.document() for ratio in ratios],
+    }
 
 
 def _bands_block(bands: Any) -> dict[str, Any] | None:

@@ -227,7 +227,10 @@ def _check(move_pct: float, hedge_share: float, rules: Sequence[GainInputs]) -> 
         raise RuleError(f"expected move_pct above 0 and below 100, got {move_pct}; 1 asks for the gain of a 1 % move")
     if not 0.0 <= hedge_share <= 1.0:
         raise RuleError(f"expected hedge_share from 0 to 1, got {hedge_share}; it is the fraction of the book that is hedged")
-    unknown = next((each for each in rules if not (math.isfinite(each.gex_usd_per_pct) and each.spot_usd > 0.0)), None)
+    # a book that nobody holds has a GEX of 0 whatever the spot is
+    unknown = next(
+        (each for each in rules if each.gex_usd_per_pct != 0.0 and not (math.isfinite(each.gex_usd_per_pct) and each.spot_usd > 0.0)), None
+    )
     if unknown is not None:
         raise RuleError(
             f"{unknown.rule}: expected a known GEX and spot, got {unknown.gex_usd_per_pct} at {unknown.spot_usd}; mask unknown rows first"

@@ -54,7 +54,8 @@ def hedged_open_interest_usd(delta: Any, open_interest_coin: Any, *, spot_usd: f
     6000000.0
     """
     held = np.abs(np.asarray(delta, dtype=np.float64)) * np.asarray(open_interest_coin, dtype=np.float64)
-    return hedge_share * spot_usd * math.fsum(held[np.isfinite(held)])
+    coins = math.fsum(held[np.isfinite(held)])
+    return hedge_share * spot_usd * coins if coins > 0.0 else 0.0
 
 
 def liquidity_ratios(
