@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 TAILWAG_DATA ?= $(if $(wildcard ../shared/data/INDEX.md),$(abspath ../shared/data),)
 export TAILWAG_DATA
-export PYTHONWARNINGS ?= default
 WORKERS ?= auto
 
 .PHONY: run test check lint types contracts docs bench gates browser clean

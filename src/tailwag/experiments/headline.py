@@ -24,6 +24,8 @@ def _regime(document: dict[str, Any]) -> str:
     made = "SYNTHETIC demo data: " if document["source"]["synthetic"] else ""
     if document["chain"]["open_interest_coin"] == 0.0:
         return f"{made}no open interest in this chain: there is nothing to hedge."
+    if gain["hedge_share"] == 0.0:
+        return f"{made}nothing of the book is hedged (hedge share 0): there is no loop."
     if gain["regime"] == "undetermined":
         if len({_side(rule["gex_usd_per_pct"]) for rule in by_rule}) == 1:
             bands = document["bands"]
@@ -59,7 +61,11 @@ def _strength(document: dict[str, Any]) -> str:
         if not gex < 0:
             return f"{flow}; loop gain unknown ({reason})."
         return f"{flow}; the loop runs away where less than {_money(need)} moves the price 1 % (break-even depth; {reason})."
-    effect = f"amplifies a shock {gain['amplification']:.2f} times" if gain["amplification"] else "has no finite amplification"
+    times = gain["amplification"]
+    if times is None:
+        effect = "has no finite amplification: the loop runs away"
+    else:
+        effect = f"amplifies a shock {times:.2f} times" if times > 1.0 else f"damps a shock to {times:.2f} of its size"
     return f"{flow}, against {_money(gain['depth_usd_per_pct'])} of depth per 1 % ({gain['law']}): loop gain G = {gain['value']:+.3f}, which {effect}."
 
 
@@ -82,7 +88,8 @@ def _flows(document: dict[str, Any]) -> str:
     for row in document["flows"]:
         key = (float(row["spot_move_pct"]), float(row["vol_move_volpt"]))
         if row["hours"] == 1.0 and key in wanted:
-            wanted[key] = row["buy_usd"]
+            # the flows are the whole book's; the sentence is about what is hedged of it, as the ones before it
+            wanted[key] = None if row["buy_usd"] is None else row["buy_usd"] * document["gain"]["hedge_share"]
     if any(value is None for value in wanted.values()):
         return ""
     up, down, crash = (wanted[key] for key in ((3.0, 0.0), (-3.0, 0.0), (-3.0, 5.0)))

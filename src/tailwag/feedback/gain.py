@@ -33,10 +33,12 @@ class RuleGain:
     rule: str
     gex_usd_per_pct: float
     value: float | None
+    reason: str | None = None
+    """Why there is no value: the law is silent about this rule's flow."""
 
     def document(self) -> dict[str, Any]:
         """Plain values for strict JSON."""
-        return {"rule": self.rule, "gex_usd_per_pct": self.gex_usd_per_pct, "value": self.value}
+        return {"rule": self.rule, "gex_usd_per_pct": self.gex_usd_per_pct, "value": self.value, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ def loop_gain(
         move_pct=float(move_pct),
         hedge_share=float(hedge_share),
         break_even_depth_usd_per_pct=abs(inputs.gex_usd_per_pct) * hedge_share,
-        regime=_regime(head, [inputs, *rules]),
+        regime=_regime(head, [inputs, *rules]) if hedge_share > 0.0 else "undetermined",
         amplification=amplification,
         amplification_reason=amplification_reason,
         by_law=(head, *known),
@@ -238,8 +240,8 @@ def _check(move_pct: float, hedge_share: float, rules: Sequence[GainInputs]) -> 
 
 
 def _rule_gain(inputs: GainInputs, impact: Impact, move_pct: float, hedge_share: float) -> RuleGain:
-    value = law_gain(inputs.gex_usd_per_pct, impact, move_pct=move_pct, hedge_share=hedge_share).value
-    return RuleGain(inputs.rule, inputs.gex_usd_per_pct, value)
+    found = law_gain(inputs.gex_usd_per_pct, impact, move_pct=move_pct, hedge_share=hedge_share)
+    return RuleGain(inputs.rule, inputs.gex_usd_per_pct, found.value, found.reason)
 
 
 def _amplification(head: LawGain) -> tuple[float | None, str | None]:
