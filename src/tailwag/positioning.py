@@ -5,6 +5,7 @@ Every rule gives the dealers' side, long +.  A rule is an assumption about peopl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -261,8 +262,18 @@ class PositionsFile:
         return f"positions:{self.label}"
 
     def infer(self, chain: Chain, *, forward_usd: FloatArray | None = None) -> Positions:
-        """Dealer = the stated position of each instrument, 0 where none is stated."""
+        """Dealer = the stated position of each instrument, 0 where none is stated.
+
+        Raises RuleError for a name that the chain does not list, and for one that several venues list.
+        """
         listed = set(chain.instrument)
+        named = {(venue, name) for venue, name in zip(chain.venue.tolist(), chain.instrument.tolist()) if name in self.position_coin}
+        twice = [name for name, venues in Counter(name for _, name in named).items() if venues > 1]
+        if twice:
+            raise RuleError(
+                f"positions file: {twice[0][:60]!a} is listed by {' and '.join(sorted(venue for venue, name in named if name == twice[0]))}; "
+                "measure one venue at a time, or its position would count twice"
+            )
         strange = [name for name in self.position_coin if name not in listed]
         if strange:
             raise RuleError(

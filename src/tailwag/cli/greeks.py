@@ -46,7 +46,7 @@ WHY = {
     "above_cap": "the price is above its bound (call: the forward, put: the strike): no vol gives it",
     "unresolvable": "the price holds no time value that double precision could turn into a vol",
 }
-MOST_USD, LEAST_USD, MOST_YEARS, MOST_IV = 1e15, 1e-15, 1000.0, 20.0
+MOST_USD, LEAST_USD, MOST_YEARS, MOST_IV, MOST_RATE_YEARS = 1e15, 1e-15, 1000.0, 20.0, 100.0
 
 
 def register(app: typer.Typer) -> None:
@@ -170,6 +170,8 @@ def _checked_option(forward_usd: float, strike_usd: float, years: float, right: 
         raise InputError(f"--years: expected 0 to {MOST_YEARS:g} years to expiry, got {years}; 30 days are 0.0821918")
     if not abs(rate) <= 1.0:
         raise InputError(f"--rate: expected a rate between -1 and 1 per year, got {rate}; give 5 % as 0.05")
+    if abs(rate * years) > MOST_RATE_YEARS:
+        raise InputError(f"--rate and --years: expected a discount of at most exp({MOST_RATE_YEARS:g}), got rate {rate} over {years} years")
     if right.lower() not in ("call", "put"):
         raise InputError(f"--right: expected call or put, got {right[:40]!r}; say which of the two the option is")
     return {"forward_usd": forward_usd, "strike_usd": strike_usd, "years": years, "right": right.lower(), "rate": rate}

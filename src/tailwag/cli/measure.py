@@ -92,8 +92,8 @@ def register(app: Any) -> None:
         coins_per_share: Annotated[
             str | None, option("--coins-per-share", help="For IBIT merged into BTC: VALUE@DATE, such as 0.00056@2025-09-25.")
         ] = None,
-        draws: Annotated[int, option("--draws", help="Draws for mixture rules.")] = 400,
-        seed: Annotated[int, option("--seed", help="Seed of the draws and of the demo.")] = 7,
+        draws: Annotated[int, option("--draws", min=1, max=10_000, help="Draws for mixture rules.")] = 400,
+        seed: Annotated[int, option("--seed", min=0, help="Seed of the draws and of the demo.")] = 7,
         json_file: Annotated[
             str | None, option("--json", metavar="FILE", help="Write the measurement as strict JSON ('-' = stdout, alone).")
         ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tailwag.market.snapshot import Snapshot
 
 COIN_FUND = "IBIT"
+MOST_COINS = 1e12
 VENUES = ("deribit", "okx", "bybit", "binance")
 
 
@@ -60,6 +62,7 @@ class Request:
 
 def run_measure(request: Request) -> None:
     """Read the sources, measure, and write what was asked for; the summary goes to the terminal unless JSON has it."""
+    _check_currency(request.currency)
     with _progress() as say:
         snapshot = _read(request, say)
         options = _options(request)
@@ -118,6 +121,11 @@ def _read(request: Request, say: Any) -> Snapshot:
 
         snapshot = snapshot.with_parts(books=(*snapshot.books, *load_books(request.books)))
     return snapshot
+
+
+def _check_currency(currency: str | None) -> None:
+    if currency is not None and not re.fullmatch(r"[A-Z0-9]{1,10}", currency, re.ASCII):
+        raise InputError(f"--currency expects capital letters such as BTC, ETH or SPX, got {currency[:20]!a}")
 
 
 def _one(source: str, request: Request, say: Any) -> Snapshot:
@@ -236,13 +244,18 @@ def _csv(path: str) -> str:
 
 def _positions(path: str) -> Mapping[str, float]:
     from tailwag.experiments.tables import rows_of_csv
+    from tailwag.sources.tables import number
 
     held: dict[str, float] = {}
     for line, row in rows_of_csv(_csv(path), name=Path(path).name, required=("instrument", "position_coin")):
-        try:
-            held[row["instrument"]] = held.get(row["instrument"], 0.0) + float(row["position_coin"])
-        except ValueError:
-            raise RuleError(f"{Path(path).name}:{line}: position_coin must be a number, got {row['position_coin'][:30]!a}") from None
+        coins = number(row["position_coin"])
+        if not abs(coins) <= MOST_COINS:
+            raise RuleError(
+                f"{Path(path).name}:{line}: position_coin must be a plain number of coin up to {MOST_COINS:g}, got {row['position_coin'][:30]!a}"
+            )
+        held[row["instrument"]] = held.get(row["instrument"], 0.0) + coins
+    if not held:
+        raise RuleError(f"{Path(path).name}: no line holds an instrument; expected instrument,position_coin and at least one line below")
     return held
 
 

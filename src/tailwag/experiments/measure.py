@@ -39,6 +39,9 @@ HORIZONS_HOURS = (0.0, 1.0, 24.0)
 FORWARDS = ("market", "index")
 NO_CARRY_VENUES = frozenset({"cboe"})
 """Files that state a spot and no forward: the published figures for them take no carry (r = q = 0)."""
+LEAST_STATED, MOST_STATED = 1e-6, 1e18
+"""No volume, vol, prefactor or limit of any market lies outside."""
+MOST_BETA = 100.0
 LAWS = ("book", "square-root", "given")
 NO_LIQUIDITY = "no liquidity is known: the source has no order book that reaches the move and no traded volume; state a depth"
 
@@ -112,6 +115,7 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         raise EmptyChainError(
             f"{snapshot.source.name}: all {len(snapshot.chain)} {snapshot.currency} rows are masked ({_worst(snapshot)}); see the codes in docs"
         )
+    _refuse_impossible(options)
     dynamics = parse_dynamics(options.dynamics)
     say("fitting the smile")
     surface = fit_surface(snapshot, forwards=_forwards(snapshot, options), day_count=options.day_count)
@@ -165,6 +169,21 @@ def _forwards(snapshot: Snapshot, options: MeasureOptions) -> ForwardCurve:
         source=frozen(np.where(flat, "index", curve.source), object),
         discount=frozen(np.where(flat, 1.0, curve.discount)),
     )
+
+
+def _refuse_impossible(options: MeasureOptions) -> None:
+    """RuleError for a stated number that no market has: what the user says is used or refused, never passed over."""
+    for name in ("daily_volume_usd", "daily_vol", "impact_y", "crossover_usd", "strike_limit_usd", "expiry_limit_usd"):
+        value = getattr(options, name)
+        if value is not None and not LEAST_STATED <= value <= MOST_STATED:
+            raise RuleError(
+                f"expected {name} above 0 ({LEAST_STATED:g} to {MOST_STATED:g}), got {value}; leave it out where it is not known"
+            )
+    beta = options.spot_vol_beta
+    if beta is not None and not abs(beta) <= MOST_BETA:
+        raise RuleError(
+            f"expected a spot_vol_beta between -{MOST_BETA:g} and {MOST_BETA:g}, got {beta}; -0.8: vol rises 0.8 points when spot falls 1 %"
+        )
 
 
 def _worst(snapshot: Snapshot) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tailwag.market.snapshot import Snapshot
 
 FULL_MOVE_PCT = 100.0
+LEAST_DEPTH_USD = 1e-6
+"""No market is shallower; a smaller number is a slip, and gains under it would leave the numbers that a computer holds."""
 
 
 @runtime_checkable
@@ -46,6 +48,8 @@ def depth_usd_per_pct(impact: Impact, flow_usd: float) -> float | None:
     >>> round(depth_usd_per_pct(SquareRootImpact(10e9, 0.031405), 57.5655e6) / 1e6, 1)
     241.6
     """
+    if isinstance(impact, LinearImpact):
+        return impact.linear_depth_usd_per_pct
     if flow_usd == 0.0:
         slope = getattr(impact, "depth_at_zero_usd_per_pct", None)
         return None if slope is None else float(slope)
@@ -91,6 +95,8 @@ class LinearImpact:
 
     def __init__(self, depth_usd_per_pct: float, *, source: str = "stated by the user", name: str = "given") -> None:
         _positive("depth_usd_per_pct", depth_usd_per_pct, "state the dollars that move the price 1 %")
+        if depth_usd_per_pct < LEAST_DEPTH_USD:
+            raise RuleError(f"expected depth_usd_per_pct of {LEAST_DEPTH_USD:g} USD or more, got {depth_usd_per_pct}; state it in dollars")
         object.__setattr__(self, "linear_depth_usd_per_pct", float(depth_usd_per_pct))
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "name", name)

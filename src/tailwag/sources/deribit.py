@@ -92,7 +92,7 @@ def _option_records(records: Records, currency: str, name: str) -> tuple[list[Re
     if rows and not any(kind in (OPTION, OTHER, FUTURE) for kind in kinds):
         others = sorted({str(record.get("base_currency") or _name(record).split("-")[0])[:10] for record in rows})
         raise EmptyChainError(
-            f"{name}: no {currency} option among its {len(rows)} rows ({ascii(', '.join(others))[1:80]}); choose another --currency"
+            f"{name}: no {currency} option among its {len(rows)} rows ({ascii(', '.join(others))[1:-1][:80]}); choose another --currency"
         )
     if rows and not kept:
         raise EmptyChainError(
