@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
-import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -65,7 +64,7 @@ def all_commands() -> Iterator[tuple[Path, list[str]]]:
 
 
 def needs_the_reader(words: list[str]) -> bool:
-    named = {part for word in words for part in re.split(r"[:@+=]", word)}
+    named = {part for word in words for part in re.split(r"[:@+=/]", word)}
     return any(LIVE.search(word) for word in words) or bool(named & READERS_FILES)
 
 
@@ -147,3 +146,90 @@ def test_every_page_is_reached_from_the_map() -> None:
         reached = str(page.relative_to(DOCS).with_suffix(""))
         assert reached == "index" or f"\n{reached}\n" in index, f"{reached} is in no toctree"
         assert reached == "index" or f"({reached}.md)" in index, f"{reached} is not in the map of questions"
+
+
+# The reference names everything that exists
+
+
+def page_text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def keys_of(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return {str(key) for key in value} | {key for item in value.values() for key in keys_of(item)}
+    return {key for item in value for key in keys_of(item)} if isinstance(value, list) else set()
+
+
+@pytest.mark.docs
+def test_the_json_page_names_every_key() -> None:
+    import tailwag as tw
+    from tailwag.experiments.measure import MeasureOptions
+
+    mixture = tw.Mixture(((tw.LongCallsShortPuts(), 0.6), (tw.ShortAll(), 0.4)), draws=20)
+    own = "instrument,contracts\nBTC-25SEP26-100000-C,-250\n"
+    options = MeasureOptions(dynamics="sticky-strike", rules=(mixture,), own_book=own, trades=("-5 BTC-25SEP26-100000-C",))
+    document = tw.measure(tw.demo(), options).document()
+    document["chain"]["open_interest_coin_by_venue"] = {}
+    text = page_text("reference/measure-json.md")
+    assert {key for key in keys_of(document) if not re.search(rf"[`.]{key}`", text)} == set()
+
+
+@pytest.mark.docs
+def test_the_command_line_page_names_every_option_and_only_those() -> None:
+    known = command_options()
+    text = page_text("reference/command-line.md")
+    assert sorted(re.findall(r"^## tailwag (\w+)", text, re.MULTILINE)) == sorted(known)
+    shown = set(re.findall(r"`(--[a-z-]+)", text))
+    assert {spelling for options in known.values() for spelling in options if spelling.startswith("--")} - shown == set()
+
+
+@pytest.mark.docs
+def test_the_faults_page_names_every_code() -> None:
+    from tailwag.market.codes import NO_VENUE_VOL, QUARANTINE, RowCode
+
+    out, notes = page_text("explanation/masks-and-faults.md").split("## Notes")
+    for code in RowCode:
+        where = out if code & (QUARANTINE | NO_VENUE_VOL) else notes
+        assert f"| `{code.code}` |" in where, code
+
+
+@pytest.mark.docs
+def test_the_python_page_names_every_public_name_and_parameter() -> None:
+    import inspect
+
+    import tailwag as tw
+
+    text = page_text("reference/python.md")
+    for name in tw.__all__:
+        if name.startswith("_"):
+            continue
+        value = getattr(tw, name)
+        if inspect.isclass(value):
+            assert f"tw.{name}" in text, name
+            continue
+        row = re.search(rf"^\| `{name}` \|(.*)$", text, re.MULTILINE)
+        assert row, f"{name} has no row"
+        missing = [parameter for parameter in inspect.signature(value).parameters if f"`{parameter}`" not in row[1]]
+        assert not missing, f"{name}: {missing}"
+
+
+@pytest.mark.docs
+def test_the_snapshot_page_names_every_column() -> None:
+    from dataclasses import fields
+
+    from tailwag.market.book import OrderBook
+    from tailwag.market.chain import Chain
+    from tailwag.market.snapshot import Futures
+    from tailwag.market.trades import Trades
+
+    text = page_text("reference/snapshot-format.md")
+    ours = {field.name for noun in (Chain, Futures, OrderBook, Trades) for field in fields(noun)} - {"currency", "repeats_removed"}
+    assert {name for name in ours if f"`{name}`" not in text} == set()
+
+
+def test_pictures_are_small_and_all_used() -> None:
+    pictures = list((DOCS / "images").glob("*.png"))
+    assert sum(picture.stat().st_size for picture in pictures) < 300_000
+    everything = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [picture.name for picture in pictures if f"images/{picture.name}" not in everything] == []
