@@ -1,0 +1,71 @@
+"""How the command line spells a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tailwag.errors import RuleError
+from tailwag.market.trades import Trades
+from tailwag.positioning.flow import FlowRule
+from tailwag.positioning.held import Rule
+from tailwag.positioning.mixture import Mixture
+from tailwag.positioning.rules import CustomersBuy, CustomersSellOtm, LongAll, LongCallsShortPuts, ShortAll
+from tailwag.positioning.stated import PositionsFile
+
+RULE_SPELLINGS = "long-calls-short-puts, short-all, long-all, customers-buy:SHARE, customers-sell-otm, flow:FILE, positions:FILE, mixture:RULE@0.6+RULE@0.4"
+
+
+def parse_rule(
+    text: str,
+    *,
+    load_trades: Callable[[str], Trades] | None = None,
+    load_positions: Callable[[str], Mapping[str, float]] | None = None,
+    draws: int = 400,
+    seed: int = 0,
+) -> Rule:
+    """The rule that a command-line spelling stands for; the caller brings the readers of files.
+
+    >>> parse_rule("customers-buy:0.7").name
+    'customers-buy:0.7'
+    >>> parse_rule("mixture:short-all@0.6+long-all@0.4").name
+    'mixture:short-all@0.6+long-all@0.4'
+
+    Raises RuleError for an unknown or malformed rule; the message lists the spellings.
+    """
+    plain: dict[str, Callable[[], Rule]] = {
+        "long-calls-short-puts": LongCallsShortPuts,
+        "short-all": ShortAll,
+        "long-all": LongAll,
+        "customers-sell-otm": CustomersSellOtm,
+    }
+    if text in plain:
+        return plain[text]()
+    kind, _, rest = text.partition(":")
+    if kind == "customers-buy" and rest:
+        return CustomersBuy(_number(rest, text))
+    if kind == "flow" and rest and load_trades:
+        return FlowRule(load_trades(rest), label=_basename(rest))
+    if kind == "positions" and rest and load_positions:
+        return PositionsFile(load_positions(rest), label=_basename(rest))
+    if kind == "mixture" and rest:
+        return Mixture(tuple(_part(part, text, load_trades, load_positions) for part in rest.split("+")), draws=draws, seed=seed)
+    raise RuleError(f"positioning rule {text[:80]!a} is unknown; use one of {RULE_SPELLINGS}")
+
+
+def _part(part: str, text: str, load_trades: Any, load_positions: Any) -> tuple[Rule, float]:
+    spelling, at, probability = part.rpartition("@")
+    if not at or not spelling:
+        raise RuleError(f"{text[:80]!a}: each part of a mixture is RULE@PROBABILITY, got {part[:40]!a}")
+    return parse_rule(spelling, load_trades=load_trades, load_positions=load_positions), _number(probability, text)
+
+
+def _number(digits: str, text: str) -> float:
+    try:
+        return float(digits)
+    except ValueError:
+        raise RuleError(f"{text[:80]!a}: expected a number between 0 and 1, got {digits[:20]!a}") from None
+
+
+def _basename(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
