@@ -43,6 +43,7 @@ LEAST_STATED, MOST_STATED = 1e-6, 1e18
 """No volume, vol, prefactor or limit of any market lies outside."""
 MOST_BETA = 100.0
 LAWS = ("book", "square-root", "given")
+NO_LAW = "none"
 NO_LIQUIDITY = "no liquidity is known: the source has no order book that reaches the move and no traded volume; state a depth"
 
 
@@ -206,7 +207,7 @@ def _laws(snapshot: Snapshot, options: MeasureOptions) -> tuple[Impact, list[Imp
     laws = {law.name: law for law in _all_laws(snapshot, options)}
     chosen = options.liquidity or _best(laws, options)
     if chosen is None:
-        return UnknownImpact("none", NO_LIQUIDITY), list(laws.values())
+        return UnknownImpact(NO_LAW, NO_LIQUIDITY), list(laws.values())
     if chosen not in LAWS:
         raise RuleError(f"liquidity law {chosen!r} is unknown; use one of {', '.join(LAWS)}")
     if chosen == "given" and options.depth_usd_per_pct is None:
@@ -352,8 +353,10 @@ def _gain_block(measurement: Measurement) -> dict[str, Any]:
         profile.book.greeks[1], profile.book.open_interest_coin, spot_usd=profile.book.spot_usd, hedge_share=gain.hedge_share
     )
     ratios = liquidity_ratios(hedged, book=book, daily_volume_usd=None if root is None else root.daily_volume_usd, within_pct=gain.move_pct)
+    document = gain.document()
     return {
-        **gain.document(),
+        **document,
+        "by_law": [law for law in document["by_law"] if law["law"] != NO_LAW],
         "hedged_open_interest_usd": hedged,
         "hedged_open_interest_to_liquidity": [ratio.document() for ratio in ratios],
     }
