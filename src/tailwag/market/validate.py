@@ -17,6 +17,8 @@ SMALLEST_VOL, LARGEST_VOL, EXTREME_VOL = 1e-4, 100.0, 5.0
 """Below the first a volatility is zero to every venue's precision; above the second it is no volatility; from the third it is remarked."""
 LARGEST_AMOUNT = 1e12
 """No price in USD and no open interest in coin comes near; a larger number is damage and would swamp every sum."""
+SMALLEST_PRICE_USD = 1e-9
+"""No underlying is cheaper; a smaller number is damage, and ratios to it would overflow."""
 LARGEST_NUMBER_SENT = 1e6
 """Beyond it a volatility is damage in any unit, and says nothing of units."""
 MEDIAN_VOL = (0.02, 10.0)
@@ -171,7 +173,7 @@ def _without_impossible_numbers(chain: Chain) -> Chain:
         for name in ("bid_quoted", "ask_quoted", "mark_quoted", "volume_contracts"):
             keep(name, (getattr(chain, name) >= 0.0) & (getattr(chain, name) <= LARGEST_AMOUNT))
         for name in ("underlying_usd", "index_usd", "estimated_delivery_usd"):
-            keep(name, (getattr(chain, name) > 0.0) & (getattr(chain, name) <= LARGEST_AMOUNT))
+            keep(name, (getattr(chain, name) >= SMALLEST_PRICE_USD) & (getattr(chain, name) <= LARGEST_AMOUNT))
         for name in ("delta_published", "gamma_published", "vega_published"):
             keep(name, np.abs(getattr(chain, name)) <= LARGEST_AMOUNT)
     return chain.with_columns(**blanked) if blanked else chain
