@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -273,16 +272,3 @@ def test_an_empty_chain_stays_empty() -> None:
     empty = Chain.from_columns(currency="BTC", as_of_ns=AS_OF_NS, instrument=[])
     assert len(validated(empty)) == 0
     assert chain_doubts(empty) == ()
-
-
-def test_eight_hundred_rows_take_less_than_five_milliseconds() -> None:
-    rows = np.arange(800) % 54
-    columns = {name: [values[row] for row in rows] for name, values in _columns().items()}
-    columns["instrument"] = [f"{name}{place}" for place, name in enumerate(columns["instrument"])]
-    chain = Chain.from_columns(currency="BTC", as_of_ns=AS_OF_NS, **columns)
-    best = math.inf
-    for _ in range(7):
-        start = time.perf_counter()
-        validated(chain)
-        best = min(best, time.perf_counter() - start)
-    assert best < 5e-3

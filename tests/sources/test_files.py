@@ -227,10 +227,10 @@ def test_item_38_two_hundred_million_cells_from_a_few_kilobytes_stop_at_the_limi
                 row_group_size=4_000_000,
             )
     assert path.stat().st_size < 500_000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FileFormatError, match="beyond the limit"):
         load(path)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_item_40_extension_types_are_refused(tmp_path: Path) -> None:

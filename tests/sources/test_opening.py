@@ -98,10 +98,10 @@ def test_item_38_a_bomb_stops_at_the_cap(bomb: object, tmp_path: Path) -> None:
     path = tmp_path / "chain.json"
     path.write_bytes(bomb(80))  # type: ignore[operator]
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FileFormatError, match="too large"):
         read_file(path)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 80 * 1024
 
 

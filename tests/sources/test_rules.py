@@ -68,7 +68,9 @@ def test_only_tables_of_the_package_are_read(name: str) -> None:
         load_rules(name)
 
 
-@pytest.mark.parametrize("name", ["okx_option_multipliers", "binance_coin_margined_contracts"])
+@pytest.mark.parametrize(
+    "name", ["okx_option_multipliers", "binance_coin_margined_contracts", "deribit_inverse_futures", "linear_perp_contracts"]
+)
 def test_every_shipped_row_has_a_source(name: str) -> None:
     table = load_rules(name)
     assert table.unit
