@@ -111,7 +111,11 @@ def test_futures_count_in_delta_only() -> None:
         kind=["perp", "perp"],
         settlement=["inverse", "linear"],
         mark_usd=[60_100.0, 60_050.0],
+        usd_per_contract=[10.0, np.nan],
+        coin_per_contract=[np.nan, 0.01],
     )
+    counted = read_own_book([{"instrument": "BTCUSDT", "contracts": "250"}], market(), futures=futures)
+    assert counted.greeks.delta_coin == pytest.approx(2.5)
     own = read_own_book("instrument,contracts,amount_coin\nBTC-PERPETUAL,-6010,\nBTCUSDT,,2.5\n", market(), futures=futures)
     assert own.greeks.delta_coin == pytest.approx(-60_100.0 / 60_100.0 + 2.5)
     assert (own.greeks.gex_usd_per_pct, own.greeks.vega_usd_per_volpt) == (0.0, 0.0)
@@ -167,7 +171,10 @@ def test_a_trade_equals_the_market_measured_with_it() -> None:
 
 def test_a_trade_in_a_future_leaves_the_market_as_it_is() -> None:
     profile = market()
-    effect = trade_effect("-100 BTC-PERPETUAL", profile)
+    with pytest.raises(InputError, match="contract size of BTC-PERPETUAL"):
+        trade_effect("-100 BTC-PERPETUAL", profile)
+    listed = Futures.from_columns(instrument=["BTC-PERPETUAL"], venue=["deribit"], usd_per_contract=[10.0])
+    effect = trade_effect("-100 BTC-PERPETUAL", profile, futures=listed)
     assert effect.market_gex_after_usd_per_pct == effect.market_gex_before_usd_per_pct
     assert effect.own_after.greeks.delta_coin == pytest.approx(-1000.0 / 60_000.0)
     assert effect.own_before is None

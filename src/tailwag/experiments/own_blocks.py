@@ -9,31 +9,33 @@ from tailwag.experiments.document import flows_block, number
 
 if TYPE_CHECKING:
     from tailwag.experiments.measure import Measurement
-    from tailwag.exposure import OwnBook
+    from tailwag.exposure import Holding, OwnBook
+    from tailwag.market.snapshot import Futures
 
 
 def my_book_block(measurement: Measurement) -> dict[str, Any] | None:
     """The desk's own book, or None where none was given."""
-    from tailwag.exposure import read_own_book
+    from tailwag.exposure import own_book, read_holdings
 
     options = measurement.options
     if options.own_book is None:
         return None
-    own = read_own_book(options.own_book, measurement.profiles[0], futures=measurement.snapshot.futures, limits=_limits(measurement))
-    return _own(own)
+    held = read_holdings(options.own_book)
+    return _own(own_book(held, measurement.profiles[0], futures=_futures(measurement, held), limits=_limits(measurement)))
 
 
 def trade_blocks(measurement: Measurement) -> list[dict[str, Any]] | None:
     """The effect of each trade to be priced, alone or on top of the desk's book; None where none was asked for."""
-    from tailwag.exposure import read_holdings, trade_effect
+    from tailwag.exposure import parse_trade, read_holdings, trade_effect
 
     options = measurement.options
     if not options.trades:
         return None
     held = () if options.own_book is None else read_holdings(options.own_book)
     blocks = []
-    for text in options.trades:
-        effect = trade_effect(text, measurement.profiles[0], held=held, futures=measurement.snapshot.futures, limits=_limits(measurement))
+    for trade in map(parse_trade, options.trades):
+        futures = _futures(measurement, (*held, trade))
+        effect = trade_effect(trade, measurement.profiles[0], held=held, futures=futures, limits=_limits(measurement))
         before, after = effect.market_gex_before_usd_per_pct, effect.market_gex_after_usd_per_pct
         blocks.append(
             {
@@ -49,6 +51,14 @@ def trade_blocks(measurement: Measurement) -> list[dict[str, Any]] | None:
             }
         )
     return blocks
+
+
+def _futures(measurement: Measurement, held: tuple[Holding, ...]) -> Futures:
+    """The snapshot's futures and those that the desk names beside an option chain saved alone."""
+    from tailwag.sources.contract_sizes import with_named_futures
+
+    snapshot = measurement.snapshot
+    return with_named_futures(snapshot.futures, [item.instrument for item in held], currency=snapshot.currency, at_ns=snapshot.as_of_ns)
 
 
 def _limits(measurement: Measurement) -> Any:

@@ -40,6 +40,10 @@ class Futures:
     open_interest_usd: FloatArray
     volume_24h_usd: FloatArray
     funding_8h: FloatArray
+    usd_per_contract: FloatArray
+    """Size of one inverse contract; NaN where it is linear or not known."""
+    coin_per_contract: FloatArray
+    """Size of one linear contract; NaN where it is inverse or not known."""
 
     @classmethod
     def from_columns(cls, *, instrument: Any = (), **columns: Any) -> Futures:

@@ -9,6 +9,7 @@ from tailwag.market.book import OrderBook
 from tailwag.market.chain import Chain
 from tailwag.market.snapshot import Futures
 from tailwag.market.trades import Trades
+from tailwag.sources.contract_sizes import deribit_contract_usd
 from tailwag.sources.demo_chain import TICK_COIN, DemoScale, black_coin
 from tailwag.units import NS_PER_DAY, NS_PER_YEAR
 
@@ -32,7 +33,7 @@ def demo_futures(rng: np.random.Generator, *, chain: Chain, currency: str, scale
     half_usd = scale.book_tick_usd * np.concatenate([[0.5, 0.5], rng.integers(2, 9, names.size) * 0.5])
     years = (expiry_ns - chain.as_of_ns) / NS_PER_YEAR
     open_interest_usd = 9e8 * np.exp(-2.5 * years) * rng.lognormal(0.0, 0.5, names.size)
-    size = names.size
+    size, contract_usd = names.size, deribit_contract_usd(currency, chain.as_of_ns)
     return Futures.from_columns(
         instrument=[f"{currency}-PERPETUAL", f"{currency}_USD", *names.tolist()],
         venue=np.full(size + 2, "demo", dtype=object),
@@ -45,6 +46,9 @@ def demo_futures(rng: np.random.Generator, *, chain: Chain, currency: str, scale
         open_interest_usd=np.round(np.concatenate([[0.34 * scale.perp_volume_usd, np.nan], open_interest_usd]), -1),
         volume_24h_usd=np.round(np.concatenate([[scale.perp_volume_usd, 0.22 * scale.perp_volume_usd], 0.3 * open_interest_usd]), -1),
         funding_8h=np.concatenate([[0.8e-4], np.full(size + 1, np.nan)]),
+        # the made-up venue lists Deribit's contracts
+        usd_per_contract=np.concatenate([[contract_usd, np.nan], np.full(size, contract_usd)]),
+        coin_per_contract=np.concatenate([[np.nan, 1.0], np.full(size, np.nan)]),
     )
 
 

@@ -21,6 +21,7 @@ from tailwag.market.codes import RowCode
 from tailwag.market.instrument import CALL, PUT, parse_future
 from tailwag.market.snapshot import Futures, Snapshot, Source
 from tailwag.market.validate import chain_doubts, validated
+from tailwag.sources.contract_sizes import deribit_contract_usd
 from tailwag.sources.deribit_records import Record, Records, as_number, find_records
 from tailwag.sources.listing import COMBO, FUTURE, OPTION, OTHER, contradicted, kind_of, listed
 from tailwag.sources.opening import RawFile
@@ -63,7 +64,7 @@ def snapshot_from_records(records: Records, *, currency: str, at_ns: int | None,
         as_of_ns=as_of_ns,
         spot_usd=spot_usd,
         chain=chain,
-        futures=futures_of(records, currency),
+        futures=futures_of(records, currency, at_ns=as_of_ns),
         source=source,
         books=_books(records, currency),
         degraded=(*doubts, *chain_doubts(chain)),
@@ -221,12 +222,14 @@ def _settlement(record: Record, from_name: str) -> str:
     return "inverse" if kind == "reversed" else "linear" if kind == "linear" else from_name
 
 
-def futures_of(records: Records, currency: str) -> Futures:
+def futures_of(records: Records, currency: str, *, at_ns: int) -> Futures:
     """Dated futures and perps of one currency, open interest and volume in USD.
 
-    Inverse futures state open interest in USD; linear ones in coin, counted here at their mark.
+    Inverse futures state open interest in USD; linear ones in coin, counted here at their mark.  The size of a contract is the listing's
+    own where it was saved, else that of the rule table in force.
     """
     tickers, summaries = _first_by_name(records.tickers), _first_by_name(records.summaries)
+    instruments = _first_by_name(records.instruments)
     names = [name for name in {**summaries, **tickers} if kind_of(name, currency) == FUTURE]
     merged = [{**_present(tickers.get(name, {})), **_present(summaries.get(name, {}))} for name in names]
     rows = [{**_inner(record, "stats"), **record} for record in merged]
@@ -234,6 +237,8 @@ def futures_of(records: Records, currency: str) -> Futures:
     mark = _positive(_column(rows, "mark_price"))
     open_interest = _column(rows, "open_interest")
     linear = np.array([future.settlement == "linear" for future in parsed], dtype=bool)
+    listed_size = _positive(_column([instruments.get(name, {}) for name in names], "contract_size"))
+    known_size = deribit_contract_usd(currency, at_ns) if names else math.nan
     return Futures.from_columns(
         instrument=names,
         venue=[VENUE] * len(names),
@@ -246,6 +251,8 @@ def futures_of(records: Records, currency: str) -> Futures:
         open_interest_usd=_positive(np.where(linear, open_interest * mark, open_interest), zero=True),
         volume_24h_usd=_positive(_column(rows, "volume_usd", "volume_notional"), zero=True),
         funding_8h=_column(rows, "funding_8h"),
+        usd_per_contract=np.where(linear, np.nan, np.where(np.isfinite(listed_size), listed_size, known_size)),
+        coin_per_contract=np.where(linear, listed_size, np.nan),
     )
 
 
@@ -273,7 +280,7 @@ def _empty_snapshot(records: Records, *, currency: str, at_ns: int | None, sourc
         as_of_ns=as_of_ns,
         spot_usd=records.index_usd,
         chain=Chain.from_columns(currency=currency, as_of_ns=as_of_ns, instrument=[]),
-        futures=futures_of(records, currency),
+        futures=futures_of(records, currency, at_ns=as_of_ns),
         source=source,
         degraded=() if as_of_ns else ("the reply has no rows and states no time",),
         notes=("empty: the reply is Deribit's and has no rows",),

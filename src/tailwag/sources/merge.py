@@ -14,10 +14,11 @@ import numpy as np
 from tailwag.errors import InputError, TimeError, UnitError
 from tailwag.market.chain import Chain
 from tailwag.market.clock import format_time
-from tailwag.market.snapshot import Futures, Snapshot, Source
+from tailwag.market.snapshot import Snapshot, Source
 from tailwag.market.trades import Trades
 from tailwag.market.validate import validated
 from tailwag.sources.cboe import VENUE as CBOE
+from tailwag.sources.contract_sizes import joined_futures
 from tailwag.units import NS_PER_DAY, NS_PER_HOUR
 
 FUND_OF = {"IBIT": "BTC"}
@@ -75,7 +76,7 @@ def merge(
         as_of_ns=as_of_ns,
         spot_usd=spot_usd,
         chain=validated(_joined_chain(parts, as_of_ns)),
-        futures=_joined_futures(parts),
+        futures=joined_futures([part.futures for part in parts]),
         source=_joined_source(parts),
         books=tuple(book for part in parts for book in part.books),
         trades=_joined_trades(parts),
@@ -208,12 +209,6 @@ def _joined_chain(parts: list[Snapshot], as_of_ns: int) -> Chain:
     names = [field.name for field in fields(Chain) if field.name not in ("currency", "as_of_ns")]
     columns = {name: np.concatenate([getattr(part.chain, name) for part in parts]) for name in names}
     return Chain.from_columns(currency=parts[0].currency, as_of_ns=as_of_ns, **columns)
-
-
-def _joined_futures(parts: list[Snapshot]) -> Futures:
-    names = [field.name for field in fields(Futures)]
-    columns = {name: np.concatenate([getattr(part.futures, name) for part in parts]) for name in names}
-    return Futures.from_columns(**columns)
 
 
 def _joined_trades(parts: list[Snapshot]) -> Trades | None:

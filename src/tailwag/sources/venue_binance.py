@@ -17,6 +17,7 @@ from tailwag.market.chain import Chain
 from tailwag.market.clock import epoch_ns
 from tailwag.market.instrument import CALL, PUT
 from tailwag.market.snapshot import Futures, Snapshot, Source
+from tailwag.sources.contract_sizes import linear_perp_coin
 from tailwag.sources.deribit_records import as_number
 from tailwag.sources.listing import OPTION, contradicted, kind_of, listed
 from tailwag.sources.venue_replies import (
@@ -87,7 +88,9 @@ def snapshot_from_binance(payloads: Payloads, *, currency: str, source: Source) 
     index_usd = _number(payloads.get("index"), "indexPrice")
     chain = _chain(names, tables, currency=currency, as_of_ns=as_of_ns, index_usd=index_usd)
     books, doubts = ((), ()) if payloads.get("book") is None else book_or_doubt(lambda: _book(payloads["book"], currency))
-    return snapshot_of(chain, futures=_futures(payloads, currency), source=source, index_usd=index_usd, books=books, doubts=doubts)
+    return snapshot_of(
+        chain, futures=_futures(payloads, currency, as_of_ns), source=source, index_usd=index_usd, books=books, doubts=doubts
+    )
 
 
 def _chain(names: list[str], tables: dict[str, dict[str, Row]], *, currency: str, as_of_ns: int, index_usd: float) -> Chain:
@@ -135,7 +138,7 @@ def _book(reply: Any, currency: str) -> OrderBook:
     return book_of(reply, venue="binance", instrument=f"{currency}USDT", as_of_ns=time_of(when))
 
 
-def _futures(payloads: Payloads, currency: str) -> Futures:
+def _futures(payloads: Payloads, currency: str, as_of_ns: int) -> Futures:
     ticker, premium, interest = (payloads.get(key) for key in ("perp_ticker", "perp_mark", "perp_open_interest"))
     if ticker is None and premium is None:
         return Futures.from_columns()
@@ -149,6 +152,7 @@ def _futures(payloads: Payloads, currency: str) -> Futures:
         open_interest_usd=[_number(interest, "openInterest") * mark_usd],
         volume_24h_usd=[_number(ticker, "quoteVolume")],
         funding_8h=[_number(premium, "lastFundingRate")],
+        coin_per_contract=[linear_perp_coin("binance", as_of_ns)],
     )
 
 

@@ -15,6 +15,7 @@ from tailwag.market.chain import Chain
 from tailwag.market.clock import epoch_ns
 from tailwag.market.instrument import CALL, PUT
 from tailwag.market.snapshot import Futures, Snapshot, Source
+from tailwag.sources.contract_sizes import linear_perp_coin
 from tailwag.sources.deribit_records import as_number
 from tailwag.sources.listing import contradicted, listed
 from tailwag.sources.venue_replies import (
@@ -69,7 +70,7 @@ def snapshot_from_bybit(payloads: Payloads, *, currency: str, source: Source) ->
     names = option_names([row.get("symbol") for row in (*tickers, *instruments)], currency=currency, title="Bybit")
     chain = _chain(names, rows_by(tickers, "symbol"), rows_by(instruments, "symbol"), currency=currency, as_of_ns=as_of_ns)
     books, doubts = ((), ()) if payloads.get("book") is None else book_or_doubt(lambda: _book(payloads["book"], currency))
-    return snapshot_of(chain, futures=_futures(payloads, currency), source=source, books=books, doubts=doubts)
+    return snapshot_of(chain, futures=_futures(payloads, currency, as_of_ns), source=source, books=books, doubts=doubts)
 
 
 def _chain(names: list[str], quoted: dict[str, Row], known: dict[str, Row], *, currency: str, as_of_ns: int) -> Chain:
@@ -112,7 +113,7 @@ def _book(reply: Any, currency: str) -> OrderBook:
     return book_of(result, venue="bybit", instrument=f"{currency}USDT", as_of_ns=time_of(result.get("ts")), sides=("b", "a"))
 
 
-def _futures(payloads: Payloads, currency: str) -> Futures:
+def _futures(payloads: Payloads, currency: str, as_of_ns: int) -> Futures:
     rows = rows_of(payloads.get("perp_ticker"), "result", "list", what="Bybit perp ticker")[:1]
     hours = column(rows, "fundingIntervalHour")
     with np.errstate(invalid="ignore"):
@@ -128,6 +129,7 @@ def _futures(payloads: Payloads, currency: str) -> Futures:
         open_interest_usd=column(rows, "openInterestValue"),
         volume_24h_usd=column(rows, "turnover24h"),
         funding_8h=column(rows, "fundingRate") * per_8h,
+        coin_per_contract=[linear_perp_coin("bybit", as_of_ns)] * len(rows),
     )
 
 

@@ -132,12 +132,16 @@ def _chain(names: list[str], keyed: dict[str, dict[str, Row]], *, currency: str,
 def _book(payloads: Payloads, currency: str) -> OrderBook:
     """The perp's book; its amounts are contracts of ctVal coin."""
     swap = f"{currency}-USDT-SWAP"
-    contract = _first(payloads, "perp_instrument")
-    coin_per_contract = as_number(contract.get("ctVal")) if contract.get("ctValCcy") == currency else math.nan
+    coin_per_contract = _coin_per_swap(payloads, currency)
     if not coin_per_contract > 0.0:
         raise VenueError(f"order book of {swap}: its contract size is not known in coin")
     reply = _first(payloads, "book")
     return book_of(reply, venue="okx", instrument=swap, as_of_ns=time_of(reply.get("ts")), coin_per_unit=coin_per_contract)
+
+
+def _coin_per_swap(payloads: Payloads, currency: str) -> float:
+    contract = _first(payloads, "perp_instrument")
+    return as_number(contract.get("ctVal")) if contract.get("ctValCcy") == currency else math.nan
 
 
 def _futures(payloads: Payloads, currency: str) -> Futures:
@@ -156,6 +160,7 @@ def _futures(payloads: Payloads, currency: str) -> Futures:
         open_interest_usd=[as_number(_first(payloads, "perp_open_interest").get("oiUsd"))],
         volume_24h_usd=[as_number(ticker.get("volCcy24h")) * (mark if mark > 0.0 else as_number(ticker.get("last")))],
         funding_8h=[_funding_8h(funding)],
+        coin_per_contract=[_coin_per_swap(payloads, currency)],
     )
 
 
