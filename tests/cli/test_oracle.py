@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.cli.oracle import (
     YEAR_MS,
     Held,
     Market,
+    black,
     option,
     read_market,
     square_root_depth,
@@ -305,3 +307,85 @@ def test_an_hour_ahead_of_the_settlement_average(tmp_path):
     gross = held.scales()["delta_usd"]
     for row in document["flows"]:
         close(row["buy_usd"], held.flow(row["spot_move_pct"], row["vol_move_volpt"], row["hours"])["buy_usd"], scale=gross)
+
+
+@pytest.mark.parametrize(("dynamics", "ratio"), [("sticky-moneyness", 0.0), ("ssr:0.4", 0.4), ("ssr:1.7", 1.7)])
+def test_the_smile_moves_with_spot_as_the_dynamics_say(dynamics, ratio, tmp_path):
+    """Volatility of each row is its own plus what the published SVI slice changes by: smile(k - (1 - R) dx) - smile(k)."""
+    path = save(random_chain(16, damaged=False), tmp_path / "chain.json")
+    market = read_market(path)
+    document = measured(
+        path, "--rule", "short-all", "--dynamics", dynamics, "--spot-range", "0.9:1.12", "--spot-levels", 7, "--depth-usd-per-pct", 1e8
+    )
+    slices = {smile["expiry"]: smile for smile in document["surface"]["smiles"]}
+    assert {smile["model"] for smile in slices.values()} <= {"svi", "svi-repaired"}
+
+    def vol(row: Any, k: float) -> float:
+        smile = slices[time_text(row.expiry_ms)]
+        p = smile["parameters"]
+        return math.sqrt((p["a"] + p["b"] * (p["rho"] * (k - p["m"]) + math.hypot(k - p["m"], p["sigma"]))) / smile["years"])
+
+    def gamma(row: Any, dx: float) -> float:
+        k = math.log(row.strike / row.forward)
+        here, there = vol(row, k), vol(row, k - (1 - ratio) * dx)
+        low, high = 0.5 * min(row.iv, there), 2.0 * max(row.iv, there)
+        iv = min(max(row.iv + there - here, low), high)
+        return black(row.right, row.forward * math.exp(dx), row.strike, (row.expiry_ms - market.at_ms) / YEAR_MS, iv).gamma
+
+    for point in document["profile"]:
+        dx = math.log(point["spot_usd"] / market.spot)
+        wanted = -math.fsum(row.coins * gamma(row, dx) for row in market.live()) * point["spot_usd"] ** 2 / 100
+        assert point["gex_usd_per_pct"] == pytest.approx(wanted, rel=1e-7)
+    step = 1e-5
+    beta = {
+        row.name: (vol(row, k + step) - vol(row, k - step)) / (2 * step) * (ratio - 1)
+        for row in market.live()
+        for k in [math.log(row.strike / row.forward)]
+    }
+    greeks = {
+        row.name: black(row.right, row.forward, row.strike, (row.expiry_ms - market.at_ms) / YEAR_MS, row.iv) for row in market.live()
+    }
+    extra = -math.fsum(row.coins * greeks[row.name].vanna * beta[row.name] for row in market.live()) * market.spot / 100
+    gex = document["exposure"]["gex_usd_per_pct"]
+    assert document["gain"]["with_vanna"] == pytest.approx(-(gex + extra) / 1e8, rel=1e-6)
+    assert document["gain"]["with_vanna"] != pytest.approx(document["gain"]["value"], rel=1e-3)
+
+
+def test_depth_is_walked_from_a_saved_order_book(tmp_path):
+    """A perp's ladder saved beside the chain: the flow that 1 % forces walks it, and the mean of both sides is the depth."""
+    rows = random_chain(17, damaged=False)
+    spot = read_market(save(rows, tmp_path / "chain.json")).spot
+    mid = round(spot)
+    bids = [[mid - 5 - 40 * level, 2_000_000 + 130_000 * level] for level in range(60)]
+    asks = [[mid + 5 + 40 * level, 1_500_000 + 90_000 * level] for level in range(60)]
+    book = {
+        "instrument_name": "BTC-PERPETUAL",
+        "timestamp": rows[0]["creation_timestamp"],
+        "bids": bids,
+        "asks": asks,
+        "mark_price": mid,
+        "state": "open",
+    }
+    path = tmp_path / "both.json"
+    path.write_text(json.dumps({"summaries": {"result": rows}, "book": {"result": book}}))
+    document = measured(path, "--rule", "customers-buy:0.8", "--hedge-share", 0.2)
+    held = Held(read_market(tmp_path / "chain.json"), "customers-buy:0.8")
+    flow = abs(held.measures()["gex_usd_per_pct"]) * 0.2
+    depths = []
+    for side in (bids, asks):  # inverse perp: amounts are dollars
+        left = flow
+        for price, size in side:
+            left -= size
+            if left <= 0:
+                depths.append(flow / abs(price / mid - 1) / 100)
+                break
+    assert len(depths) == 2
+    gain = document["gain"]
+    assert gain["law"] == "book"
+    close(gain["by_law"][0]["bid_usd_per_pct"], depths[0])
+    close(gain["by_law"][0]["ask_usd_per_pct"], depths[1])
+    close(gain["depth_usd_per_pct"], sum(depths) / 2)
+    close(gain["value"], flow / (sum(depths) / 2))
+    wide = measured(path, "--rule", "customers-buy:0.8", "--move-pct", 8, "--liquidity", "book")["gain"]
+    assert wide["value"] is None
+    assert "reach" in wide["reason"]
