@@ -109,7 +109,14 @@ def test_trades_after_the_snapshot_do_not_count():
     np.testing.assert_allclose(FlowRule(late).infer(chain()).position_coin[0], -0.5)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([-1, 1]), st.floats(0.0, 1e6)), max_size=60))
+def test_flow_of_another_market_is_refused():
+    with pytest.raises(RuleError, match="none of its 7 trades"):
+        FlowRule(trades(instrument=["X"] * 7)).infer(chain())
+    with pytest.raises(RuleError, match="up to this time"):
+        FlowRule(trades(time_ns=[2_000] * 7)).infer(chain())
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([-1, 1]), st.floats(0.0, 1e6)), min_size=1, max_size=60))
 def test_flow_never_exceeds_open_interest(prints):
     rule = FlowRule(
         Trades.from_columns(

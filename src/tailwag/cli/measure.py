@@ -34,7 +34,7 @@ def register(app: Any) -> None:
         ] = None,
         currency: Annotated[
             str | None,
-            option("--currency", help="BTC, ETH, ...; SPX, SPY, IBIT for CBOE files.  [default: BTC, or what a live source names]"),
+            option("--currency", help="BTC, ETH, ...; SPX, SPY, IBIT for CBOE files.  \\[default: BTC, or what a live source names]"),
         ] = None,
         rule: Annotated[
             list[str] | None,
@@ -51,13 +51,15 @@ def register(app: Any) -> None:
         day_count: Annotated[str, option("--day-count", help="act-365 or busdays-262.")] = "act-365",
         forward: Annotated[
             str | None,
-            option("--forward", help="market (venue, else put-call parity) or index (no carry).  [default: market; index for CBOE files]"),
+            option(
+                "--forward", help="market (venue, else put-call parity) or index (no carry).  \\[default: market; index for CBOE files]"
+            ),
         ] = None,
         numeraire: Annotated[str, option("--numeraire", help="usd or coin (premium-adjusted delta; changes delta only).")] = "usd",
         spot_range: Annotated[str | None, option("--spot-range", help="Profile from LOW to HIGH times spot, such as 0.8:1.2.")] = None,
         spot_levels: Annotated[int | None, option("--spot-levels", help="Number of profile levels.")] = None,
         liquidity: Annotated[
-            str | None, option("--liquidity", help="book, square-root or given.  [default: the best the source holds]")
+            str | None, option("--liquidity", help="book, square-root or given.  \\[default: the best the source holds]")
         ] = None,
         depth_usd_per_pct: Annotated[
             float | None, option("--depth-usd-per-pct", help="One-sided USD that moves the price 1 % (--liquidity given).")
@@ -67,7 +69,7 @@ def register(app: Any) -> None:
         ] = None,
         daily_vol: Annotated[
             float | None,
-            option("--daily-vol", help="Daily volatility as a decimal (square-root law).  [default: front ATM vol over sqrt(365)]"),
+            option("--daily-vol", help="Daily volatility as a decimal (square-root law).  \\[default: front ATM vol over sqrt(365)]"),
         ] = None,
         impact_y: Annotated[float, option("--impact-y", help="Prefactor Y of the square-root law.")] = 1.0,
         crossover_usd: Annotated[float | None, option("--crossover-usd", help="Flow below which the square-root law is linear.")] = None,
@@ -92,6 +94,10 @@ def register(app: Any) -> None:
         coins_per_share: Annotated[
             str | None, option("--coins-per-share", help="For IBIT merged into BTC: VALUE@DATE, such as 0.00056@2025-09-25.")
         ] = None,
+        draw_correlation: Annotated[
+            float,
+            option("--draw-correlation", help="How much a mixture's instruments are drawn together, 0 (each alone) to 1 (all at once)."),
+        ] = 0.0,
         draws: Annotated[int, option("--draws", min=1, max=10_000, help="Draws for mixture rules.")] = 400,
         seed: Annotated[int, option("--seed", min=0, help="Seed of the draws and of the demo.")] = 7,
         json_file: Annotated[

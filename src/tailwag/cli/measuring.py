@@ -53,6 +53,7 @@ class Request:
     expiry_limit_usd: float | None
     at: str | None
     coins_per_share: str | None
+    draw_correlation: float
     draws: int
     seed: int
     json_file: str | None
@@ -136,8 +137,13 @@ def _one(source: str, request: Request, say: Any) -> Snapshot:
     if source == "demo":
         from tailwag.sources.demo import demo
 
+        if at_ns is not None:
+            raise InputError("--at picks from a file's history, but the demo is one moment; leave --at out or name a file")
+
         return demo(seed=request.seed, currency=request.currency or "BTC")
-    if colon and venue in VENUES and name and not Path(source).exists():
+    if colon and venue in VENUES and not name:
+        raise InputError(f"{source} names no currency; write it after the colon, such as {venue}:BTC")
+    if colon and venue in VENUES and not Path(source).exists():
         from tailwag.sources.venues import fetch
 
         if at_ns is not None:
@@ -187,8 +193,15 @@ def _options(request: Request) -> MeasureOptions:
     from tailwag.positioning import parse_rule
 
     rules = tuple(
-        parse_rule(text, load_trades=_trades, load_positions=_positions, draws=request.draws, seed=request.seed)
-        for text in request.rule or []
+        parse_rule(
+            text,
+            load_trades=_trades,
+            load_positions=_positions,
+            draws=request.draws,
+            correlation=request.draw_correlation,
+            seed=request.seed,
+        )
+        for text in dict.fromkeys(request.rule or [])
     )
     return MeasureOptions(
         rules=rules,

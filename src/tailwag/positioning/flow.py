@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tailwag.errors import RuleError
 from tailwag.kernels.arrays import FloatArray, frozen
 from tailwag.market.chain import Chain
 from tailwag.market.trades import Trades
@@ -43,15 +44,21 @@ class FlowRule:
     def infer(self, chain: Chain, *, forward_usd: FloatArray | None = None) -> Positions:
         """Dealer = the sum of dealers' signed amounts per instrument up to the chain's time, held within +- open interest."""
         counted, traded, trades_known = self._net_by_row(chain)
+        if len(chain) and not trades_known:
+            raise RuleError(
+                f"{self.name}: none of its {len(self.trades)} trades is in an option listed here, up to this time; "
+                "give trades of this chain's instruments, or another rule"
+            )
         limit = np.where(np.isfinite(chain.open_interest_coin), np.maximum(chain.open_interest_coin, 0.0), 0.0)
         held = np.clip(counted, -limit, limit)
         total = float(chain.counted_open_interest_coin().sum())
         covered = float(chain.counted_open_interest_coin()[traded].sum()) / total if total > 0 else 0.0
         clipped = int((np.abs(counted) > limit).sum())
+        explained = float(np.abs(held[chain.usable]).sum()) / total if total > 0 else 0.0
         used = self.dealer_signs() != 0
         notes = (
             f"{int(used.sum())} of {len(self.trades)} trades counted ({self.trades.repeats_removed} repeats removed before, blocks: {self.blocks}), "
-            f"{trades_known} of them in listed instruments; instruments with trades hold {covered:.1%} of open interest; "
+            f"{trades_known} of them in listed instruments; instruments that traded at all hold {covered:.1%} of open interest, the flow itself explains {explained:.1%} of it; "
             f"{clipped} instruments held at their open interest",
         )
         return Positions(
@@ -59,7 +66,7 @@ class FlowRule:
             frozen(np.where(chain.usable, held, np.nan)),
             self.name,
             "signed taker flow (the sign rule of Glassnode's taker-flow gamma and Amberdata's dealer inventory)",
-            f"takers are customers and makers are dealers; instruments without trades count as not held ({covered:.1%} of open interest is covered)",
+            f"takers are customers and makers are dealers; what did not trade counts as not held (the flow explains {explained:.1%} of open interest)",
             notes=notes,
         )
 
@@ -76,4 +83,4 @@ class FlowRule:
         np.add.at(net, rows[known], amount[known])
         traded = np.zeros(len(chain), dtype=bool)
         traded[rows[known & (amount != 0.0)]] = True
-        return net, traded, int((known & (amount != 0.0)).sum())
+        return net, traded, int(known.sum())

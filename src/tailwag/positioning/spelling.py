@@ -22,6 +22,7 @@ def parse_rule(
     load_trades: Callable[[str], Trades] | None = None,
     load_positions: Callable[[str], Mapping[str, float]] | None = None,
     draws: int = 400,
+    correlation: float = 0.0,
     seed: int = 0,
 ) -> Rule:
     """The rule that a command-line spelling stands for; the caller brings the readers of files.
@@ -49,7 +50,12 @@ def parse_rule(
     if kind == "positions" and rest and load_positions:
         return PositionsFile(load_positions(rest), label=_basename(rest))
     if kind == "mixture" and rest:
-        return Mixture(tuple(_part(part, text, load_trades, load_positions) for part in rest.split("+")), draws=draws, seed=seed)
+        return Mixture(
+            tuple(_part(part, text, load_trades, load_positions) for part in rest.split("+")),
+            draws=draws,
+            seed=seed,
+            correlation=correlation,
+        )
     raise RuleError(f"positioning rule {text[:80]!a} is unknown; use one of {RULE_SPELLINGS}")
 
 
