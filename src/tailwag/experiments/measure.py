@@ -27,10 +27,15 @@ from tailwag.market.clock import format_time
 from tailwag.positioning import CustomersSellOtm, FlowRule, LongCallsShortPuts, Rule, infer_positions
 
 if TYPE_CHECKING:
+    import polars
+    from plotly.graph_objects import Figure
+
     from tailwag.exposure import Profile
     from tailwag.feedback import Gain
+    from tailwag.figures.palette import Theme
     from tailwag.liquidity import Impact
     from tailwag.market.snapshot import Snapshot
+    from tailwag.positioning import Positions
     from tailwag.surface import ForwardCurve, Surface
 
 SPOT_MOVES_PCT = (-10.0, -5.0, -3.0, -1.0, 0.0, 1.0, 3.0, 5.0, 10.0)
@@ -44,6 +49,8 @@ LEAST_STATED, MOST_STATED = 1e-6, 1e18
 MOST_BETA = 100.0
 LAWS = ("book", "square-root", "given")
 NO_LAW = "none"
+OWN_TRADES = "snapshot-trades"
+"""Label of the flow rule that the snapshot's own trades make."""
 NO_LIQUIDITY = "no liquidity is known: the source has no order book that reaches the move and no traded volume; state a depth"
 
 
@@ -87,11 +94,23 @@ class Measurement:
     snapshot: Snapshot
     options: MeasureOptions
     surface: Surface
+    positions: tuple[Positions, ...]
     profiles: tuple[Profile, ...]
     gain: Gain
 
     def __str__(self) -> str:
         return " ".join(headline(self.document()))
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Exposure and gain at every spot under the first rule, as an interactive figure; ``gain.plot`` compares rules and laws."""
+        return self.gain.plot("spot", theme=theme)
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per rule: its exposures today and its gain."""
+        import polars as pl
+
+        frame = pl.concat([profile.totals.to_frame() for profile in self.profiles])
+        return frame.with_columns(pl.Series("gain", [rule.value for rule in self.gain.by_rule], dtype=pl.Float64))
 
     def document(self) -> dict[str, Any]:
         """Plain values of schema ``tailwag.measure/1``: strict JSON may be written from it as it is."""
@@ -121,16 +140,17 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
     say("fitting the smile")
     surface = fit_surface(snapshot, forwards=_forwards(snapshot, options), day_count=options.day_count)
     say("repricing the book")
+    positions = tuple(infer_positions(snapshot, rule=rule, forward_usd=surface.forward_usd) for rule in _rules(snapshot, options))
     books = [
         priced_book(
-            infer_positions(snapshot, rule=rule, forward_usd=surface.forward_usd),
+            held,
             surface,
             vol=options.vol,
             day_count=options.day_count,
             gamma=options.gamma,  # type: ignore[arg-type]
             spot_usd=snapshot.spot_usd,
         )
-        for rule in _rules(snapshot, options)
+        for held in positions
     ]
     profiles = tuple(
         book_profile(
@@ -152,7 +172,7 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         other_laws=others,
         other_rules=profiles[1:],
     )
-    return Measurement(snapshot, options, surface, profiles, gain)
+    return Measurement(snapshot, options, surface, positions, profiles, gain)
 
 
 def _forwards(snapshot: Snapshot, options: MeasureOptions) -> ForwardCurve:
@@ -194,10 +214,18 @@ def _worst(snapshot: Snapshot) -> str:
 
 
 def _rules(snapshot: Snapshot, options: MeasureOptions) -> tuple[Rule, ...]:
+    """The stated rules, else the cited ones, and signed inventory where the snapshot's own trades say anything of its options."""
     if options.rules:
         return options.rules
     cited: tuple[Rule, ...] = (LongCallsShortPuts(), CustomersSellOtm())
-    return cited if snapshot.trades is None or not len(snapshot.trades) else (*cited, FlowRule(snapshot.trades, label=snapshot.source.name))
+    if snapshot.trades is None or not len(snapshot.trades):
+        return cited
+    flow = FlowRule(snapshot.trades, label=OWN_TRADES)
+    try:
+        flow.infer(snapshot.chain)
+    except RuleError:
+        return cited
+    return (*cited, flow)
 
 
 def _laws(snapshot: Snapshot, options: MeasureOptions) -> tuple[Impact, list[Impact]]:
@@ -290,7 +318,11 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "currency": snapshot.currency,
         "spot_usd": number(snapshot.spot_usd),
         "source": source_block(snapshot),
-        "notes": list(snapshot.notes),
+        "notes": _notes(measurement),
+        "positioning": [
+            {"rule": held.rule, "citation": held.citation, "assumption": held.assumption, "notes": list(held.notes)}
+            for held in measurement.positions
+        ],
         "assumptions": _assumptions(measurement),
         "chain": chain_block(snapshot, profile.book),
         "exposure": exposure_block(profile.totals, groups),
@@ -321,6 +353,16 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
     }
     document["headline"] = headline(document)
     return document
+
+
+def _notes(measurement: Measurement) -> list[str]:
+    """What a reader must know to compare the numbers: the source's notes, each rule's, and what the options make of them."""
+    notes = [*measurement.snapshot.notes, *(f"{held.rule}: {note}" for held in measurement.positions for note in held.notes)]
+    if measurement.options.gamma == "file":
+        notes.append(
+            "gamma of the file's column counts at the current spot only; profile, flips, flows and forward view are repriced by the model"
+        )
+    return notes
 
 
 def _assumptions(measurement: Measurement) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from tailwag.liquidity import Impact
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
 
     from tailwag.exposure import Profile
+    from tailwag.figures.palette import Theme
 
 Regime = Literal["damping", "amplifying", "runaway", "undetermined"]
 BAND_QUANTILES = (0.025, 0.975)
@@ -177,6 +179,28 @@ class Gain:
 
         return pl.DataFrame([law.document() for law in self.by_law], infer_schema_length=None)
 
+    def plot(self, by: Literal["rule", "law", "spot"] = "rule", *, theme: Theme = "light") -> Figure:
+        """Who is short ('rule'), the laws of liquidity ('law'), or exposure and gain at every spot ('spot'), as an interactive figure."""
+        from tailwag.figures import gain_by_law, gex_profile, who_is_short
+
+        if by == "rule":
+            rules = self.by_rule
+            return who_is_short([each.rule for each in rules], [each.gex_usd_per_pct for each in rules], _drawable(rules), theme=theme)
+        if by == "law":
+            laws = [law for law in self.by_law if law.value is not None]
+            return gain_by_law([law.law for law in laws], _drawable(laws), [law.depth_usd_per_pct for law in laws], theme=theme)
+        if by != "spot":
+            raise RuleError(f"expected a gain plotted by 'rule', 'law' or 'spot', got {by[:20]!a}")
+        spots, gex = self.inputs.profile_spot_usd, self.inputs.profile_gex_usd_per_pct
+        if spots is None or gex is None:
+            raise RuleError("these inputs hold no profile over spot; give loop_gain a profile")
+        zones = [(zone.low_usd, zone.high_usd) for zone in self.runaway_zones]
+        return gex_profile(spots, gex, self.gain_over_spot, spot_usd=self.inputs.spot_usd, runaway_zones_usd=zones, theme=theme)
+
+
+def _drawable(parts: Sequence[RuleGain] | Sequence[LawGain]) -> FloatArray:
+    return np.array([np.nan if part.value is None else part.value for part in parts])
+
 
 def loop_gain(
     profile: Profile | GainInputs,
@@ -278,7 +302,11 @@ def _with_band(gain: Gain, laws: Sequence[Impact], rules: Sequence[GainInputs]) 
     found: list[float] = []
     for gex in exposures:
         for law in laws:
-            found.extend(_corners(gex, law_gain(gex, law, move_pct=gain.move_pct, hedge_share=gain.hedge_share), gain.hedge_share))
+            part = law_gain(gex, law, move_pct=gain.move_pct, hedge_share=gain.hedge_share)
+            if part.value is None:
+                # a band that left out the flow the law cannot answer for would look surer than it is
+                return replace(gain, band_reason=f"no band: {part.reason}")
+            found.extend(_corners(gex, part, gain.hedge_share))
     return replace(gain, low=min(found), high=max(found))
 
 
