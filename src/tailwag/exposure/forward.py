@@ -116,15 +116,31 @@ class CalendarEvent:
 
 @dataclass(frozen=True, slots=True)
 class FlowCalendar:
-    """Events in time order."""
+    """Events in time order, seen from ``at_ns`` when the book's gross GEX was ``gross_gex_usd_per_pct``."""
 
     events: tuple[CalendarEvent, ...]
+    at_ns: int
+    gross_gex_usd_per_pct: float
 
     def __len__(self) -> int:
         return len(self.events)
 
     def __str__(self) -> str:
         return "; ".join(str(event) for event in self.events) or "no events ahead"
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """What each expiry takes away and what is left afterwards, as an interactive figure."""
+        from tailwag.figures import flow_calendar as drawn
+
+        removed = [item.gross_gex_removed_usd_per_pct for item in self.events]
+        return drawn(
+            [format_time(item.at_ns) for item in self.events],
+            [item.event for item in self.events],
+            np.array([np.nan if gross is None else gross for gross in removed]),
+            as_of=format_time(self.at_ns),
+            gross_usd_per_pct=self.gross_gex_usd_per_pct,
+            theme=theme,
+        )
 
     def to_frame(self) -> polars.DataFrame:
         """One row per event."""
@@ -183,7 +199,8 @@ def flow_calendar(profile: Profile, futures: Futures | None = None) -> FlowCalen
     ``futures`` hold a perp.
     """
     events = _expiry_events(profile.book) + _funding_events(profile.book, futures)
-    return FlowCalendar(tuple(sorted(events, key=lambda item: (item.at_ns, item.event))))
+    in_order = tuple(sorted(events, key=lambda item: (item.at_ns, item.event)))
+    return FlowCalendar(in_order, profile.book.at_ns, profile.totals.gross_gex_usd_per_pct)
 
 
 def _expiry_events(book: Book) -> list[CalendarEvent]:

@@ -132,6 +132,10 @@ class TradeEffect:
     market_after: Profile
     """The market's profile with dealers on the other side of the trade: what the new gain is computed from."""
 
+    def to_frame(self) -> polars.DataFrame:
+        """Scenarios with the desk's flow after the trade beside the market's before it."""
+        return self.own_after.to_frame()
+
     def __str__(self) -> str:
         before, after = self.market_gex_before_usd_per_pct / 1e6, self.market_gex_after_usd_per_pct / 1e6
         return f"{self.trade}: market GEX from {before:+,.3f} to {after:+,.3f} M USD per 1 % ({self.assumption}); {self.own_after}"

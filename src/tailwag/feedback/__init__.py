@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailwag.feedback.assets import MatrixGain, matrix_gain
+from tailwag.feedback.assets import MatrixGain, joint_gain, matrix_gain
 from tailwag.feedback.gain import Gain, RuleGain, ShareGain, loop_gain
 from tailwag.feedback.inputs import GainInputs, gain_inputs
 from tailwag.feedback.law import LawGain, law_gain, repriced_gain
@@ -31,6 +31,7 @@ __all__ = [
     "distance_pct",
     "frey_volatility",
     "gain_inputs",
+    "joint_gain",
     "law_gain",
     "loop_gain",
     "matrix_gain",

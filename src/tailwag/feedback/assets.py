@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tailwag.errors import RuleError
 from tailwag.kernels.arrays import FloatArray, frozen
+
+if TYPE_CHECKING:
+    import polars
+
+    from tailwag.feedback.gain import Gain
 
 REAL_WITHIN = 1e-9
 """An eigenvalue counts as real when its imaginary part is below this share of the spectral radius."""
@@ -29,6 +35,8 @@ class MatrixGain:
     largest_real_part: float
     largest_real_eigenvalue: float | None
     amplification_norm: float | None
+    assets: tuple[str, ...] = ()
+    """Names of rows and columns, where known."""
 
     @property
     def stable_same_step(self) -> bool:
@@ -67,6 +75,7 @@ class MatrixGain:
     def document(self) -> dict[str, Any]:
         """Plain values for strict JSON; eigenvalues as [real, imaginary]."""
         return {
+            "assets": list(self.assets),
             "gain": self.gain.tolist(),
             "eigenvalues": [[value.real, value.imag] for value in self.eigenvalues],
             "spectral_radius": self.spectral_radius,
@@ -77,9 +86,42 @@ class MatrixGain:
             "stable_lagged": self.stable_lagged,
         }
 
+    def to_frame(self) -> polars.DataFrame:
+        """One row per pair of assets: the gain of the row's asset from moves of the column's."""
+        import polars as pl
+
+        size = len(self.gain)
+        rows, columns = np.divmod(np.arange(size * size), size)
+        names = self.assets or tuple(str(number) for number in range(size))
+        return pl.DataFrame(
+            {"asset": [names[row] for row in rows], "moved_by": [names[column] for column in columns], "gain": self.gain.reshape(-1)}
+        )
+
     def __str__(self) -> str:
         grown = "without bound" if self.amplification_norm is None else f"at most {self.amplification_norm:.3g} times"
-        return f"over {len(self.gain)} assets the spectral radius is {self.spectral_radius:.3f}; a shock grows {grown}"
+        named = f" ({', '.join(self.assets)})" if self.assets else ""
+        return f"over {len(self.gain)} assets{named} the spectral radius is {self.spectral_radius:.3f}; a shock grows {grown}"
+
+
+def joint_gain(gains: Mapping[str, Gain], *, cross_moves: Any) -> MatrixGain:
+    """The loop over several markets from each one's own gain: flow in one asset moves the others too.
+
+    ``gains``: each asset's :func:`tailwag.feedback.loop_gain`, whose GEX, hedge share and depth are used.  ``cross_moves`` (a, a), in the
+    order of ``gains``: the per cent that asset i moves when flow moves asset j by 1 %, with ones on the diagonal; it has no default,
+    because it decides the answer.  Lambda = cross_moves * 0.01 / depth of each column, Gamma$ = diag(100 * GEX * hedge share).
+
+    Raises RuleError where a gain has no depth or ``cross_moves`` is not such a matrix.  Source: 02-theory T13-F.
+    """
+    names, parts = tuple(gains), list(gains.values())
+    silent = next((name for name, gain in gains.items() if gain.depth_usd_per_pct is None), None)
+    if silent is not None:
+        raise RuleError(f"{silent} has no depth ({gains[silent].reason}); state its liquidity or leave it out")
+    cross = np.asarray(cross_moves, dtype=np.float64)
+    if cross.shape != (len(parts), len(parts)) or not (np.diagonal(cross) == 1.0).all():
+        raise RuleError(f"expected cross_moves of shape ({len(parts)}, {len(parts)}) with ones on the diagonal, got shape {cross.shape}")
+    impact = cross * np.array([0.01 / float(gain.depth_usd_per_pct or np.nan) for gain in parts])
+    gamma = np.diag([100.0 * gain.gex_usd_per_pct * gain.hedge_share for gain in parts])
+    return replace(matrix_gain(impact, gamma), assets=names)
 
 
 def matrix_gain(impact_per_usd: Any, dollar_gamma_usd: Any) -> MatrixGain:

@@ -15,6 +15,8 @@ from tailwag.liquidity.money import dollars
 from tailwag.market.book import OrderBook
 
 if TYPE_CHECKING:
+    import polars
+
     from tailwag.market.snapshot import Snapshot
 
 Extrapolation = Literal["linear", "square-root"]
@@ -151,6 +153,20 @@ class BookImpact:
 
     def __add__(self, other: Impact) -> SumImpact:
         return SumImpact((self, other))
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per level of the merged ladders: side, distance from the mid in per cent, dollars up to there."""
+        import polars as pl
+
+        sides = (("bid", self.bids), ("ask", self.asks))
+        return pl.concat(
+            [
+                pl.DataFrame({"distance_pct": ladder.distance_pct, "cumulative_usd": ladder.cumulative_usd}).select(
+                    pl.lit(side).alias("side"), pl.all()
+                )
+                for side, ladder in sides
+            ]
+        )
 
     def __str__(self) -> str:
         return f"{self.name}: {self.source}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, frozen
+from tailwag.market.clock import format_time
+
+if TYPE_CHECKING:
+    import polars
 
 
 class Sides(NamedTuple):
@@ -84,6 +88,20 @@ class OrderBook:
         """
         bid, ask = _sorted_levels(bids, -1.0), _sorted_levels(asks, +1.0)
         return cls(venue, instrument, kind, as_of_ns, frozen(bid[:, 0]), frozen(bid[:, 1]), frozen(ask[:, 0]), frozen(ask[:, 1]), complete)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.venue} {self.instrument} at {format_time(self.as_of_ns)}: {self.bid_coin.size} bids and {self.ask_coin.size} asks around "
+            f"{self.mid_usd:,.2f} USD, known within {self.reach_pct:.2f} %"
+        )
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per level, best first: side, price in USD, amount in coin."""
+        import polars as pl
+
+        side = ["bid"] * self.bid_coin.size + ["ask"] * self.ask_coin.size
+        price, coin = np.concatenate([self.bid_price_usd, self.ask_price_usd]), np.concatenate([self.bid_coin, self.ask_coin])
+        return pl.DataFrame([pl.Series("side", side, dtype=pl.String), pl.Series("price_usd", price), pl.Series("amount_coin", coin)])
 
     @property
     def mid_usd(self) -> float:

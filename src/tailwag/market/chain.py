@@ -167,11 +167,19 @@ class Chain:
         columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in ("currency", "as_of_ns")}
         return Chain.from_columns(currency=self.currency, as_of_ns=self.as_of_ns, **columns)
 
+    def __str__(self) -> str:
+        interest = self.counted_open_interest_coin()
+        total, masked = math.fsum(interest.tolist()), math.fsum(interest[~self.usable].tolist())
+        return (
+            f"{len(self)} {self.currency} options, {np.unique(self.expiry_ns[self.usable]).size} expiries: "
+            f"{total:,.0f} {self.currency} open interest, {masked / total if total > 0.0 else 0.0:.1%} of it masked"
+        )
+
     def to_frame(self) -> polars.DataFrame:
-        """The chain as a Polars frame, one row per listed option, times as UTC datetimes."""
+        """The chain as a Polars frame, one row per listed option, times as UTC datetimes, null where a number is missing."""
         import polars as pl
 
         columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("currency", "as_of_ns")}
         text = {name: pl.Series(name, list(columns[name]), dtype=pl.String) for name in ("instrument", *_TEXT) if name in columns}
         frame = pl.DataFrame({name: text.get(name, values) for name, values in columns.items()})
-        return frame.with_columns(pl.from_epoch("expiry_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("expiry"))
+        return frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.from_epoch("expiry_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("expiry"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from tailwag.market.book import OrderBook
 from tailwag.market.chain import Chain
 from tailwag.market.clock import format_time
 from tailwag.market.trades import Trades
+
+if TYPE_CHECKING:
+    import polars
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,24 @@ class Futures:
     def __len__(self) -> int:
         return int(self.instrument.size)
 
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{int((self.kind == kind).sum())} {kind}" for kind in dict.fromkeys(self.kind.tolist()))
+        volume = float(self.volume_24h_usd[np.isfinite(self.volume_24h_usd)].sum())
+        return f"{kinds}: {volume / 1e6:,.0f} M USD traded in 24 h" if len(self) else "no futures, perps or spot pairs"
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per instrument; null where unknown."""
+        import polars as pl
+
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        frame = pl.DataFrame(
+            [
+                pl.Series(name, list(values), dtype=pl.String) if values.dtype == object else pl.Series(name, values)
+                for name, values in columns.items()
+            ]
+        )
+        return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -91,6 +112,10 @@ class Snapshot:
     def with_parts(self, **parts: Any) -> Snapshot:
         """The same snapshot with some parts replaced."""
         return replace(self, **parts)
+
+    def to_frame(self) -> polars.DataFrame:
+        """The chain, one row per listed option; ``futures`` and each of ``books`` have frames of their own."""
+        return self.chain.to_frame()
 
     def __str__(self) -> str:
         made = "SYNTHETIC " if self.source.synthetic else ""

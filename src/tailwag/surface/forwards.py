@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from tailwag.market.clock import format_time, years_to_expiry
 from tailwag.market.codes import RowCode
 from tailwag.market.snapshot import Futures
 from tailwag.surface.parity import MIN_PAIRS, parity_forward
+
+if TYPE_CHECKING:
+    import polars
 
 UNREADABLE = RowCode.NAME_INVALID | RowCode.UNKNOWN_CURRENCY | RowCode.TIME_INVALID | RowCode.STRIKE_INVALID | RowCode.RIGHT_INVALID
 """Rows of which not even the contract is known."""
@@ -67,6 +71,14 @@ class ForwardCurve:
         missing = np.where(np.isfinite(forward), 0, int(RowCode.FORWARD_MISSING))
         differs = np.where((entry >= 0) & self.disagrees[entry], int(RowCode.FORWARD_DISAGREES), 0)
         return forward, np.asarray(missing | differs, dtype=np.int64)
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per venue and expiry; null where there is no forward."""
+        import polars as pl
+
+        text = [pl.Series(name, getattr(self, name).tolist(), dtype=pl.String) for name in ("venue", "source")]
+        numbers = [pl.Series(name, getattr(self, name)) for name in ("expiry_ns", "years", "forward_usd", "index_usd", "discount")]
+        return pl.DataFrame([*text, *numbers]).with_columns(pl.col(pl.Float64).fill_nan(None))
 
     def __str__(self) -> str:
         if not len(self):

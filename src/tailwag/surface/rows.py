@@ -17,9 +17,13 @@ from tailwag.surface.dynamics import SmileDynamics, parse_dynamics
 from tailwag.surface.forwards import ForwardCurve
 from tailwag.surface.smile import Smile, number_or_none
 from tailwag.surface.ssvi import SsviFit
+from tailwag.units import DAYS_PER_YEAR
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
+
+    from tailwag.figures.palette import Theme
 
 VOL_SOURCES = ("venue", "surface")
 
@@ -141,6 +145,20 @@ class Surface:
             "inside_share": smile.inside_share,
             "butterfly_min_g": smile.butterfly_min_g,
         }
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """At-the-money vol and the forward's distance from spot over time to expiry; each of ``smiles`` plots its own fit."""
+        from tailwag.figures import term_structure
+
+        smiles = sorted(self.smiles, key=lambda smile: (smile.venue, smile.expiry_ns))
+        index_usd = self.forwards.index_usd[np.isfinite(self.forwards.index_usd)]
+        return term_structure(
+            [DAYS_PER_YEAR * smile.years for smile in smiles],
+            [float(smile.vol(0.0)) for smile in smiles],
+            [smile.forward_usd for smile in smiles],
+            spot_usd=float(np.median(index_usd)) if index_usd.size else None,
+            theme=theme,
+        )
 
     def document(self) -> dict[str, Any]:
         """The surface as plain numbers and None, for the report."""

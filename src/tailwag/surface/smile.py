@@ -15,6 +15,9 @@ from tailwag.surface.quotes import SmilePoints
 
 if TYPE_CHECKING:
     import polars
+    from plotly.graph_objects import Figure
+
+    from tailwag.figures.palette import Theme
 
 SmileModel = Literal["svi", "svi-repaired", "interpolated", "flat"]
 CURVE_POINTS = 61
@@ -69,6 +72,26 @@ class Smile:
         """The points it stands on, one row per strike."""
         return self.points.to_frame()
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """The fit against bid, ask and mark of every strike, as an interactive figure."""
+        from tailwag.figures import smile_fit
+
+        points, k = self.points, self._curve_log_moneyness()
+        return smile_fit(
+            points.strike_usd,
+            points.bid_iv,
+            points.ask_iv,
+            points.mark_iv,
+            curve_strike_usd=self.forward_usd * np.exp(k),
+            curve_iv=self.vol(k),
+            forward_usd=self.forward_usd,
+            theme=theme,
+        )
+
+    def _curve_log_moneyness(self) -> FloatArray:
+        low, high = self.quoted_range
+        return np.linspace(low, high, CURVE_POINTS) if high > low else np.array([low])
+
     def document(self) -> dict[str, Any]:
         """The smile as plain numbers and None, for the report."""
         points = self.points
@@ -78,8 +101,7 @@ class Smile:
                 for name in ("strike_usd", "log_moneyness", "right", "bid_iv", "ask_iv", "mark_iv", "fit_iv", "source")
             )
         )
-        low, high = self.quoted_range
-        k = np.linspace(low, high, CURVE_POINTS) if high > low else np.array([low])
+        k = self._curve_log_moneyness()
         curve = zip(k.tolist(), (self.forward_usd * np.exp(k)).tolist(), self.vol(k).tolist())
         return {
             "venue": self.venue,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from tailwag.kernels import svi
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, frozen
 from tailwag.surface.quotes import vega_share
 from tailwag.surface.smile import Smile
+
+if TYPE_CHECKING:
+    import polars
 
 MIN_SMILES = 2
 MOST_POINTS = 60
@@ -37,6 +41,12 @@ class SsviFit:
     def total_variance(self, log_moneyness: FloatArray, theta: FloatArray | float) -> FloatArray:
         """Total variance of the surface where the at-the-money total variance is ``theta``."""
         return svi.ssvi_total_variance(log_moneyness, theta, self.rho, svi.ssvi_phi(theta, self.eta, self.gamma))
+
+    def to_frame(self) -> polars.DataFrame:
+        """One row per expiry: at-the-money total variance, residual, and whether butterflies are excluded."""
+        import polars as pl
+
+        return pl.DataFrame({name: getattr(self, name) for name in ("expiry_ns", "theta", "rmse_volpt", "free_of_butterflies")})
 
     def __str__(self) -> str:
         clean = "free of butterflies" if bool(np.all(self.free_of_butterflies)) else "butterflies not excluded at every expiry"
