@@ -190,3 +190,26 @@ def test_malformed_rules_are_refused_in_one_sentence(text):
 @pytest.mark.parametrize("text", ["long-calls-short-puts", "short-all", "long-all", "customers-sell-otm", "customers-buy:0.25"])
 def test_spelling_survives_a_round_trip(text):
     assert parse_rule(text).name == text
+
+
+def test_a_position_in_a_name_that_two_venues_list_is_refused():
+    """It would count twice, and which of the two is meant is unknown."""
+    both = Chain.from_columns(
+        currency="BTC",
+        as_of_ns=0,
+        instrument=["BTC-27MAR26-70000-C"] * 2,
+        venue=["bybit", "deribit"],
+        right=[1, 1],
+        open_interest_contracts=[5.0, 3.0],
+        coin_per_contract=[1.0, 1.0],
+    )
+    with pytest.raises(RuleError, match="bybit and deribit"):
+        PositionsFile({"BTC-27MAR26-70000-C": 2.0}).infer(both)
+
+
+def test_draws_belong_to_contracts_and_not_to_rows():
+    """A permuted chain draws the same books."""
+    rule = Mixture(((ShortAll(), 0.5), (LongAll(), 0.5)), draws=20, seed=3)
+    order = np.array([3, 0, 4, 1, 2])
+    straight, turned = rule.infer(chain()), rule.infer(chain().select(order))
+    np.testing.assert_array_equal(straight.draws[:, order], turned.draws)
