@@ -114,7 +114,7 @@ def test_futures_books_trades_and_doubts_come_along() -> None:
     merged = merge([one, other])
     assert merged.books == (book,)
     assert len(merged.futures) == 1
-    assert merged.degraded == ("d1", "d2")
+    assert merged.degraded == ("deribit: d1", "okx: d1", "okx: d2")
     assert "n1" in merged.notes
     assert merged.trades is not None
     assert (merged.trades.trade_id.tolist(), merged.trades.repeats_removed) == (["2", "1"], 1)

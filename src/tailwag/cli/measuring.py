@@ -118,9 +118,9 @@ def _read(request: Request, say: Any) -> Snapshot:
 
         snapshot = merge(snapshots, coins_per_share=_coins_per_share(request.coins_per_share))
     if request.books:
-        from tailwag.sources.order_books import load_books
+        from tailwag.sources.order_books import load_books, with_books
 
-        snapshot = snapshot.with_parts(books=(*snapshot.books, *load_books(request.books)))
+        snapshot = with_books(snapshot, load_books(request.books, _at_ns(request)))
     return snapshot
 
 
@@ -130,9 +130,7 @@ def _check_currency(currency: str | None) -> None:
 
 
 def _one(source: str, request: Request, say: Any) -> Snapshot:
-    from tailwag.market.clock import parse_time_ns
-
-    at_ns = None if request.at is None else parse_time_ns(request.at)
+    at_ns = _at_ns(request)
     venue, colon, name = source.partition(":")
     if source == "demo":
         from tailwag.sources.demo import demo
@@ -164,6 +162,12 @@ def _one(source: str, request: Request, say: Any) -> Snapshot:
             f"{Path(source).name} holds {snapshot.currency}, --currency asks for {request.currency}; leave it out or name the other file"
         )
     return snapshot
+
+
+def _at_ns(request: Request) -> int | None:
+    from tailwag.market.clock import parse_time_ns
+
+    return None if request.at is None else parse_time_ns(request.at)
 
 
 def _coins_per_share(text: str | None) -> tuple[float, str, str] | None:

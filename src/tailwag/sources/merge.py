@@ -80,7 +80,7 @@ def merge(
         source=_joined_source(parts),
         books=tuple(book for part in parts for book in part.books),
         trades=_joined_trades(parts),
-        degraded=_once([*(sentence for part in parts for sentence in part.degraded), *_price_doubts(parts, spot_usd)]),
+        degraded=_once([*_named_doubts(parts), *_price_doubts(parts, spot_usd)]),
         notes=_once([*notes, *(note for part in parts for note in part.notes)]),
     )
 
@@ -187,6 +187,13 @@ def _spot_usd(parts: list[Snapshot]) -> float:
     index = np.concatenate([part.chain.index_usd for part in parts])
     known = index[np.isfinite(index) & (index > 0.0)]
     return float(np.median(known)) if known.size else float(np.median([part.spot_usd for part in parts]))
+
+
+def _named_doubts(parts: list[Snapshot]) -> list[str]:
+    """Each part's doubts, under the name of its venues where there are others."""
+    if len(parts) == 1:
+        return list(parts[0].degraded)
+    return [f"{', '.join(part.venues) or part.source.name}: {sentence}" for part in parts for sentence in part.degraded]
 
 
 def _price_doubts(parts: list[Snapshot], spot_usd: float) -> list[str]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Literal
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tailwag.errors import FileFormatError, InstrumentNameError
+from tailwag.errors import FileFormatError, InputError, InstrumentNameError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.market.book import OrderBook
-from tailwag.market.clock import epoch_ns
+from tailwag.market.clock import epoch_ns, format_time
 from tailwag.market.instrument import parse_future, parse_option
 from tailwag.sources.opening import RawFile, read_file
+from tailwag.units import NS_PER_HOUR
+
+if TYPE_CHECKING:
+    from tailwag.market.snapshot import Snapshot
+
+_CURRENCY = re.compile(r"\A([A-Z0-9]{2,10}?)[-_]?(?:USD|PERP|[0-9]{1,2}[A-Z]{3}[0-9]{2}\Z)", re.ASCII)
 
 Kind = Literal["spot", "perp", "future", "option"]
 
@@ -32,6 +40,36 @@ def load_books(path: str | os.PathLike[str], at_ns: int | None = None) -> tuple[
 
         return (book_from_capture(raw, at_ns=at_ns),)
     return _deribit_books(raw, at_ns=at_ns)
+
+
+def with_books(snapshot: Snapshot, books: Sequence[OrderBook], *, max_age_hours: float = 1.0) -> Snapshot:
+    """The snapshot with order books that were saved beside it; a book of another time than the chain's is said to be so.
+
+    Raises InputError for the book of another currency.
+    """
+    for book in books:
+        currency = _currency_of(book)
+        if currency not in ("", snapshot.currency):
+            raise InputError(
+                f"expected order books of {snapshot.currency}, {book.instrument} is of {currency}; give the book of this market"
+            )
+    ages = [(book, abs(book.as_of_ns - snapshot.as_of_ns) / NS_PER_HOUR) for book in books]
+    doubts = [
+        f"the order book of {book.venue} {book.instrument} is of {format_time(book.as_of_ns)}, {_span(hours)} away from the chain: depth may have changed"
+        for book, hours in ages
+        if hours > max_age_hours
+    ]
+    return snapshot.with_parts(books=(*snapshot.books, *books), degraded=(*snapshot.degraded, *doubts))
+
+
+def _currency_of(book: OrderBook) -> str:
+    """What the instrument's name says; '' where it follows no known spelling."""
+    found = _CURRENCY.match(book.instrument)
+    return found[1] if found else ""
+
+
+def _span(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours < 48.0 else f"{hours / 24.0:,.0f} days"
 
 
 def _deribit_books(raw: RawFile, *, at_ns: int | None) -> tuple[OrderBook, ...]:
