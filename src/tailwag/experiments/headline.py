@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tailwag.liquidity.money import dollars
+
 DAMPING, AMPLIFYING = "damping", "amplifying"
 
 
@@ -122,10 +124,4 @@ def _doubts(document: dict[str, Any]) -> str:
 
 
 def _money(usd: float | None) -> str:
-    if usd is None:
-        return "an unknown amount"
-    size = abs(usd)
-    for scale, unit in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
-        if size >= scale:
-            return f"${usd / scale:,.1f}{unit}" if size < 100 * scale else f"${usd / scale:,.0f}{unit}"
-    return f"${usd:,.0f}"
+    return "an unknown amount" if usd is None else dollars(usd)
