@@ -202,22 +202,27 @@ def test_a_trade_that_cannot_be_read_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "line 1"),
-        ("instrument\nX\n", "line 1"),
-        ("name,contracts\nX,1\n", "line 1"),
+        ("", r"own book:1"),
+        ("instrument\nX\n", r"own book:1"),
+        ("name,contracts\nX,1\n", r"own book:1"),
         ("instrument,contracts,contracts\nX,1,2\n", "twice"),
         ("instrument,contracts\n", "no line"),
-        ("instrument,contracts\nBTC-26DEC25-70000-C,\n", "line 2.*exactly one"),
-        ("instrument,contracts\nBTC-26DEC25-70000-C,1_000\n", "line 2.*signed number"),
-        ("instrument,contracts\nBTC-26DEC25-70000-C,inf\n", "line 2.*signed number"),
+        ("instrument,contracts\nBTC-26DEC25-70000-C,\n", r"own book:2.*exactly one"),
+        ("instrument,contracts\nBTC-26DEC25-70000-C,1_000\n", r"own book:2.*signed number"),
+        ("instrument,contracts\nBTC-26DEC25-70000-C,inf\n", r"own book:2.*signed number"),
         ("instrument,contracts,amount_usd\nBTC-PERPETUAL,1,2\n", "exactly one"),
-        ("instrument,contracts\n\n=cmd|calc,1\n", "line 3"),
-        ('instrument,contracts\n"BTC-26DEC25,1\n', "not CSV"),
+        ("instrument,contracts\nBTC-PERPETUAL,1,000\n", r"own book:2: expected 2 cells"),
+        ("instrument,contracts\n\n=cmd|calc,1\n", r"own book:3"),
+        ('instrument,contracts\n"BTC-26DEC25,1\n', r"own book:2.*quotes and commas"),
     ],
 )
 def test_a_damaged_book_is_refused_by_line(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         read_holdings(text)
+
+
+def test_a_book_may_carry_remarks() -> None:
+    assert len(read_holdings("# week 12\ninstrument,contracts\n# calls\nBTC-26DEC25-70000-C,1\n")) == 1
 
 
 def test_a_book_survives_byte_order_mark_windows_lines_and_extra_columns() -> None:

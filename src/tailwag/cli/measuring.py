@@ -260,7 +260,7 @@ def _csv(path: str) -> str:
 
 
 def _positions(path: str) -> Mapping[str, float]:
-    from tailwag.experiments.tables import rows_of_csv
+    from tailwag.sources.small_csv import rows_of_csv
     from tailwag.sources.tables import number
 
     held: dict[str, float] = {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tailwag.errors import InputError
+from tailwag.sources.small_csv import rows_of_csv
 
 MOST_ROWS = 100_000
 COLUMNS = ("contracts", "amount_usd", "amount_coin")
@@ -57,7 +56,7 @@ def read_holdings(source: str | Iterable[Mapping[str, object]]) -> tuple[Holding
             raise InputError(f"own book: more than {MOST_ROWS} lines; split the file")
         cells = {str(key).strip().lower(): str(value).strip() for key, value in row.items() if key is not None and value is not None}
         if any(cells.values()):
-            found.append(_holding(cells, f"own book, line {line}"))
+            found.append(_holding(cells, f"own book:{line}"))
     if not found:
         raise InputError("own book: no line holds an instrument; expected columns instrument,contracts and at least one line below them")
     return tuple(found)
@@ -77,17 +76,11 @@ def parse_trade(text: str) -> Holding:
     return _holding({"instrument": match[2], "contracts": match[1]}, "trade")
 
 
-def _csv_rows(text: str) -> list[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-    try:
-        header = [str(name).strip().lower() for name in reader.fieldnames or ()]
-        if "instrument" not in header or not set(COLUMNS) & set(header):
-            raise InputError(f"own book, line 1: expected columns instrument,contracts, got {','.join(header)[:80]!a}; add the header line")
-        if len(set(header)) != len(header):
-            raise InputError("own book, line 1: a column name stands twice; rename one")
-        return [(reader.line_num, row) for row in reader]
-    except csv.Error as problem:
-        raise InputError(f"own book, line {reader.line_num}: not CSV ({problem}); expected instrument,contracts") from None
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, (line, row) in enumerate(rows_of_csv(text, name="own book", required=("instrument",))):
+        if number == 0 and not set(COLUMNS) & set(row):
+            raise InputError(f"own book:1: expected columns instrument,contracts, got {','.join(row)[:80]!a}; add the header line")
+        yield line, row
 
 
 def _holding(cells: Mapping[str, str], where: str) -> Holding:

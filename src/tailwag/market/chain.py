@@ -182,4 +182,6 @@ class Chain:
         columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("currency", "as_of_ns")}
         text = {name: pl.Series(name, list(columns[name]), dtype=pl.String) for name in ("instrument", *_TEXT) if name in columns}
         frame = pl.DataFrame({name: text.get(name, values) for name, values in columns.items()})
-        return frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.from_epoch("expiry_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("expiry"))
+        return frame.with_columns(
+            pl.col(pl.Float64).fill_nan(None), pl.from_epoch("expiry_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("expiry")
+        )

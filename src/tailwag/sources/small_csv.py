@@ -17,7 +17,7 @@ def rows_of_csv(text: str, *, name: str, required: tuple[str, ...]) -> Iterator[
 
     Raises FileFormatError if a column is missing, twice there, or a row is longer or shorter than the header.
     """
-    reader = csv.reader(io.StringIO(text), strict=True)
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     header: list[str] | None = None
     try:
         for row in reader:
@@ -33,12 +33,13 @@ def rows_of_csv(text: str, *, name: str, required: tuple[str, ...]) -> Iterator[
     except csv.Error as error:
         raise FileFormatError(f"{name}:{reader.line_num}: {error}; check quotes and commas") from None
     if header is None:
-        raise FileFormatError(f"{name}: the file is empty; expected a header with {', '.join(required)}")
+        raise FileFormatError(f"{name}:1: the file is empty; expected a header with {', '.join(required)}")
 
 
 def _header(cells: list[str], name: str, line: int, required: tuple[str, ...]) -> list[str]:
     names = [cell.lower() for cell in cells]
-    missing = [column for column in required if column not in names]
-    if missing or len(set(names)) != len(names):
-        raise FileFormatError(f"{name}:{line}: expected columns {', '.join(required)}, each once, got {', '.join(cells)[:120]!a}")
+    if any(column not in names for column in required):
+        raise FileFormatError(f"{name}:{line}: expected columns {', '.join(required)}, got {', '.join(cells)[:120]!a}; add the header line")
+    if len(set(names)) != len(names):
+        raise FileFormatError(f"{name}:{line}: a column name stands twice in {', '.join(cells)[:120]!a}; rename one")
     return names
