@@ -51,7 +51,7 @@ _HOME = {
     "loop_gain": "tailwag.feedback",
     "joint_gain": "tailwag.feedback",
     "matrix_gain": "tailwag.feedback",
-    "MeasureOptions": "tailwag.experiments.measure",
+    "MeasureOptions": "tailwag.experiments.options",
     "measure": "tailwag.experiments.measure",
 }
 

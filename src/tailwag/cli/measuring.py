@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tailwag.errors import InputError, RuleError
 
 if TYPE_CHECKING:
-    from tailwag.experiments.measure import MeasureOptions
+    from tailwag.experiments.options import MeasureOptions
     from tailwag.market.snapshot import Snapshot
 
 COIN_FUND = "IBIT"
@@ -193,7 +193,7 @@ def _refuse(text: str) -> tuple[float, str, str]:
 
 
 def _options(request: Request) -> MeasureOptions:
-    from tailwag.experiments.measure import MeasureOptions
+    from tailwag.experiments.options import MeasureOptions
     from tailwag.positioning import parse_rule
 
     rules = tuple(
