@@ -39,10 +39,6 @@ class EmptyChainError(InputError):
     """Nothing is left to work on: no listed option of the wanted currency."""
 
 
-class SmileError(InputError):
-    """Too few usable quotes for what was asked of a smile."""
-
-
 class ProfileRangeError(InputError):
     """A move leaves the spot range that was tabulated."""
 
