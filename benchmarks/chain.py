@@ -200,7 +200,7 @@ def lines() -> list[Line]:
 
     def alone(c: dict[str, np.ndarray]) -> Callable[[], np.ndarray]:
         held = (c["right"], c["strike"], c["forward"], c["years"], c["vol"], c["position"])
-        return lambda: net_greeks(*held, ratios, shifts)
+        return lambda: net_greeks(*held, ratios, shifts, priced=False)
 
     def profile_error(c: dict[str, np.ndarray]) -> tuple[str, str]:
         ours, theirs = alone(c)()[..., 1:], numpy_profile(c, ratios, shifts)

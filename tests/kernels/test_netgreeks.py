@@ -208,3 +208,13 @@ def test_row_gammas_name_unpriceable_rows_by_nan_and_expired_ones_by_zero() -> N
     assert np.all(gammas[:, 0] > 0)
     assert np.all(gammas[:, 1] == 0)
     assert np.all(np.isnan(gammas[:, 2:]))
+
+
+def test_greeks_without_the_price_are_the_same_greeks() -> None:
+    held = book()
+    whole = net_greeks(**held, spot_ratios=RATIOS, vol_shifts=SHIFTS)
+    bare = net_greeks(**held, spot_ratios=RATIOS, vol_shifts=SHIFTS, priced=False)
+    assert np.isnan(bare[..., 0]).all()
+    scale = gross(held, RATIOS, SHIFTS)[..., 1:]
+    assert np.all(np.abs(bare[..., 1:] - whole[..., 1:]) <= 2e-15 * scale)
+    np.testing.assert_array_equal(net_greeks(**held, spot_ratios=RATIOS, vol_shifts=SHIFTS, priced=False, threads=2), bare)

@@ -180,6 +180,7 @@ def exposures_on(book: Book, spots_usd: FloatArray, *, dynamics: SmileDynamicsLi
     ratios = spots_usd / book.spot_usd
     measures = exposures_of(net_on_grid(book, ratios, dynamics=dynamics)[0], spots_usd)
     if numeraire == "coin":
-        per_forward = net_on_grid(book, ratios, dynamics=dynamics, weights=book.position_coin / book.forward_usd)[0, :, PRICE] / ratios
+        weights = book.position_coin / book.forward_usd
+        per_forward = net_on_grid(book, ratios, dynamics=dynamics, weights=weights, priced=True)[0, :, PRICE] / ratios
         measures["delta_usd"] = measures["delta_usd"] - per_forward * spots_usd
     return measures

@@ -95,10 +95,11 @@ def net_on_grid(
     vol_shifts: FloatArray = NO_SHIFT,
     ahead_ns: int = 0,
     weights: FloatArray | None = None,
+    priced: bool = False,
 ) -> FloatArray:
     """Net greeks of the book at spot ratios (g,) and vol shifts (v,), ``ahead_ns`` from now: (v, g, 8) in NET_GREEKS order.
 
-    Forwards move in proportion to spot; volatilities move by the dynamics, then by the shift.  ``weights`` (n,) replace the positions.  Sums run over rows in canonical order.
+    Forwards move in proportion to spot; volatilities move by the dynamics, then by the shift.  ``weights`` (n,) replace the positions; the price is NaN unless ``priced``.  Sums run over rows in canonical order.
     """
     from tailwag.kernels.netgreeks import net_greeks
 
@@ -111,7 +112,15 @@ def net_on_grid(
             break
         vol = _kernel_vols(book, rows, np.log(ratios[part]), dynamics)
         total[:, part] = net_greeks(
-            chain.right[rows], chain.strike_usd[rows], book.forward_usd[rows], live.plain_years, vol, weight[rows], ratios[part], vol_shifts
+            chain.right[rows],
+            chain.strike_usd[rows],
+            book.forward_usd[rows],
+            live.plain_years,
+            vol,
+            weight[rows],
+            ratios[part],
+            vol_shifts,
+            priced=priced,
         )
     if live.settling.size:
         for index, shift in enumerate(vol_shifts):
@@ -121,6 +130,8 @@ def net_on_grid(
         fixed = book.greeks[:, live.settled] @ weight[live.settled]
         total[:, :, PRICE] += fixed[PRICE]
         total[:, :, DELTA] += fixed[DELTA]
+    if not priced:
+        total[:, :, PRICE] = np.nan
     return total
 
 

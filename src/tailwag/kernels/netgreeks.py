@@ -27,7 +27,7 @@ NET_GREEKS = ("price", "delta", "gamma", "vega", "theta", "vanna", "charm", "vom
 """The last axis of :func:`net_greeks`: units as in `black.GREEKS`."""
 
 
-def net_greeks(
+def net_greeks(  # noqa: PLR0913 - eight columns of one table, and how to price them
     right: ArrayLike,
     strike_usd: ArrayLike,
     forward_usd: ArrayLike,
@@ -37,12 +37,13 @@ def net_greeks(
     spot_ratios: ArrayLike,
     vol_shifts: ArrayLike,
     *,
+    priced: bool = True,
     threads: int = 1,
 ) -> FloatArray:
     """What a book's price and greeks become when spot and vol move: sum over rows of position * greek(F * ratio, vol + shift).
 
     Shape (v, g, 8) for v shifts, g ratios and the greeks of :data:`NET_GREEKS`; `vol` is (n,), or (g, n) where the smile moves with spot.
-    Vols are floored at 1e-4 after the shift. Accuracy: about 1e-15 of the gross (unsigned) sum. Raises InputError if a row with a
+    Vols are floored at 1e-4 after the shift. `priced` False leaves the price NaN and saves a third of the time. Accuracy: about 1e-15 of the gross (unsigned) sum. Raises InputError if a row with a
     position cannot be priced: mask it with position 0, and say so.
 
     >>> book = dict(right=[+1, -1], strike_usd=100.0, forward_usd=100.0, years=0.25, vol=0.2, position=[-1.0, -1.0])
@@ -58,7 +59,7 @@ def net_greeks(
     out = np.zeros((shifts.size, log_moves.size, len(NET_GREEKS)))
     parts = max(1, threads)
     edges = [log_moves.size * part // parts for part in range(parts + 1)]
-    tasks = [(calls, call_vols, log_moves, shifts, first, last, out) for first, last in itertools.pairwise(edges) if last > first]
+    tasks = [(calls, call_vols, log_moves, shifts, first, last, priced, out) for first, last in itertools.pairwise(edges) if last > first]
     if len(tasks) > 1:
         with ThreadPoolExecutor(len(tasks)) as pool:
             list(pool.map(lambda task: net_kernel(*task), tasks))
@@ -66,6 +67,8 @@ def net_greeks(
         for task in tasks:
             net_kernel(*task)
     _calls_back_to_puts(rows[:, held], log_moves, out)
+    if not priced:
+        out[:, :, 0] = np.nan
     return out
 
 

@@ -29,7 +29,17 @@ from tailwag.kernels.normal_coefficients import (
     TAIL_ZERO,
 )
 
-__all__ = ["INVERSE_SQRT_2PI", "LN_SQRT_2PI", "exponential", "log_ratio", "logarithm", "mills", "mills_pair", "near_mills"]
+__all__ = [
+    "INVERSE_SQRT_2PI",
+    "LN_SQRT_2PI",
+    "exponential",
+    "log_ratio",
+    "logarithm",
+    "mills",
+    "mills_pair",
+    "near_mills",
+    "near_mills_alone",
+]
 
 # numba's habits for loops that vectorise: no division checks, fused multiply-add and nothing looser, and inlining by LLVM (each function
 # keeps its own float rules, so that a caller's licence to reassociate cannot break the rounding tricks below)
@@ -111,6 +121,18 @@ def near_mills(a: float, b: float) -> tuple[float, float]:
         first = first * s + NEAR[power]
         second = second * t + NEAR[power]
     return first * (a + NEAR_MIDDLE) * a_inverse, second * (b + NEAR_MIDDLE) * b_inverse
+
+
+@inlined
+def near_mills_alone(a: float) -> float:
+    """The first of :func:`near_mills`, where only one distance counts."""
+    a = a if a < NEAR_END else NEAR_END
+    inverse = 1.0 / ((a + NEAR_MIDDLE) * (a + NEAR_POLE))
+    s = (a - NEAR_MIDDLE) * (a + NEAR_POLE) * inverse
+    total = NEAR[17]
+    for power in range(16, -1, -1):
+        total = total * s + NEAR[power]
+    return total * (a + NEAR_MIDDLE) * inverse
 
 
 @inlined
