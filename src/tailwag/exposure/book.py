@@ -195,7 +195,7 @@ def priced_book(
     expiry gamma and vega are 0 and delta is intrinsic; inside the 30-minute settlement average the greeks are those of the average.
 
     Raises RuleError if ``gamma='file'`` and the file has none, or for an unknown name.
-    Source: 07-contracts (definitions); 02-theory T6 (settlement average).
+    Source: docs/reference/measure-json; docs/explanation/greeks-and-conventions.
     """
     chain = positions.chain
     spot = median_index_usd(chain) if spot_usd is None else float(spot_usd)

@@ -108,7 +108,7 @@ def hedge_flows(profile: Profile, *, move_pct: Any, vol_move_volpt: Any = 0.0, h
     move at once, then time passes; an option that has expired needs no hedge.  Short gamma buys rises.
 
     Raises ProfileRangeError for a spot move outside -95 % to +1900 %, InputError for hours below 0 or beyond 20 years.
-    Source: 02-theory section 0; 07-contracts.
+    Source: docs/explanation/loop-gain.
     """
     return book_flows(profile.book, dynamics=profile.dynamics, move_pct=move_pct, vol_move_volpt=vol_move_volpt, hours=hours)
 

@@ -126,7 +126,7 @@ def exposure_profile(
     left out, 401 levels that contain the spot itself.
 
     Raises ProfileRangeError for a range that is no range, RuleError for an unknown name.
-    Source: 07-contracts; 02-theory section 0.
+    Source: docs/explanation/loop-gain.
     """
     book = priced_book(positions, surface, vol=vol, day_count=day_count, gamma=gamma)
     return book_profile(book, dynamics=dynamics, numeraire=numeraire, spot_range=spot_range, spot_levels=spot_levels)

@@ -166,7 +166,7 @@ def exposure_totals(book: Book, *, numeraire: Numeraire = "usd") -> Exposure:
     delta = sum position * delta * S, vega = sum position * vega / 100.  ``numeraire='coin'`` takes the premium-adjusted delta
     (delta - price / forward) and changes nothing else: the re-hedging flow is the same in both.
 
-    Source: 07-contracts; 02-theory section 0 and T21.
+    Source: docs/reference/measure-json; docs/explanation/greeks-and-conventions.
     """
     sums = dict(zip(MEASURES, (exact_sum(row) for row in row_exposures(book, numeraire=numeraire)), strict=True))
     return Exposure(

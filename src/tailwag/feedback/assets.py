@@ -110,7 +110,7 @@ def joint_gain(gains: Mapping[str, Gain], *, cross_moves: Any) -> MatrixGain:
     order of ``gains``: the per cent that asset i moves when flow moves asset j by 1 %, with ones on the diagonal; it has no default,
     because it decides the answer.  Lambda = cross_moves * 0.01 / depth of each column, Gamma$ = diag(100 * GEX * hedge share).
 
-    Raises RuleError where a gain has no depth or ``cross_moves`` is not such a matrix.  Source: 02-theory T13-F.
+    Raises RuleError where a gain has no depth or ``cross_moves`` is not such a matrix.  Source: docs/explanation/loop-gain.
     """
     names, parts = tuple(gains), list(gains.values())
     silent = next((name for name, gain in gains.items() if gain.depth_usd_per_pct is None), None)
@@ -128,7 +128,7 @@ def matrix_gain(impact_per_usd: Any, dollar_gamma_usd: Any) -> MatrixGain:
     """G = -Lambda Gamma$ over assets.
 
     Shapes: both (a, a).  ``impact_per_usd[i, j]`` is the relative move of asset i per dollar bought of j; ``dollar_gamma_usd[i, j]`` the
-    delta in i that a unit log move of j creates (proxy hedges included), signed, short negative.  Source: 02-theory T13-F.
+    delta in i that a unit log move of j creates (proxy hedges included), signed, short negative.  Source: docs/explanation/loop-gain.
 
     >>> round(matrix_gain([[3e-11]], [[-5e9]]).spectral_radius, 3)
     0.15

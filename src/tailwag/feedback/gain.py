@@ -224,7 +224,7 @@ def loop_gain(
     >>> print(round(loop_gain(inputs, SquareRootImpact(10e9, 0.0314054354), move_pct=1.0).value, 4))
     0.2383
 
-    Raises RuleError for a move that is not above 0 and below 100 per cent, or a hedge share outside 0 to 1.  Source: 02-theory 0 and T13.
+    Raises RuleError for a move that is not above 0 and below 100 per cent, or a hedge share outside 0 to 1.  Source: docs/explanation/loop-gain.
     """
     inputs, rules = gain_inputs(profile), tuple(gain_inputs(other) for other in other_rules)
     _check(move_pct, hedge_share, (inputs, *rules))
@@ -334,7 +334,7 @@ def _with_repricing(gain: Gain) -> Gain:
 
 
 def _with_vanna(gain: Gain, spot_vol_beta: float | None) -> Gain:
-    """g_eff = -(GEX + beta * vanna per vol point) * hedge share / depth, at the depth of the value (T13-G with lambda held)."""
+    """g_eff = -(GEX + beta * vanna per vol point) * hedge share / depth, at the depth of the value (lambda held)."""
     vanna = gain.inputs.vanna_usd_per_volpt
     if spot_vol_beta is not None:
         extra, missing = (None, "vanna is unknown") if vanna is None else (spot_vol_beta * vanna, None)

@@ -50,7 +50,7 @@ def shadow_gain(*, gamma_usd: float, vanna_usd: float, spot_vol_beta: float, imp
     """Gain with the smile's move in it: g_eff = -lambda (Gamma$ + beta Va$), the loop gain of the smile-adjusted gamma.
 
     Units: gamma_usd = S^2 Gamma (USD per unit log move), vanna_usd = S * vanna (USD per 1.00 vol), beta = d vol / d ln S.
-    Source: 02-theory T13-G.
+    Source: docs/explanation/loop-gain.
 
     >>> round(shadow_gain(gamma_usd=-2.1806e9, vanna_usd=3.2915e8, spot_vol_beta=-0.8, impact_per_usd=3.1e-11), 5)
     0.07576
@@ -72,7 +72,7 @@ def spot_vol_loop(
 
     H = [[Gamma$, Va$], [phi Va$, phi Volga]] (S dVega/dS is Va$), B = [[0, 0], [beta, 0]], Lambda = diag(lambda, lambda_v),
     phi = ``vega_hedge_share``.  Units: volga in USD per (1.00 vol)^2, vol impact in 1.00 vol per USD of vega (per 1.00 vol) bought.
-    Source: 02-theory T13-0, T13-G (this project's own result).
+    Source: docs/explanation/loop-gain (this project's own result).
 
     >>> spot_vol_loop(gamma_usd=0.0, vanna_usd=0.0, spot_vol_beta=-0.8, impact_per_usd=3e-11).amplification
     1.0

@@ -1,7 +1,7 @@
-"""When does the loop settle: closed forms for late, partial, decaying and banded hedging (02-theory T13).
+"""When does the loop settle: closed forms for late, partial, decaying and banded hedging (docs/explanation/loop-gain).
 
 All moves are log moves, ``gain`` is g = -lambda Gamma$ (short gamma > 0), variance ratios are over the fundamental variance of one step.
-A simulation must reproduce these without sharing a line with them.  The loop with frequencies (T13-0) is this project's own result.
+A simulation must reproduce these without sharing a line with them.  The loop with frequencies is this project's own result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BISECTIONS = 60
 LARGEST_GAIN = 64.0
 
 
-# Permanent impact, hedges d steps late (T13-A)
+# Permanent impact, hedges d steps late
 
 
 def is_stable_lagged(gain: float, delay_steps: int) -> bool:
@@ -85,7 +85,7 @@ def gain_standard_error(gain: float, steps: int) -> float:
     return math.sqrt((1.0 - gain**2) / steps)
 
 
-# Partial execution: a fraction `speed` of the gap each step, one step late (T13-B)
+# Partial execution: a fraction `speed` of the gap each step, one step late
 
 
 def partial_gain_bounds(speed: float) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def hayes_delay_bound(gain: float) -> float:
     return math.inf if gain >= -1.0 else math.acos(1.0 / gain) / math.sqrt(gain**2 - 1.0)
 
 
-# A part of the impact stays (g_P), a part decays (g_T, kept share rho a step); hedges in the same step (T13-C)
+# A part of the impact stays (g_P), a part decays (g_T, kept share rho a step); hedges in the same step
 
 
 def transient_gain_bound(permanent_gain: float, retention: float) -> float:
@@ -188,7 +188,7 @@ def transient_variance_ratio(permanent_gain: float, transient_gain: float, reten
     return (1.0 + (1.0 - retention) ** 2 * (transient_gain / room) ** 2 / (1.0 - memory**2)) / room**2
 
 
-# The same, hedges d steps late (T13-D)
+# The same, hedges d steps late
 
 
 def lagged_transient_root(permanent_gain: float, transient_gain: float, retention: float, delay_steps: int) -> float:
@@ -260,7 +260,7 @@ def power_law_small_gain(exponent: float) -> float:
     return 2.0 * _alternating_zeta(exponent)
 
 
-# A band around the hedge, traded to its edge (T13-E)
+# A band around the hedge, traded to its edge
 
 
 def band_crossover_steps(half_width_usd: float, *, dollar_gamma_usd: float, step_vol: float) -> float:
@@ -291,7 +291,7 @@ def band_threshold_move(half_width_usd: float, *, dollar_gamma_usd: float) -> fl
     return half_width_usd / abs(dollar_gamma_usd)
 
 
-# Hedging once a day (T13-H)
+# Hedging once a day
 
 
 def closing_momentum_slope(gain: float, *, delay_steps: int = 0) -> float:

@@ -11,7 +11,7 @@ from tailwag.errors import RuleError
 def frey_volatility(vol: float, gain: float) -> float:
     """Volatility with hedgers in the market: sigma / (1 - g).  RuleError for g >= 1, where no finite volatility exists.
 
-    Source: Frey and Stremme 1997, Frey 1998 (02-theory T1).
+    Source: Frey and Stremme 1997, Frey 1998 (docs/explanation/loop-gain).
 
     >>> round(frey_volatility(0.6, 0.18078712142147907), 6)
     0.73241
@@ -24,7 +24,7 @@ def sircar_papanicolaou_volatility(vol: float, *, program_share: float, holding:
     """The same under linear demand: sigma (1 - rho phi) / (1 - rho phi - rho S phi_S).
 
     ``program_share`` is rho (signed: negative when dealers are long), ``holding`` phi the hedger's coins per option, ``holding_slope`` S
-    times its derivative in spot.  RuleError where the market cannot clear.  Source: Sircar and Papanicolaou 1998 (T1).
+    times its derivative in spot.  RuleError where the market cannot clear.  Source: Sircar and Papanicolaou 1998.
 
     >>> round(sircar_papanicolaou_volatility(0.2, program_share=0.05, holding=0.519939, holding_slope=3.984439), 6)
     0.251427
@@ -51,7 +51,7 @@ def realised_variance_ratio(gain: float) -> float:
 def break_even_variance_ratio(gain: float) -> float:
     """Variance that the hedger actually pays over fundamental variance: 1 / (1 - g), less than what the tape realises when g > 0.
 
-    The difference is the execution term: each hedge fills half-way through the move that it makes itself.  RuleError for g >= 1.  Source: Loeper 2018 (T2).
+    The difference is the execution term: each hedge fills half-way through the move that it makes itself.  RuleError for g >= 1.  Source: Loeper 2018.
 
     >>> round(break_even_variance_ratio(0.3), 6)
     1.428571
@@ -79,7 +79,7 @@ def square_root_loop(shock: float, *, dollar_gamma_usd: float, daily_volume_usd:
 
     r = ((c + sqrt(c^2 + 4 eps)) / 2)^2; the gain is infinite at zero, so a move of c^2 sustains itself without any shock.  That is the
     law's artefact for small moves: use a crossover there.  RuleError unless dollar gamma is negative (short) and the shock 0 or more.
-    Source: 02-theory T12.
+    Source: docs/explanation/loop-gain.
 
     >>> round(square_root_loop(1e-3, dollar_gamma_usd=-1e9, daily_volume_usd=1e9, daily_vol=0.03).amplification, 4)
     2.5

@@ -105,7 +105,7 @@ def coin_greeks(
     """Price and greeks of each option in coin, as the holder of an inverse (coin-settled) contract books them.
 
     V = price/forward in coin; shape (13, n), rows as in :data:`COIN_GREEKS`: delta = dV/dF, gamma = d2V/dF2, and so on. net_delta =
-    N(d1) - V = (K/F) N(d2) is the coin to sell against a long call: the premium's own delta is taken off. Source: theory T21.
+    N(d1) - V = (K/F) N(d2) is the coin to sell against a long call: the premium's own delta is taken off. Source: docs/explanation/greeks-and-conventions.
 
     >>> greeks = coin_greeks([+1, -1], 60000, 65000, 30 / 365, 0.65)
     >>> greeks[COIN_GREEKS.index("net_delta")].round(12).tolist()

@@ -31,7 +31,7 @@ def averaged_greeks(
     `running_average_usd` is the mean index from the window's start until now (the venue's estimated delivery price). Valid for
     0 <= years < window_years, NaN outside. Theta and charm hold spot still while the average takes it up. At years = 0 the payoff is
     fixed and all greeks are 0. The time left is short, so M is taken as normal with an absolute vol of spot * vol: against a lognormal
-    path that shifts d by vol sqrt(t/3) (1 + d^2)/2, a few thousandths at most. Source: theory T6.
+    path that shifts d by vol sqrt(t/3) (1 + d^2)/2, a few thousandths at most. Source: docs/explanation/greeks-and-conventions.
 
     >>> window = 30 / (365 * 24 * 60)
     >>> averaged_greeks(+1, 1.0, 1.0, window / 3, 0.6, [0.995, 1.0, 1.005], window)[1].round(3)

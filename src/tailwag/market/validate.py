@@ -26,7 +26,7 @@ MEDIAN_VOL = (0.02, 10.0)
 MIXED_UNITS = (50.0, 250.0)
 """A volatility that differs from its chain's median by a factor in this band is in another unit; real wings stay within 5."""
 FORWARD_GAP, FORWARD_GAP_PER_YEAR = 0.05, 0.25
-"""A forward further from the index than the larger of 5 % and 25 % a year is remarked (05-faults 21)."""
+"""A forward further from the index than the larger of 5 % and 25 % a year is remarked (docs/explanation/masks-and-faults)."""
 _CLAIMS = (
     "right",
     "strike_usd",

@@ -45,7 +45,7 @@ def fit_surface(snapshot: Snapshot, *, forwards: ForwardCurve | None = None, rep
     calendar crossings are reported, not mended.
 
     Raises RuleError for an unknown ``day_count``.
-    Source: Gatheral and Jacquier 2014; 02-theory T20.
+    Source: Gatheral and Jacquier 2014; docs/explanation/loop-gain.
     """
     chain = snapshot.chain
     curve = forward_curve(chain, snapshot.futures, day_count=day_count) if forwards is None else forwards
