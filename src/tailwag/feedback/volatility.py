@@ -39,7 +39,7 @@ def sircar_papanicolaou_volatility(vol: float, *, program_share: float, holding:
 
 
 def realised_variance_ratio(gain: float) -> float:
-    """Realised over fundamental variance with same-step hedging: 1 / (1 - g)^2.  RuleError for g >= 1.  Source: T2.
+    """Realised over fundamental variance with same-step hedging: 1 / (1 - g)^2.  RuleError for g >= 1.  Source: Loeper 2018.
 
     >>> round(realised_variance_ratio(0.3), 6)
     2.040816
