@@ -1,0 +1,1 @@
+"""Hedging policies: when a dealer trades, how much, and how the order reaches the market."""

@@ -1,0 +1,1 @@
+"""Simulation: the closed loop of price, hedgers and liquidity, path by path."""

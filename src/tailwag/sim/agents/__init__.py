@@ -1,0 +1,1 @@
+"""Agents of the simulated market: one file, one agent; none imports another."""
