@@ -1,0 +1,97 @@
+"""What a simulated block of paths leaves behind: prices, flows, outcomes and every agent's account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from tailwag.kernels.arrays import FloatArray, IntArray
+
+PNL_PARTS = (
+    "gamma_theta_usd",
+    "delta_usd",
+    "vanna_usd",
+    "vega_usd",
+    "execution_usd",
+    "spread_usd",
+    "fees_usd",
+    "gas_usd",
+    "funding_usd",
+    "residual_usd",
+)
+"""The parts of an agent's profit and loss, in this order; they sum to its total, the residual included."""
+
+
+class Outcome(IntEnum):
+    """How a path ended; each member is a sentence with what to look at.
+
+    >>> Outcome.RUNAWAY.sentence.startswith("the price ran away")
+    True
+    """
+
+    FINISHED = 0
+    RUNAWAY = 1
+    DEPTH_EXHAUSTED = 2
+    HALTED = 3
+
+    @property
+    def sentence(self) -> str:
+        """What happened and what to look at, for reports."""
+        return _SENTENCES[int(self)]
+
+
+_SENTENCES = (
+    "the path reached the horizon",
+    "the price ran away: hedging moved it further than the stated bound, or no clearing price was left inside it; "
+    "lower the gain (more depth, less gamma, slower hedging) or raise stop_log_move",
+    "depth was exhausted: one step's flow was larger than the market can absorb; raise limit_usd_per_step or slice the orders",
+    "trading was halted: the price moved by more than halt_log_move from the start; the price is held from there on",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaths:
+    """One agent over a block of paths: what it traded and what it earned.
+
+    Shapes: (paths,) unless named.  ``pnl_usd`` (len(PNL_PARTS), paths) sums to the total over its first axis.
+    ``position_coin`` (paths, steps + 1) and ``flow_usd`` (paths, steps; + buys) only where they were asked for.
+    ``gap_squared_usd`` is the time average of the squared mis-hedge in USD.
+    """
+
+    name: str
+    turnover_usd: FloatArray
+    trades: IntArray
+    pnl_usd: FloatArray
+    gap_squared_usd: FloatArray
+    final_position_coin: FloatArray
+    final_cash_usd: FloatArray
+    position_coin: FloatArray | None = None
+    flow_usd: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPaths:
+    """A block of simulated paths: log prices from the start, the same shocks with nobody hedging, flows, and how each path ended.
+
+    Shapes: ``time_years`` (steps + 1,); ``log_price``, ``fundamental_log`` (paths, steps + 1); ``net_flow_usd`` (paths, steps), + buys;
+    ``outcome`` (paths,) of :class:`Outcome`; ``stopped_step`` (paths,), the number of steps where the path finished.
+    After a stop the last price is held, so that nothing is NaN.
+    """
+
+    first_path: int
+    time_years: FloatArray
+    log_price: FloatArray
+    fundamental_log: FloatArray
+    net_flow_usd: FloatArray
+    vol_shift: FloatArray | None
+    outcome: IntArray
+    stopped_step: IntArray
+    agents: tuple[AgentPaths, ...]
+    liquidity_cash_usd: FloatArray
+    liquidity_position_coin: FloatArray
+    venue_cash_usd: FloatArray
+
+    @property
+    def paths(self) -> int:
+        """How many paths the block holds."""
+        return int(self.log_price.shape[0])
