@@ -1,0 +1,140 @@
+"""A scenario: everything that decides a simulated run, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tailwag.errors import InputError, UnitError
+from tailwag.sim.grid import TimeGrid
+
+if TYPE_CHECKING:
+    from tailwag.sim.agents.protocol import Agent
+    from tailwag.sim.dynamics import PriceModel
+    from tailwag.sim.impact import ImpactModel
+
+CLEARINGS = ("implicit", "damped", "lagged")
+MOST_PATHS = 100_000_000
+MOST_LOG_MOVE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class VolDynamics:
+    """How the implied-vol level moves with the price and with vega hedging.
+
+    shift s (added to every option's vol): ds = beta dx - k s dt + vega_impact * q_vega, q_vega in USD per 1.00 of vol, + buys.
+    ``couple_price_vol``: the exogenous vol moves with s too.  Units: beta per unit log move, k per day, vega impact in vol per USD of vega.
+
+    >>> VolDynamics(spot_vol_beta=-0.8).moves
+    True
+    """
+
+    spot_vol_beta: float = 0.0
+    mean_reversion_per_day: float = 0.0
+    vega_impact_per_usd: float = 0.0
+    couple_price_vol: bool = False
+
+    def __post_init__(self) -> None:
+        if not abs(self.spot_vol_beta) <= 100.0:
+            raise UnitError(
+                f"expected a spot_vol_beta between -100 and 100, got {self.spot_vol_beta:g}; -0.8: vol rises 0.8 points when spot falls 1 %"
+            )
+        for name in ("mean_reversion_per_day", "vega_impact_per_usd"):
+            _least(name, getattr(self, name), 0.0)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the shift can leave zero."""
+        return self.spot_vol_beta != 0.0 or self.vega_impact_per_usd != 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a trade costs beside its impact: fee and half-spread in basis points of its value, gas in USD per trade.
+
+    >>> Costs(fee_bps=3.0).fee_bps
+    3.0
+    """
+
+    fee_bps: float = 0.0
+    half_spread_bps: float = 0.0
+    gas_usd: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not -100.0 <= self.fee_bps <= 1_000.0:
+            raise UnitError(f"expected fee_bps between -100 (a rebate) and 1,000, got {self.fee_bps:g}; 1 basis point is 0.01 %")
+        for name in ("half_spread_bps", "gas_usd"):
+            _least(name, getattr(self, name), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Everything that decides a run: start, time grid, fundamental price, vol, impact, costs, agents, clearing.
+
+    ``clearing``: "implicit" (orders are sized at the price they clear at, delay 0 allowed), "damped" (delay 1, the market as a whole trades
+    1 / (1 - g) of the gap) or "lagged" (every delay >= 1).  ``stop_log_move``: a path further than this from the start is a runaway and is
+    stopped there.  ``halt_log_move``: a circuit breaker, None = none.  ``start_ns``: UTC nanoseconds of time 0, None = not stated.
+    Raises InputError where the parts cannot go together (a gain of 1 or more under implicit or damped clearing among them).
+    """
+
+    spot_usd: float
+    grid: TimeGrid
+    price: PriceModel
+    impact: ImpactModel
+    agents: tuple[Agent, ...]
+    clearing: str
+    vol: VolDynamics = field(default_factory=VolDynamics)
+    costs: Costs = field(default_factory=Costs)
+    start_ns: int | None = None
+    stop_log_move: float = 0.7
+    halt_log_move: float | None = None
+
+    def __post_init__(self) -> None:
+        _least("spot_usd", self.spot_usd, 1e-12)
+        if self.clearing not in CLEARINGS:
+            raise InputError(f"expected clearing one of {', '.join(CLEARINGS)}, got {self.clearing!r}; implicit is right near an expiry")
+        for name in ("stop_log_move", "halt_log_move"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value <= MOST_LOG_MOVE:
+                raise InputError(f"expected {name} above 0 and at most {MOST_LOG_MOVE:g} (log price), got {value:g}; 0.7 is a doubling")
+        _refuse_agents(self)
+
+    def without_hedging(self) -> Scenario:
+        """The same market in which nobody trades: the paired run on the same shocks."""
+        return replace(self, agents=())
+
+
+def _refuse_agents(scenario: Scenario) -> None:
+    names = [agent.name for agent in scenario.agents]
+    if len(set(names)) != len(names):
+        raise InputError(f"expected agents of different names, got {sorted(names)}; rename one of them")
+    for agent in scenario.agents:
+        delay = agent.delay_steps
+        if scenario.clearing == "lagged" and delay < 1:
+            raise InputError(
+                f"agent {agent.name!r}: lagged clearing wants delay_steps >= 1, got {delay}; use clearing = 'implicit' for same-step hedging"
+            )
+        if scenario.clearing == "damped" and delay != 1:
+            raise InputError(f"agent {agent.name!r}: damped clearing wants delay_steps = 1, got {delay}; it is defined for hedges one step late")
+        if delay < 0 or delay > scenario.grid.steps:
+            raise InputError(f"agent {agent.name!r}: expected delay_steps from 0 to the {scenario.grid.steps} steps of the run, got {delay}")
+    if scenario.clearing != "lagged" and scenario.agents:
+        gain = starting_gain(scenario)
+        if gain >= 1.0:
+            raise InputError(
+                f"expected a loop gain below 1 under {scenario.clearing} clearing, got {gain:.3g} at the start: there is no clearing price; "
+                "deepen the market, cut the gamma, or take clearing = 'lagged' to watch it run away"
+            )
+
+
+def starting_gain(scenario: Scenario) -> float:
+    """Loop gain at the start: -(impact of one USD) times the dollar gamma that is hedged, all agents together; short gamma > 0."""
+    per_usd = scenario.impact.small_signal_per_usd(scenario.spot_usd)
+    gammas = [agent.starting_dollar_gamma_usd(scenario.spot_usd) for agent in scenario.agents]
+    return -per_usd * math.fsum(gammas)
+
+
+def _least(name: str, value: float, least: float) -> None:
+    if not (math.isfinite(value) and value >= least):
+        raise InputError(f"expected {name} of {least:g} or more, got {value:g}")
