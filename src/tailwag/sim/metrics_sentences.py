@@ -1,0 +1,152 @@
+"""A run's metrics as a trader would say them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+MONEY_STEPS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    """The answer first: what hedging adds to vol, where it shows, pins, tails, the hedgers' own account, and when they trade."""
+    said = [
+        _outcomes(document),
+        _volatility(document),
+        _signature(document),
+        _momentum(document),
+        _pins(document),
+        _tail(document),
+        *(_agent(agent) for agent in document["agents"][:2]),
+        _flow(document),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def span(hours: float) -> str:
+    """A horizon in words.
+
+    >>> span(0.25), span(24.0), span(168.0)
+    ('15 min', '24 h', '7 days')
+    """
+    if hours < 1.0:
+        return f"{hours * 60.0:.3g} min"
+    return f"{hours:.3g} h" if hours <= 48.0 else f"{hours / 24.0:.3g} days"
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A number to the digits that its error allows.
+
+    >>> with_error(12.3456, 0.412), with_error(12.3456, 0.0), with_error(0.5, None)
+    ('12.35 +- 0.41', '12.35', '0.5')
+    """
+    if not error:
+        return f"{value:.4g}"
+    digits = max(0, min(12, 1 - math.floor(math.log10(error))))
+    return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def usd(estimate: dict[str, Any]) -> str:
+    """USD with its error in one unit.
+
+    >>> usd({"value": -1_234_567.0, "standard_error": 4_000.0}), usd({"value": 0.0, "standard_error": 0.0})
+    ('-$1.2346m +- $0.0040m', '$0')
+    """
+    value, error = estimate["value"], estimate["standard_error"] or 0.0
+    divisor, unit = next((step for step in MONEY_STEPS if max(abs(value), error) >= step[0]), (1.0, ""))
+    parts = [f"${part}{unit}" for part in with_error(abs(value) / divisor, error / divisor).split(" +- ")]
+    return ("-" if value < 0 else "") + " +- ".join(parts)
+
+
+def _percent(estimate: dict[str, Any], *, of: float = 1.0) -> str:
+    error = estimate["standard_error"]
+    return f"{with_error(100.0 * estimate['value'] / of, 100.0 * error / of if error else None)} %"
+
+
+def _outcomes(document: dict[str, Any]) -> str:
+    stopped = {"runaway": "ran away", "depth_exhausted": "exhausted the depth", "halted": "were halted"}
+    paths, finished = document["paths"], document["finished"]["count"]
+    if finished == paths:
+        return f"All {paths:,} paths reached the horizon of {span(document['hours'])}."
+    parts = [
+        f"{document[kind]['count']:,} {words} ({100 * document[kind]['value']:.2g} %, 95 % interval {100 * document[kind]['low']:.2g} to "
+        f"{100 * document[kind]['high']:.2g} %)"
+        for kind, words in stopped.items()
+        if document[kind]["count"]
+    ]
+    return (
+        f"Of {paths:,} paths {finished:,} reached the horizon of {span(document['hours'])}; {', '.join(parts)}. "
+        "Vols below are of those that reached it."
+    )
+
+
+def _volatility(document: dict[str, Any]) -> str:
+    amplification, vol = document["amplification"], document["realised_vol"]
+    if amplification["value"] is None:
+        return f"What hedging adds to vol is unknown: {amplification['reason']}."
+    change = 100.0 * (amplification["value"] - 1.0)
+    error = 100.0 * (amplification["standard_error"] or 0.0)
+    deed = "adds" if change > 0.0 else "takes"
+    return (
+        f"Hedging {deed} {with_error(abs(change), error)} % {'to' if change > 0.0 else 'off'} realised vol over the next "
+        f"{span(document['hours'])}: {100 * vol['hedged']['value']:.1f} % a year instead of {100 * vol['fundamental']['value']:.1f} %."
+    )
+
+
+def _signature(document: dict[str, Any]) -> str:
+    horizons = [one for one in document["horizons"] if one["amplification"]["value"] is not None]
+    if len(horizons) < 2:
+        return ""
+    first, last = horizons[0], horizons[-1]
+    return (
+        f"Measured over {span(first['hours'])} vol is {with_error(first['amplification']['value'], first['amplification']['standard_error'])} "
+        f"times what it is with nobody hedging, over {span(last['hours'])} "
+        f"{with_error(last['amplification']['value'], last['amplification']['standard_error'])} times."
+    )
+
+
+def _momentum(document: dict[str, Any]) -> str:
+    slope = document["momentum_slope"]["hedged"]
+    if slope["value"] is None or not slope["standard_error"] or abs(slope["value"]) < 2.0 * slope["standard_error"]:
+        return ""
+    deed = "runs on" if slope["value"] > 0.0 else "turns back"
+    return f"The day's last window {deed}: {with_error(slope['value'], slope['standard_error'])} of the move of the rest of the day."
+
+
+def _pins(document: dict[str, Any]) -> str:
+    if not document["pins"]:
+        return ""
+    pin = max(document["pins"], key=lambda one: abs(one["excess"]["value"]))
+    return (
+        f"Price stands within {pin['half_width_bps']:.3g} bps of {pin['strike_usd']:,.6g} USD after {span(pin['hours'])} on {_percent(pin['hedged'])} "
+        f"of paths, {_percent(pin['fundamental'])} with nobody hedging."
+    )
+
+
+def _tail(document: dict[str, Any]) -> str:
+    known = [one for one in document["exposure_long"] if one["value_at_risk"]["hedged"]["value"] is not None]
+    if not known:
+        return ""
+    one = min(known, key=lambda tail: abs(tail["level"] - 0.99))
+    return (
+        f"A long position loses {_percent(one['value_at_risk']['hedged'])} or more on the worst {100 * (1 - one['level']):.3g} % of paths "
+        f"({_percent(one['value_at_risk']['fundamental'])} with nobody hedging), on average "
+        f"{_percent(one['expected_shortfall']['hedged'])} there."
+    )
+
+
+def _agent(agent: dict[str, Any]) -> str:
+    earned = agent["pnl_usd"]
+    return (
+        f"{agent['name']} {'earns' if earned['value'] >= 0.0 else 'loses'} {usd({**earned, 'value': abs(earned['value'])})} on average "
+        f"(spread over paths {usd(agent['pnl_deviation_usd'])}), pays {usd(agent['cost_usd'])} for trading "
+        f"{usd(agent['turnover_usd_per_day'])} a day, and is mis-hedged by {usd(agent['mishedge_rms_usd'])} (root mean square)."
+    )
+
+
+def _flow(document: dict[str, Any]) -> str:
+    hours = document["flow_by_hour"]
+    if len(hours) < 2 or not any(one["absolute_usd"]["value"] for one in hours):
+        return ""
+    busiest = max(hours, key=lambda one: one["absolute_usd"]["value"])
+    return f"Hedgers trade most from {busiest['hour_utc']:02d}:00 UTC: {usd(busiest['absolute_usd'])} an hour, net of each other."
