@@ -114,8 +114,8 @@ def monitored_half_width(half_width: float, *, diffusion: float, step_years: flo
 class BandStatistics:
     """What a band costs and leaves open in the long run, per year and in the unit of the band.
 
-    ``turnover_per_year``; ``mean_square_gap``, the average squared mis-hedge; ``trades_per_year``, infinite for a band hedged to its edge
-    (it touches the edge again and again).
+    ``turnover_per_year``; ``mean_square_gap``, the average squared mis-hedge; ``trades_per_year``, infinite for a band that is watched without
+    a break and hedged to its edge (it touches the edge again and again).
     """
 
     turnover_per_year: float
@@ -129,7 +129,8 @@ def band_statistics(
     """Turnover, mean squared mis-hedge and trade rate of a band around a constant-gamma hedge.
 
     With a = |Gamma| vol S: to the edge a^2/(2H), H^2/3; to the centre a^2/H, H^2/6 and a^2/H^2 trades a year.  In the closed loop every trade
-    moves the target, so that turnover is divided by 1 - ``gain``.  With ``step_years`` the band is the monitored one.
+    moves the target, so that turnover is divided by 1 - ``gain``.  With ``step_years`` the band is the monitored one, and a trade to the edge
+    is a sqrt(dt/2) on average (before the loop), the mean ladder height of a Gaussian walk.
 
     >>> band_statistics(1.0, diffusion=1.0, target="edge").turnover_per_year, band_statistics(1.0, diffusion=1.0, target="centre").turnover_per_year
     (0.5, 1.0)
@@ -141,5 +142,6 @@ def band_statistics(
     h = monitored_half_width(half_width, diffusion=diffusion, step_years=step_years)
     turnover = diffusion**2 / h / (1.0 - gain)
     if target == "edge":
-        return BandStatistics(turnover / 2.0, h * h / 3.0, math.inf)
+        trades = diffusion / h / math.sqrt(2.0 * step_years) if step_years > 0.0 else math.inf
+        return BandStatistics(turnover / 2.0, h * h / 3.0, trades)
     return BandStatistics(turnover, h * h / 6.0, diffusion**2 / (h * h))
