@@ -55,7 +55,7 @@ class AgentPaths:
 
     Shapes: (paths,) unless named.  ``pnl_usd`` (len(PNL_PARTS), paths) sums to the total over its first axis.
     ``position_coin`` (paths, steps + 1) and ``flow_usd`` (paths, steps; + buys) only where they were asked for.
-    ``gap_squared_usd`` is the time average of the squared mis-hedge in USD.
+    ``gap_squared_usd`` is the time average of the squared mis-hedge in USD, ``peak_position_usd`` the largest value of the hedge.
     """
 
     name: str
@@ -65,6 +65,7 @@ class AgentPaths:
     gap_squared_usd: FloatArray
     final_position_coin: FloatArray
     final_cash_usd: FloatArray
+    peak_position_usd: FloatArray
     position_coin: FloatArray | None = None
     flow_usd: FloatArray | None = None
 
@@ -90,6 +91,7 @@ class BlockPaths:
     liquidity_cash_usd: FloatArray
     liquidity_position_coin: FloatArray
     venue_cash_usd: FloatArray
+    holders_cash_usd: FloatArray
 
     @property
     def paths(self) -> int:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from tailwag.errors import InputError, UnitError
 from tailwag.hedging.execution import AtOnce, Execution
-from tailwag.hedging.policies import CharmOnly, HedgeView, NoHedge, Policy
-from tailwag.kernels.arrays import FloatArray
-from tailwag.sim.agents.protocol import Account, Draws, Market, OptionStep, Orders, View
-from tailwag.sim.charm import charm_deltas
-from tailwag.sim.net_delta import DirectNetDelta, NetDelta, book_greeks
+from tailwag.hedging.policies import CharmOnly, NoHedge, Policy
+from tailwag.sim.agents.protocol import Market, Trader
+from tailwag.sim.book_trader import BookTrader, CharmTrader
+from tailwag.sim.gamma_trader import GammaTrader
+from tailwag.sim.net_delta import DirectNetDelta
 from tailwag.sim.option_book import OptionBook
-from tailwag.units import NS_PER_YEAR
 
-SECOND_YEARS = 1e9 / NS_PER_YEAR
-SCAN_SHARE = 0.25
-"""The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
 INSTRUMENTS = ("spot", "perp", "future")
 
 
@@ -95,16 +90,27 @@ class Dealer:
         return "usd" if self.options is None else "coin"
 
     def content(self) -> str:
-        """Everything but the name; arrays by their bytes."""
-        book = "" if self.options is None else self.options.digest()
-        rest = replace(self, name="", options=None, gamma_usd=0.0 if self.gamma_usd is None else self.gamma_usd)
-        return f"{_fields(rest)}|{book}|{self.gamma_usd!r}"
+        """Everything but the name, as text; a book by the digest of its columns."""
+        return repr([_plain(getattr(self, entry.name)) for entry in fields(self) if entry.name != "name"])
 
     def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
-        """Hedged dollar gamma at the start; a policy that never answers a price move has none."""
+        """Hedged dollar gamma at the start; a policy that answers no price move has none."""
         if isinstance(self.policy, NoHedge | CharmOnly):
             return 0.0
         if self.options is None:
             return self.hedge_share * float(self.gamma_usd or 0.0)
-        slope = DirectNetDelta(self.options, np.zeros(1), spot_usd).at(0, np.zeros(1), np.zeros(1))[1]
+        slope = DirectNetDelta(self.options, np.zeros(2), spot_usd).at(0, np.zeros(1), np.zeros(1))[1]
         return self.hedge_share * float(slope[0]) * spot_usd
+
+    def at_work(self, market: Market) -> Trader:
+        """The dealer in one market: with its net delta ready to be read."""
+        if self.options is None:
+            return GammaTrader(float(self.gamma_usd or 0.0), self)
+        if isinstance(self.policy, CharmOnly):
+            return CharmTrader(self.options, self, market)
+        return BookTrader(self.options, self, market)
+
+
+def _plain(value: Any) -> Any:
+    return value.digest() if isinstance(value, OptionBook) else value
+

@@ -6,17 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.sim.grid import TimeGrid
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What everybody knows before the start: the first price, the times, and how far one USD moves the price."""
+    """What everybody knows before the start: the first price and the times; and how the run is to be computed.
+
+    ``tabulate``: read net deltas from tables.  ``full_pnl``: split the options' profit by greeks at every step (slow for large books).
+    """
 
     spot_usd: float
     grid: TimeGrid
-    impact_per_usd: float
+    tabulate: bool = False
+    full_pnl: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +60,38 @@ class Orders:
     """What an agent wants to buy: fixed amounts in USD and in coin, and a demand sized at the clearing price (same-step orders only).
 
     ``demand(log_price, vol_shift)`` -> (usd, coin, slope_usd, slope_coin): amounts to buy if the step cleared there, and their slopes per
-    unit of log price.  ``scale_log``: over what distance of log price the demand is smooth (the solver scans no coarser).
+    unit of log price.  ``scale_log`` (paths,): over what distance of log price the demand is smooth (the solver scans no coarser); inf
+    where the agent does not trade.
     """
 
     usd: FloatArray
     coin: FloatArray
     demand: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray, FloatArray]] | None = None
-    scale_log: float = float("inf")
+    scale_log: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One cleared step as the books see it: from (``before``) and to (``after``) log price and vol shift, and the price of all fills.
+
+    Shapes: (paths,); ``step`` is the index of the grid time that was reached.
+    """
+
+    step: int
+    step_years: float
+    spot_before_usd: FloatArray
+    spot_usd: FloatArray
+    fill_usd: FloatArray
+    log_before: FloatArray
+    log_price: FloatArray
+    shift_before: FloatArray
+    vol_shift: FloatArray
+    live: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
 class OptionStep:
-    """What an agent's options did in one step, in USD: each part of the change of their value, and cash paid out at an expiry."""
+    """What an agent's options did in one step, in USD: each part of the change of their value (cash paid at an expiry included)."""
 
     delta_usd: FloatArray
     gamma_theta_usd: FloatArray
@@ -75,13 +101,55 @@ class OptionStep:
     paid_usd: FloatArray
 
 
-Draws = Callable[[int], FloatArray]
-"""``draw(i)``: the i-th uniform number in (0, 1) of this agent in this step, (paths,), the same bits in any block and order."""
+Draws = Callable[[int, int], FloatArray]
+"""``draw(kind, count)``: this agent's own uniform numbers in (0, 1), (paths,): one set per kind of use and count (a step, a period).
+
+The same bits in any block of paths and any order of calls.
+"""
+
+TO_DECIDE, TO_FILL = 0, 1
+"""Kinds of draws: for the policy's decision, and for whether a resting order is filled."""
+
+
+def no_orders(paths: int) -> Orders:
+    """Nothing to buy."""
+    return Orders(np.zeros(paths), np.zeros(paths))
+
+
+class Trader(Protocol):
+    """An agent at work in one market: ``init`` its state for a block of paths, then ``act`` at every step; both write into nothing.
+
+    A trader without options returns None from ``options``; ``flight_unit`` says whether its late orders are USD or coin.
+    """
+
+    def init(self, paths: int) -> Any:
+        """This agent's own state at the start, for a block of paths."""
+        ...
+
+    def start_coin(self, state: Any) -> FloatArray:
+        """Coin held before the first step, (paths,)."""
+        ...
+
+    def act(self, view: View, account: Account, state: Any, draw: Draws) -> Orders:
+        """Orders for this decision."""
+        ...
+
+    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: Any) -> FloatArray:
+        """Dollar gamma that this agent answers moves with, (paths,); + long."""
+        ...
+
+    def options(self, move: Move, state: Any) -> tuple[OptionStep | None, Any]:
+        """What the options earned in a cleared step, and the state after it."""
+        ...
+
+    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: Any) -> FloatArray:
+        """Hedge still to be bought, in USD, (paths,)."""
+        ...
 
 
 @runtime_checkable
 class Agent(Protocol):
-    """One participant.  ``content()`` is what it is, without its name: agents are ordered, and draw, by content."""
+    """A participant as it is written down.  ``content()`` is what it is, without its name: agents are ordered, and draw, by content."""
 
     @property
     def name(self) -> str:
@@ -101,10 +169,6 @@ class Agent(Protocol):
         """Dollar gamma that this agent hedges at the start, S^2 Gamma times the share it hedges; + long."""
         ...
 
-    def init(self, market: Market, paths: int) -> Any:
-        """This agent's own state at the start, for a block of paths."""
-        ...
-
-    def act(self, view: View, account: Account, state: Any, draw: Draws) -> tuple[Orders, Any]:
-        """Orders for this decision, and the new state; writes into nothing."""
+    def at_work(self, market: Market) -> Trader:
+        """The agent with everything precomputed that all blocks of paths share."""
         ...

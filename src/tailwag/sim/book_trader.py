@@ -1,0 +1,283 @@
+"""Hedgers of a list of options: the whole book's net delta, and the flow of time decay alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tailwag.hedging.policies import EveryStep, HedgeView, NoHedge
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View, no_orders
+from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
+from tailwag.sim.net_delta import DirectNetDelta, NetDelta, TabulatedNetDelta
+from tailwag.sim.option_book import LEAST_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
+
+SCAN_SHARE = 0.25
+"""The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
+TABULATE_ROWS = 24
+"""Books of fewer rows are read directly: a table would cost more than it saves."""
+FIXING_YEARS = 1e-13
+"""An option is alive at the grid time that fixes it, and gone at the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookState:
+    """What a book remembers: coin held on for options that have left (``after_expiry = "hold"``), its value, and its settlement average.
+
+    Shapes: (paths,).  ``value_usd`` is from the last valuation, ``delta_since_usd`` what delta explains since then.  ``average_usd`` is the
+    mean price over the ``average_count`` grid times since the settlement window opened (0: the last price).
+    """
+
+    held_coin: FloatArray
+    value_usd: FloatArray
+    delta_since_usd: FloatArray
+    average_usd: FloatArray
+    average_count: int
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class BookTrader:
+    """Hedges an option book to minus its net delta.
+
+    An option fixes at the first grid time at or after its expiry, and is still hedged in that step; then it is gone.
+    """
+
+    book: OptionBook
+    terms: HedgeTerms
+    market: Market
+    net_delta: NetDelta
+    fixing_step: IntArray
+    mean_iv: float
+    _years: FloatArray = field(repr=False)
+
+    def __init__(self, book: OptionBook, terms: HedgeTerms, market: Market) -> None:
+        years = market.grid.years
+        fixing = np.searchsorted(years, book.expiry_years - LEAST_YEARS, side="left")
+        on_grid = np.where(fixing <= market.grid.steps, np.append(years, np.inf)[fixing] + FIXING_YEARS, book.expiry_years)
+        moved = replace(book, expiry_years=np.where(np.isfinite(on_grid), on_grid, book.expiry_years))
+        kind = TabulatedNetDelta if market.tabulate and book.rows >= TABULATE_ROWS else DirectNetDelta
+        weight = np.abs(book.contracts_coin)
+        for name, value in (
+            ("book", moved),
+            ("terms", terms),
+            ("market", market),
+            ("net_delta", kind(moved, years, market.spot_usd)),
+            ("fixing_step", fixing),
+            ("mean_iv", float((weight * book.iv).sum() / max(weight.sum(), 1e-300))),
+            ("_years", years),
+        ):
+            object.__setattr__(self, name, value)
+
+    def init(self, paths: int) -> BookState:
+        """The book at its starting value, nothing averaged yet."""
+        nothing = np.zeros(paths)
+        value = book_greeks(self.book, 0.0, self.market.spot_usd, nothing, nothing)[0]
+        return BookState(nothing, value, nothing, np.full(paths, self.market.spot_usd), 0)
+
+    def start_coin(self, state: BookState) -> FloatArray:
+        """Hedged at the start: minus the share of the net delta."""
+        return self._target(0, np.zeros(state.held_coin.shape), np.zeros(state.held_coin.shape), state)[0]
+
+    def act(self, view: View, account: Account, state: BookState, draw: Draws) -> Orders:
+        """Close the gap in coin between minus the net delta and what is held or on its way."""
+        if isinstance(self.terms.policy, NoHedge):
+            return no_orders(view.log_price.size)
+        shift = self._policy_shift(view, draw, state)
+        owned = account.position_coin + account.flight_coin
+        target, slope = self._target(view.step, view.log_price, view.vol_shift + shift, state)
+        decision = decide(
+            self.terms,
+            view,
+            draw,
+            gap=target - owned,
+            unit="coin",
+            dollar_gamma_usd=-slope * view.spot_usd,
+            vol=self._vol(view),
+            years_left=self._years_left(view),
+        )
+        nothing = np.zeros(owned.shape)
+        if self.terms.delay_steps:
+            return Orders(usd=nothing, coin=decision.speed * (target - owned - decision.offset))
+
+        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            there, steepness = self._target(view.step, log_price, vol_shift + shift, state)
+            return nothing, decision.speed * (there - owned - decision.offset), nothing, decision.speed * steepness
+
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=np.where(decision.active, self.scale_log(view), np.inf))
+
+    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
+        """S^2 Gamma that is hedged: minus the slope of the target, at the price."""
+        if isinstance(self.terms.policy, NoHedge):
+            return np.zeros(log_price.shape)
+        return -self._target(step, log_price, vol_shift, state)[1] * self.market.spot_usd * np.exp(log_price)
+
+    def options(self, move: Move, state: BookState) -> tuple[OptionStep, BookState]:
+        """Change of the book's value in a step, with options that fix paid out.
+
+        Valued and split by greeks at every step where the market asks for it; else only at fixings and at the end, and then all that delta
+        does not explain stands under gamma and theta.
+        """
+        average, count = self._averaged(move, state)
+        leaving = self.fixing_step == move.step
+        held = state.held_coin + (self._leaving_delta(move, leaving, average) if leaving.any() and self.terms.after_expiry == "hold" else 0.0)
+        if not (self.market.full_pnl or leaving.any() or move.step == self.market.grid.steps):
+            delta = self._carried(move, state)
+            nothing = np.zeros(delta.shape)
+            return OptionStep(delta, nothing, nothing, nothing, delta, nothing), BookState(
+                held, state.value_usd, state.delta_since_usd + delta, average, count
+            )
+        paid = np.where(move.live, self._paid(move, leaving, average), 0.0)
+        value = np.where(move.live, self._value(move, leaving, average), state.value_usd)
+        step = self._split(move, value + paid - state.value_usd - state.delta_since_usd, paid, state)
+        return step, BookState(held, value, np.zeros(held.shape), average, count)
+
+    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState) -> FloatArray:
+        """USD still to be bought, orders in flight not counted as bought."""
+        return (self._target(step, log_price, vol_shift, state)[0] - account.position_coin) * spot_usd
+
+    def _target(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
+        delta, slope = self.net_delta.at(step, log_price, vol_shift, running_average_usd=state.average_usd)
+        return state.held_coin - self.terms.hedge_share * delta, -self.terms.hedge_share * slope
+
+    def _policy_shift(self, view: View, draw: Draws, state: BookState) -> FloatArray:
+        """What a cost-aware policy adds to the vol at which the target is read."""
+        if isinstance(self.terms.policy, EveryStep):
+            return np.zeros(view.log_price.shape)
+        gamma = self.dollar_gamma_usd(view.step, view.log_price, view.vol_shift, state)
+        blank = np.zeros(view.log_price.shape)
+        seen: HedgeView = hedge_view(
+            self.terms, view, draw, gap=blank, unit="coin", dollar_gamma_usd=gamma, vol=self._vol(view), years_left=self._years_left(view)
+        )
+        return self.terms.policy.vol_shift(seen)
+
+    def _vol(self, view: View) -> FloatArray:
+        return np.maximum(self.mean_iv + view.vol_shift, 1e-4)
+
+    def _years_left(self, view: View) -> float:
+        left = self.book.expiry_years - view.time_years
+        alive = left > 0.0
+        return float(max(left[alive].min(), LEAST_YEARS)) if alive.any() else LEAST_YEARS
+
+    def scale_log(self, view: View) -> float:
+        """Over what distance of log price the book's delta is smooth."""
+        left = self.book.expiry_years - view.time_years
+        alive = left > 0.0
+        if not alive.any():
+            return float("inf")
+        return float(SCAN_SHARE * (self.book.iv[alive] * np.sqrt(np.maximum(left[alive], LEAST_YEARS))).min())
+
+    def _averaged(self, move: Move, state: BookState) -> tuple[FloatArray, int]:
+        """Mean price of the grid times inside the settlement window that is open now; the last price where none is."""
+        now = self._years[move.step]
+        left = self.book.expiry_years[self.book.averaged] - now
+        if not ((left >= 0.0) & (left < WINDOW_YEARS)).any():
+            return move.spot_usd, 0
+        count = state.average_count
+        return (state.average_usd * count + move.spot_usd) / (count + 1), count + 1
+
+    def _paid(self, move: Move, leaving: BoolArray, average: FloatArray) -> FloatArray:
+        """Cash of the options that fix now: against the price of this step, or the mean of the settlement window."""
+        if not leaving.any():
+            return np.zeros(move.spot_usd.shape)
+        at_once = settlement_value(self.book, leaving & ~self.book.averaged, move.spot_usd)
+        return np.asarray(at_once + settlement_value(self.book, leaving & self.book.averaged, average))
+
+    def _value(self, move: Move, leaving: BoolArray, average: FloatArray) -> FloatArray:
+        """Value of the options that stay."""
+        stay = self.fixing_step > move.step
+        if not stay.any():
+            return np.zeros(move.spot_usd.shape)
+        book = self.book if stay.all() else self.book.where(stay)
+        return book_greeks(
+            book, self._years[move.step], self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average
+        )[0]
+
+    def _leaving_delta(self, move: Move, leaving: BoolArray, average: FloatArray) -> FloatArray:
+        book = self.book.where(leaving)
+        years = np.array([self._years[move.step]])
+        delta = DirectNetDelta(book, years, self.market.spot_usd).at(0, move.log_price, move.vol_shift, running_average_usd=average)[0]
+        return np.asarray(-self.terms.hedge_share * delta)
+
+    def _carried(self, move: Move, state: BookState) -> FloatArray:
+        delta = self.net_delta.at(move.step - 1, move.log_before, move.shift_before, running_average_usd=state.average_usd)[0]
+        return np.where(move.live, delta * (move.spot_usd - move.spot_before_usd), 0.0)
+
+    def _split(self, move: Move, total: FloatArray, paid: FloatArray, state: BookState) -> OptionStep:
+        if not self.market.full_pnl:
+            delta = self._carried(move, state)
+            nothing = np.zeros(delta.shape)
+            return OptionStep(delta, total - delta, nothing, nothing, total, paid)
+        _, delta, gamma, vega, theta, vanna, _, vomma = book_greeks(
+            self.book,
+            self._years[move.step - 1],
+            self.market.spot_usd,
+            move.log_before,
+            move.shift_before,
+            running_average_usd=state.average_usd,
+        )
+        spot_move, vol_move = move.spot_usd - move.spot_before_usd, move.vol_shift - move.shift_before
+        parts = (
+            delta * spot_move,
+            0.5 * gamma * spot_move**2 + theta * move.step_years,
+            vanna * spot_move * vol_move,
+            vega * vol_move + 0.5 * vomma * vol_move**2,
+        )
+        delta_usd, gamma_theta, vanna_usd, vega_usd = (np.where(move.live, part, 0.0) for part in parts)
+        return OptionStep(delta_usd, gamma_theta, vanna_usd, vega_usd, total, paid)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class CharmTrader:
+    """Trades the flow of time decay alone: -n (delta(x, t) - delta(x, t - dt)) at the clearing price, delta = N(ln(S/K) / (sigma sqrt(tau))).
+
+    The hedger of Avellaneda and Lipkin (2003), whose pinning probability has a closed form; price moves are not answered.
+    """
+
+    book: OptionBook
+    terms: HedgeTerms
+    market: Market
+    inner: BookTrader
+
+    def __init__(self, book: OptionBook, terms: HedgeTerms, market: Market) -> None:
+        for name, value in (("book", book), ("terms", terms), ("market", market), ("inner", BookTrader(book, terms, market))):
+            object.__setattr__(self, name, value)
+
+    def init(self, paths: int) -> BookState:
+        """As any book."""
+        return self.inner.init(paths)
+
+    def start_coin(self, state: BookState) -> FloatArray:
+        """Hedged at the start."""
+        return -self.terms.hedge_share * self._delta(0, np.zeros(state.held_coin.shape))[0]
+
+    def act(self, view: View, account: Account, state: BookState, draw: Draws) -> Orders:
+        """What time alone makes the hedge lack at the clearing price."""
+        share = np.where(view.live, self.terms.hedge_share * self.terms.speed, 0.0)
+        nothing = np.zeros(share.shape)
+
+        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            now, slope = self._delta(view.step, log_price)
+            before, slope_before = self._delta(view.step - 1, log_price)
+            return nothing, -share * (now - before), nothing, -share * (slope - slope_before)
+
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=np.where(share > 0.0, self.inner.scale_log(view), np.inf))
+
+    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
+        """None: price moves are not answered."""
+        return np.zeros(log_price.shape)
+
+    def options(self, move: Move, state: BookState) -> tuple[OptionStep, BookState]:
+        """As any book."""
+        return self.inner.options(move, state)
+
+    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState) -> FloatArray:
+        """Distance from the full hedge, which this trader does not seek."""
+        return self.inner.gap_usd(step, log_price, spot_usd, vol_shift, account, state)
+
+    def _delta(self, step: int, log_price: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Black's delta with the half-variance taken off the forward, so that d1 = ln(S/K) / (sigma sqrt(tau))."""
+        book, now = self.inner.book, float(self.market.grid.years[step])
+        left = np.maximum(book.expiry_years - now, LEAST_YEARS)
+        driftless = replace(book, forward_ratio=book.forward_ratio * np.exp(-0.5 * book.iv**2 * left))
+        return DirectNetDelta(driftless, np.array([now]), self.market.spot_usd).at(0, log_price, np.zeros(log_price.shape))

@@ -1,0 +1,98 @@
+"""Clearing: the price at which everybody's orders of one step meet.
+
+The clearing price solves x = x_pre + impact(flow(x)).  Of several solutions it is the first met when moving from x_pre in the direction
+of the net flow there: the smallest fixed point, the price that a market reaches without jumping over a level at which it would have
+rested.  None inside the runaway bound is an outcome, not an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tailwag.kernels.arrays import BoolArray, FloatArray
+
+Excess = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
+"""``excess(log_price, wanted)`` -> x_pre + impact(flow(x)) - x and its slope, (paths,); only the wanted paths need be right."""
+
+TOLERANCE_LOG = 2e-16
+MOST_SCANS = 20_000
+MOST_REFINEMENTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Clearing log price (paths,) and which paths found one."""
+
+    log_price: FloatArray
+    found: BoolArray
+
+
+def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log: FloatArray) -> Cleared:
+    """First clearing price from ``start_log`` in the direction of the net flow there.
+
+    Scans outward by Newton steps no longer than ``scale_log`` until the excess changes sign, then closes in by Newton steps that never
+    leave the bracket (bisection where they would).  ``bound_log``: |x| beyond it counts as not found.
+
+    >>> def long_gamma(x, wanted):
+    ...     return 0.01 - 0.5 * x - x, np.full(x.shape, -1.5)
+    >>> float(clear(long_gamma, np.zeros(1), bound_log=0.7, scale_log=np.array([np.inf])).log_price[0])
+    0.006666666666666667
+    """
+    everybody = np.ones(start_log.shape, dtype=bool)
+    value, slope = excess(start_log, everybody)
+    direction = np.sign(value)
+    near, far = start_log.copy(), start_log.copy()
+    near_value, near_slope = value.copy(), slope.copy()
+    far_value = value.copy()
+    walking = direction != 0.0
+    found = ~walking
+    for _ in range(MOST_SCANS):
+        if not walking.any():
+            break
+        far = np.where(walking, near + direction * _stride(near_value, near_slope, scale_log), far)
+        value, slope = excess(far, walking)
+        crossed = walking & (value * direction <= 0.0)
+        found |= crossed
+        lost = walking & ~crossed & (np.abs(far) > bound_log)
+        far_value = np.where(crossed, value, far_value)
+        walking = walking & ~crossed & ~lost
+        near = np.where(walking, far, near)
+        near_value = np.where(walking, value, near_value)
+        near_slope = np.where(walking, slope, near_slope)
+    price = _refine(excess, near, far, direction, found & (direction != 0.0))
+    return Cleared(np.where(found, price, np.sign(direction) * bound_log), found)
+
+
+def _stride(value: FloatArray, slope: FloatArray, scale_log: FloatArray) -> FloatArray:
+    """Length of the next scan step: Newton's where it leads outward (a hair longer, to cross the root), else twice the excess."""
+    newton = np.where(slope < 0.0, np.abs(value) / np.where(slope < 0.0, -slope, 1.0), np.inf)
+    step = np.where(np.isfinite(newton) & (newton < 1e3), newton * (1.0 + 1e-9), 2.0 * np.abs(value))
+    return np.minimum(step + 1e-16, scale_log)
+
+
+def _refine(excess: Excess, near: FloatArray, far: FloatArray, direction: FloatArray, open_paths: BoolArray) -> FloatArray:
+    """Close the bracket [near, far] around the sign change; ``near`` keeps the sign of ``direction``."""
+    near, far = near.copy(), far.copy()
+    guess = np.where(open_paths, far, near)
+    width = np.abs(far - near)
+    for _ in range(MOST_REFINEMENTS):
+        if not open_paths.any():
+            break
+        value, slope = excess(guess, open_paths)
+        on_near = value * direction > 0.0
+        near = np.where(open_paths & on_near, guess, near)
+        far = np.where(open_paths & ~on_near, guess, far)
+        newton = guess - value / np.where(slope == 0.0, -1.0, slope)
+        low, high = np.minimum(near, far), np.maximum(near, far)
+        wanted = np.where((newton > low) & (newton < high), newton, 0.5 * (near + far))
+        slow = np.abs(far - near) > 0.5 * width
+        width = np.abs(far - near)
+        small = np.abs(value) <= TOLERANCE_LOG * np.maximum(1.0, 0.1 + np.abs(guess))
+        done = small | (width <= 4e-16 * np.maximum(np.abs(near), 1e-3))
+        open_paths = open_paths & ~done
+        bisect = slow & (np.abs(newton - guess) > 0.5 * width)
+        guess = np.where(open_paths, np.where(bisect, 0.5 * (near + far), wanted), guess)
+    return guess

@@ -1,0 +1,419 @@
+"""The closed loop, one step at a time: exogenous move, orders, clearing, accounts.
+
+``init`` and ``step`` are pure transitions over a block of paths.  Agents see a public view and their own account, never each other; they
+are summed, and draw their random numbers, in an order that depends on what they are and not on their names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tailwag.hedging.execution import Maker
+from tailwag.hedging.policies import Predictive
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.random import uniforms
+from tailwag.sim.agents.protocol import TO_FILL, Account, Agent, Draws, Market, Move, Orders, Trader, View
+from tailwag.sim.clearing import clear
+from tailwag.sim.impact import ImpactState
+from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step
+from tailwag.sim.orders import Flight
+from tailwag.sim.scenario import Scenario
+from tailwag.sim.state import Outcome
+
+AGENT_STREAMS = 1 << 62
+"""Streams of agents start here; those below belong to the price."""
+LEAST_VOL = 1e-4
+DAYS_PER_YEAR = 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An agent at its place in the market: ready to work, with its own stream of random numbers and what it pays."""
+
+    agent: Agent
+    trader: Trader
+    stream: int
+    terms: Terms
+    weights: FloatArray
+    fill_probability: float | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What all blocks of a run share; ``seats`` are in the order of content, ``position`` is the place in the scenario."""
+
+    scenario: Scenario
+    seats: tuple[Seat, ...]
+    seed: int
+    needs_gain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeatState:
+    """One agent's account, orders on their way, and its own memory."""
+
+    holding: Holding
+    flight: Flight
+    memory: Any
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A block of paths between two steps.  Shapes: (paths,)."""
+
+    step: int
+    first_path: int
+    log_price: FloatArray
+    fundamental_log: FloatArray
+    vol_shift: FloatArray
+    price: tuple[FloatArray, ...]
+    impact: ImpactState
+    seats: tuple[SeatState, ...]
+    liquidity_coin: FloatArray
+    liquidity_usd: FloatArray
+    venue_usd: FloatArray
+    holders_usd: FloatArray
+    net_flow_usd: FloatArray
+    fills_usd: tuple[FloatArray, ...]
+    outcome: IntArray
+    stopped_step: IntArray
+
+    @property
+    def live(self) -> BoolArray:
+        """Paths that still trade."""
+        return self.outcome == int(Outcome.FINISHED)
+
+
+def plan_run(scenario: Scenario, *, seed: int, tabulate: bool = False, full_pnl: bool = True) -> RunPlan:
+    """Put every agent in its seat, in the order of what they are."""
+    market = Market(scenario.spot_usd, scenario.grid, tabulate=tabulate, full_pnl=full_pnl)
+    seats = [_seat(scenario, agent, market, position) for position, agent in enumerate(scenario.agents)]
+    predicted = any(isinstance(getattr(agent, "policy", None), Predictive) for agent in scenario.agents)
+    return RunPlan(scenario, tuple(sorted(seats, key=lambda seat: seat.agent.content())), seed, predicted or scenario.clearing == "damped")
+
+
+def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Seat:
+    digest = hashlib.sha256(agent.content().encode()).digest()
+    execution = getattr(agent, "execution", None)
+    makes = isinstance(execution, Maker)
+    instrument = getattr(agent, "instrument", None)
+    return Seat(
+        agent,
+        agent.at_work(market),
+        AGENT_STREAMS + int.from_bytes(digest[:7], "big"),
+        Terms(scenario.costs, makes, 0.0 if instrument is None else instrument.funding_per_year),
+        np.ones(1) if execution is None else execution.weights(),
+        execution.fill_probability if isinstance(execution, Maker) else None,
+        position,
+    )
+
+
+def init(plan: RunPlan, first_path: int, paths: int) -> State:
+    """The start of a block: everybody hedged, nothing traded."""
+    scenario = plan.scenario
+    seats = []
+    for seat in plan.seats:
+        memory = seat.trader.init(paths)
+        slots = max(seat.agent.delay_steps - 1 + seat.weights.size, 1)
+        seats.append(SeatState(Holding.opened(seat.trader.start_coin(memory), scenario.spot_usd), Flight.empty(slots, paths), memory))
+    nothing = np.zeros(paths)
+    return State(
+        step=0,
+        first_path=first_path,
+        log_price=nothing,
+        fundamental_log=nothing,
+        vol_shift=nothing,
+        price=scenario.price.init(paths),
+        impact=scenario.impact.init(paths),
+        seats=tuple(seats),
+        liquidity_coin=nothing,
+        liquidity_usd=nothing,
+        venue_usd=nothing,
+        holders_usd=nothing,
+        net_flow_usd=nothing,
+        fills_usd=tuple(nothing for _ in seats),
+        outcome=np.full(paths, int(Outcome.FINISHED)),
+        stopped_step=np.full(paths, scenario.grid.steps),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Exogenous:
+    """The part of a step that nobody trades: prices before trading and the vol shift's own course."""
+
+    step: int
+    step_years: float
+    log_pre: FloatArray
+    spot_pre_usd: FloatArray
+    fundamental_log: FloatArray
+    shift_base: FloatArray
+    price: tuple[FloatArray, ...]
+    impact: ImpactState
+
+
+def step(plan: RunPlan, state: State) -> State:
+    """One step of the loop for a block of paths."""
+    before = _exogenous(plan, state)
+    market_orders, same_step, flights = _collect(plan, state, before)
+    log_price, fills, found = _clear(plan, state, before, market_orders, same_step)
+    net_usd = _sum([fill.usd for fill in fills], state.live.shape)
+    stopped = _stopping(plan, state, before, log_price, net_usd, found)
+    log_price = np.where(stopped == int(Outcome.RUNAWAY), np.copysign(plan.scenario.stop_log_move, log_price), log_price)
+    log_price = np.where(stopped == int(Outcome.DEPTH_EXHAUSTED), before.log_pre, log_price)
+    trading = state.live & (stopped == int(Outcome.FINISHED))
+    fills = [Fill(np.where(trading, fill.usd, 0.0), np.where(trading, fill.coin, 0.0)) for fill in fills]
+    after = _book(plan, state, before, log_price, fills, flights)
+    return _submit(plan, state, _stop(plan, state, after, stopped))
+
+
+def _exogenous(plan: RunPlan, state: State) -> Exogenous:
+    """Random move and decay of passing impact; paths that stopped stay where they are."""
+    scenario, now = plan.scenario, state.step + 1
+    years = float(scenario.grid.years[now] - scenario.grid.years[now - 1])
+    increments, price = scenario.price.increments(state.price, step=now, step_years=years, seed=plan.seed, first_path=state.first_path)
+    if scenario.vol.couple_price_vol:
+        own = scenario.price.annual_vol
+        increments = increments * np.maximum(own + state.vol_shift, LEAST_VOL) / own
+    pull, impact = scenario.impact.pull(state.impact, years)
+    live = state.live
+    log_pre = state.log_price + np.where(live, increments + pull, 0.0)
+    base = state.vol_shift * np.exp(-scenario.vol.mean_reversion_per_day * DAYS_PER_YEAR * years)
+    return Exogenous(
+        now,
+        years,
+        log_pre,
+        scenario.spot_usd * np.exp(log_pre),
+        state.fundamental_log + increments,
+        np.where(live, base, state.vol_shift),
+        price,
+        impact,
+    )
+
+
+def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill], list[Orders | None], list[Flight]]:
+    """Orders that arrive now (USD and coin at the price before trading), same-step demands, and what is still on its way."""
+    arrived: list[Fill] = []
+    same_step: list[Orders | None] = []
+    flights: list[Flight] = []
+    shift = before.shift_base + plan.scenario.vol.spot_vol_beta * (before.log_pre - state.log_price)
+    for seat, own in zip(plan.seats, state.seats):
+        usd, coin, flight = own.flight.arrive()
+        orders = None
+        if seat.agent.delay_steps == 0:
+            view = _view(plan, state, before.step, before.step_years, before.log_pre, shift)
+            orders = seat.trader.act(view, _account(own, flight), own.memory, _draws(plan, seat, state))
+            usd, coin = usd + orders.usd, coin + orders.coin
+        if seat.fill_probability is not None:
+            filled = _draws(plan, seat, state)(TO_FILL, before.step) < seat.fill_probability
+            usd, coin = np.where(filled, usd, 0.0), np.where(filled, coin, 0.0)
+            orders = None if orders is None else _only(orders, filled)
+        arrived.append(Fill(usd, coin))
+        same_step.append(orders)
+        flights.append(flight)
+    return arrived, same_step, flights
+
+
+def _only(orders: Orders, filled: BoolArray) -> Orders:
+    """The demand of a maker: nothing where nobody came."""
+    inner = orders.demand
+    if inner is None:
+        return orders
+
+    def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        usd, coin, slope_usd, slope_coin = (np.where(filled, part, 0.0) for part in inner(log_price, vol_shift))
+        return usd, coin, slope_usd, slope_coin
+
+    return replace(orders, demand=demand)
+
+
+def _clear(
+    plan: RunPlan, state: State, before: Exogenous, arrived: Sequence[Fill], same_step: Sequence[Orders | None]
+) -> tuple[FloatArray, list[Fill], BoolArray]:
+    """Clearing log price, everybody's fills (USD and coin orders, not yet in one unit), and which paths found a price."""
+    spot, impact = before.spot_pre_usd, plan.scenario.impact
+    fixed_usd = _sum([fill.usd for fill in arrived], spot.shape)
+    fixed_coin = _sum([fill.coin for fill in arrived], spot.shape)
+    demands = [orders.demand for orders in same_step if orders is not None and orders.demand is not None]
+    found = np.ones(spot.shape, dtype=bool)
+    log_price = before.log_pre
+    if demands:
+        beta = plan.scenario.vol.spot_vol_beta
+
+        def excess(price: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
+            shift = before.shift_base + beta * (price - state.log_price)
+            answers = [demand(price, shift) for demand in demands]
+            usd, coin, slope_usd, slope_coin = (_sum([answer[part] for answer in answers], spot.shape) for part in range(4))
+            usd, coin = fixed_usd + usd, fixed_coin + coin
+            moved, per_usd, per_coin = impact.move(before.impact, usd + coin * spot, coin + usd / spot)
+            slope = per_usd * (slope_usd + slope_coin * spot) + per_coin * (slope_coin + slope_usd / spot)
+            return before.log_pre + moved - price, slope - 1.0
+
+        scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
+        scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)
+        cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale)
+        log_price, found = cleared.log_price, cleared.found
+    fills = [_filled(fill, orders, log_price, before, state, plan) for fill, orders in zip(arrived, same_step)]
+    usd = _sum([fill.usd for fill in fills], spot.shape)
+    coin = _sum([fill.coin for fill in fills], spot.shape)
+    moved = impact.move(before.impact, usd + coin * spot, coin + usd / spot)[0]
+    log_price = np.where(found, before.log_pre + np.where(state.live, moved, 0.0), log_price)
+    middle = 0.5 * (spot + plan.scenario.spot_usd * np.exp(np.where(found, log_price, before.log_pre)))
+    return log_price, [Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin) for fill in fills], found
+
+
+def _filled(fill: Fill, orders: Orders | None, log_price: FloatArray, before: Exogenous, state: State, plan: RunPlan) -> Fill:
+    """Late orders and the demand at the clearing price."""
+    if orders is None or orders.demand is None:
+        return fill
+    shift = before.shift_base + plan.scenario.vol.spot_vol_beta * (log_price - state.log_price)
+    usd, coin, _, _ = orders.demand(log_price, shift)
+    return Fill(fill.usd + usd, fill.coin + coin)
+
+
+def _stopping(
+    plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, net_usd: FloatArray, found: BoolArray
+) -> IntArray:
+    """Which paths stop in this step and why; nobody trades in the step that stops a path."""
+    stopped = np.full(log_price.shape, int(Outcome.FINISHED))
+    stopped[plan.scenario.impact.exhausted(net_usd)] = int(Outcome.DEPTH_EXHAUSTED)
+    stopped[~found | ~(np.abs(log_price) <= plan.scenario.stop_log_move)] = int(Outcome.RUNAWAY)
+    return np.where(state.live, stopped, int(Outcome.FINISHED))
+
+
+def _book(
+    plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, fills: Sequence[Fill], flights: Sequence[Flight]
+) -> State:
+    """Accounts, impact and vol after the trades; liquidity providers are the other side of every fill."""
+    scenario = plan.scenario
+    shift = before.shift_base + scenario.vol.spot_vol_beta * (log_price - state.log_price)
+    spot_before, spot = scenario.spot_usd * np.exp(state.log_price), scenario.spot_usd * np.exp(log_price)
+    live = state.live
+    move = Move(
+        before.step,
+        before.step_years,
+        spot_before,
+        spot,
+        0.5 * (before.spot_pre_usd + spot),
+        state.log_price,
+        log_price,
+        state.vol_shift,
+        np.where(live, shift, state.vol_shift),
+        live,
+    )
+    seats, booked, paid = [], [], []
+    for seat, own, fill, flight in zip(plan.seats, state.seats, fills, flights):
+        option, memory = seat.trader.options(move, own.memory)
+        entry = book_step(own.holding, fill, option, move, seat.terms)
+        seats.append(SeatState(_with_gap(seat, entry, move, memory), flight, memory))
+        booked.append(entry)
+        paid.append(np.zeros(spot.shape) if option is None else option.paid_usd)
+    net_usd = _sum([fill.usd for fill in fills], spot.shape)
+    net_coin = _sum([fill.coin for fill in fills], spot.shape)
+    flow_coin = net_usd / before.spot_pre_usd
+    return replace(
+        state,
+        step=before.step,
+        log_price=log_price,
+        fundamental_log=before.fundamental_log,
+        vol_shift=move.vol_shift,
+        price=before.price,
+        impact=scenario.impact.absorb(before.impact, net_usd, flow_coin, log_price - state.log_price, before.step_years),
+        seats=tuple(seats),
+        liquidity_coin=state.liquidity_coin - net_coin,
+        liquidity_usd=state.liquidity_usd + _sum([entry.to_liquidity_usd for entry in booked], spot.shape),
+        venue_usd=state.venue_usd + _sum([entry.to_venue_usd for entry in booked], spot.shape),
+        holders_usd=state.holders_usd - _sum(paid, spot.shape),
+        net_flow_usd=net_usd,
+        fills_usd=tuple(fill.usd for fill in fills),
+    )
+
+
+def _with_gap(seat: Seat, entry: Booked, move: Move, memory: Any) -> Holding:
+    account = _account(SeatState(entry.holding, _NO_FLIGHT, memory), _NO_FLIGHT)
+    gap = seat.trader.gap_usd(move.step, move.log_price, move.spot_usd, move.vol_shift, account, memory)
+    squared = np.where(move.live, gap**2 * move.step_years, 0.0)
+    return replace(entry.holding, gap_squared_years=entry.holding.gap_squared_years + squared)
+
+
+def _stop(plan: RunPlan, state: State, after: State, stopped: IntArray) -> State:
+    """Mark the paths that stopped in this step, halts included (their trades of the step stand)."""
+    halt = plan.scenario.halt_log_move
+    if halt is not None:
+        halted = state.live & (stopped == int(Outcome.FINISHED)) & (np.abs(after.log_price) > halt)
+        stopped = np.where(halted, int(Outcome.HALTED), stopped)
+    newly = stopped != int(Outcome.FINISHED)
+    return replace(
+        after,
+        outcome=np.where(newly, stopped, state.outcome),
+        stopped_step=np.where(newly, after.step, state.stopped_step),
+    )
+
+
+def _submit(plan: RunPlan, before: State, state: State) -> State:
+    """Late agents see the cleared price and send the orders that will arrive."""
+    if not any(seat.agent.delay_steps for seat in plan.seats):
+        return state
+    years = float(plan.scenario.grid.years[state.step] - plan.scenario.grid.years[state.step - 1])
+    view = _view(plan, replace(state, log_price=before.log_price), state.step, years, state.log_price, state.vol_shift)
+    factor, folded = np.ones(state.log_price.shape), np.zeros(state.log_price.shape, dtype=bool)
+    if plan.scenario.clearing == "damped":
+        folded = state.live & (view.market_gain >= 1.0)
+        factor = 1.0 / np.where(folded, 1.0, 1.0 - view.market_gain)
+    seats = []
+    for seat, own in zip(plan.seats, state.seats):
+        if seat.agent.delay_steps == 0:
+            seats.append(own)
+            continue
+        orders = seat.trader.act(view, _account(own, own.flight), own.memory, _draws(plan, seat, state))
+        seats.append(replace(own, flight=own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)))
+    return replace(
+        state,
+        seats=tuple(seats),
+        outcome=np.where(folded, int(Outcome.RUNAWAY), state.outcome),
+        stopped_step=np.where(folded, state.step, state.stopped_step),
+    )
+
+
+def _view(plan: RunPlan, state: State, now: int, step_years: float, log_price: FloatArray, vol_shift: FloatArray) -> View:
+    scenario = plan.scenario
+    gain = market_gain(plan, state, now, log_price, vol_shift) if plan.needs_gain else np.zeros(log_price.shape)
+    spot = scenario.spot_usd * np.exp(log_price)
+    return View(now, float(scenario.grid.years[now]), step_years, log_price, spot, vol_shift, state.log_price, gain, state.live)
+
+
+def market_gain(plan: RunPlan, state: State, now: int, log_price: FloatArray, vol_shift: FloatArray) -> FloatArray:
+    """Everybody's loop gain at a price: -(impact of one USD there) times the dollar gamma that is hedged, (paths,)."""
+    spot = plan.scenario.spot_usd * np.exp(log_price)
+    gammas = [seat.trader.dollar_gamma_usd(now, log_price, vol_shift, own.memory) for seat, own in zip(plan.seats, state.seats)]
+    nothing = np.zeros(spot.shape)
+    _, per_usd, per_coin = plan.scenario.impact.move(state.impact, nothing, nothing)
+    return -(per_usd + per_coin / spot) * _sum(gammas, spot.shape)
+
+
+def _account(own: SeatState, flight: Flight) -> Account:
+    holding = own.holding
+    return Account(holding.position_coin, holding.cash_usd, holding.bought_usd, flight.total_usd, flight.total_coin)
+
+
+def _draws(plan: RunPlan, seat: Seat, state: State) -> Draws:
+    def draw(kind: int, count: int) -> FloatArray:
+        return uniforms(plan.seed, seat.stream, state.first_path, state.log_price.size, count, kind + 1)[kind]
+
+    return draw
+
+
+def _sum(parts: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
+    """Sum in the order of the seats."""
+    total = np.zeros(shape)
+    for part in parts:
+        total = total + part
+    return total
+
+
+_NO_FLIGHT = Flight(np.zeros((1, 1)), np.zeros((1, 1)))

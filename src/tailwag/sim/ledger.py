@@ -1,0 +1,120 @@
+"""Accounts: who holds which coin and cash, and what each part of an agent's profit came from.
+
+Every fill has a counterparty: liquidity providers sell what agents buy, the venue takes fees and gas, holders of the options receive what
+they pay out.  So coin and cash sum to what they were at the start, in every step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.sim.agents.protocol import Move, OptionStep
+from tailwag.sim.scenario import Costs
+from tailwag.sim.state import PNL_PARTS
+
+BPS = 1e-4
+PART = {name: row for row, name in enumerate(PNL_PARTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One agent's account over a block of paths.  Shapes: (paths,); ``pnl_usd`` (parts, paths)."""
+
+    position_coin: FloatArray
+    cash_usd: FloatArray
+    bought_usd: FloatArray
+    pnl_usd: FloatArray
+    turnover_usd: FloatArray
+    trades: IntArray
+    gap_squared_years: FloatArray
+    peak_position_usd: FloatArray
+
+    @classmethod
+    def opened(cls, position_coin: FloatArray, spot_usd: float) -> Holding:
+        """The account at the start: the coin it begins with and no cash."""
+        paths = position_coin.size
+        nothing = np.zeros(paths)
+        return cls(
+            position_coin,
+            nothing,
+            nothing,
+            np.zeros((len(PNL_PARTS), paths)),
+            nothing,
+            np.zeros(paths, dtype=np.int64),
+            nothing,
+            np.abs(position_coin) * spot_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What one agent bought in one step: USD at the price before trading (what impact counts), and coin.  (paths,), + bought."""
+
+    usd: FloatArray
+    coin: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an agent pays: the market's costs, whether it earns the half-spread as a maker, and its instrument's funding."""
+
+    costs: Costs
+    makes: bool
+    funding_per_year: float
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """One agent's step in the books: its account after, and cash that went to the venue and to liquidity providers, (paths,)."""
+
+    holding: Holding
+    to_venue_usd: FloatArray
+    to_liquidity_usd: FloatArray
+
+
+def book_step(holding: Holding, fill: Fill, option: OptionStep | None, move: Move, terms: Terms) -> Booked:
+    """One step in one account: the position carried, the fill marked at the new price, costs, funding and options.
+
+    carry = position (S_t - S_{t-1}); execution = coin bought (S_t - fill price), the half-lambda term of a linear market.
+    """
+    value = fill.coin * move.fill_usd
+    traded = fill.coin != 0.0
+    spread = terms.costs.half_spread_bps * BPS * np.abs(value) * (-1.0 if terms.makes else 1.0)
+    fees = terms.costs.fee_bps * BPS * np.abs(value)
+    gas = np.where(traded, terms.costs.gas_usd, 0.0)
+    funding = np.where(move.live, terms.funding_per_year * move.step_years * holding.position_coin * move.spot_before_usd, 0.0)
+    position = holding.position_coin + fill.coin
+    paid = 0.0 if option is None else option.paid_usd
+    after = Holding(
+        position,
+        holding.cash_usd - value - spread - fees - gas - funding + paid,
+        holding.bought_usd + fill.usd,
+        holding.pnl_usd + _parts(holding, fill, option, move, (spread, fees, gas, funding)),
+        holding.turnover_usd + np.abs(value),
+        holding.trades + traded,
+        holding.gap_squared_years,
+        np.maximum(holding.peak_position_usd, np.abs(position) * move.spot_usd),
+    )
+    return Booked(after, fees + gas, value + spread + funding)
+
+
+def _parts(
+    holding: Holding, fill: Fill, option: OptionStep | None, move: Move, costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+) -> FloatArray:
+    """The step's profit by cause, (parts, paths); what the options' greeks do not explain is the residual."""
+    parts = np.zeros(holding.pnl_usd.shape)
+    spread, fees, gas, funding = costs
+    parts[PART["delta_usd"]] = holding.position_coin * (move.spot_usd - move.spot_before_usd)
+    parts[PART["execution_usd"]] = fill.coin * (move.spot_usd - move.fill_usd)
+    parts[PART["spread_usd"]], parts[PART["fees_usd"]] = -spread, -fees
+    parts[PART["gas_usd"]], parts[PART["funding_usd"]] = -gas, -funding
+    if option is not None:
+        parts[PART["delta_usd"]] += option.delta_usd
+        for name in ("gamma_theta_usd", "vanna_usd", "vega_usd"):
+            parts[PART[name]] = getattr(option, name)
+        explained = option.delta_usd + option.gamma_theta_usd + option.vanna_usd + option.vega_usd
+        parts[PART["residual_usd"]] = option.total_usd - explained
+    return parts

@@ -1,0 +1,178 @@
+"""Simulate: run a scenario's paths in blocks, on one thread or several, and fold them into metrics."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tailwag.errors import InputError
+from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.blocks import paths_per_block, run_block
+from tailwag.sim.engine import RunPlan, plan_run
+from tailwag.sim.metric_plan import MetricPlan
+from tailwag.sim.metrics import BlockSums, Metrics, fold, merge, metrics
+from tailwag.sim.scenario import MOST_PATHS, Scenario
+from tailwag.sim.state import BlockPaths, Outcome
+
+ENGINES = ("auto", "plain", "fast")
+PNL_SPLITS = ("auto", "steps", "ends")
+SPLIT_ROWS = 64
+"""Books of up to this many rows have their profit split by greeks at every step unless the caller says otherwise."""
+MOST_THREADS = 1024
+KEPT_BYTES = 2 * 2**30
+"""Trajectories that are kept in memory may take this much; more is refused before anything runs."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPaths:
+    """Trajectories of a whole run: log price, the same shocks with nobody hedging, and what every agent held.
+
+    Shapes: ``time_years`` (steps + 1,); the others (paths, steps + 1); ``position_coin`` by agent name.
+    """
+
+    spot_usd: float
+    time_years: FloatArray
+    log_price: FloatArray
+    fundamental_log: FloatArray
+    position_coin: dict[str, FloatArray]
+
+    @property
+    def price_usd(self) -> FloatArray:
+        """Price paths in USD."""
+        return np.asarray(self.spot_usd * np.exp(self.log_price))
+
+    @property
+    def fundamental_usd(self) -> FloatArray:
+        """The same shocks with nobody hedging, in USD."""
+        return np.asarray(self.spot_usd * np.exp(self.fundamental_log))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A simulated scenario: what was run, what came out, and, where asked for, the paths themselves."""
+
+    scenario: Scenario
+    paths: int
+    seed: int
+    engine: str
+    pnl_split: str
+    metrics: Metrics
+    outcomes: dict[str, int]
+    kept: KeptPaths | None
+
+    def __str__(self) -> str:
+        return str(self.metrics)
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    paths: int,
+    seed: int,
+    threads: int = 1,
+    engine: str = "auto",
+    keep_paths: bool = False,
+    pnl: str = "auto",
+    progress: Progress | None = None,
+    plan: MetricPlan | None = None,
+) -> Run:
+    """Close the loop on ``paths`` simulated paths and measure what hedging did to them.
+
+    ``engine``: "plain" steps every agent in turn, "fast" steps built-in dealers in compiled code, "auto" takes the fast one where it can.
+    ``pnl``: "steps" splits the options' profit by greeks at every step, "ends" only at fixings and at the end (large books).
+    The result is the same to the bit for any number of threads.  InputError for counts that make no sense or paths that would not fit.
+    """
+    _refuse(scenario, paths, seed, threads, keep_paths)
+    if engine not in ENGINES or pnl not in PNL_SPLITS:
+        raise InputError(f"expected engine one of {', '.join(ENGINES)} and pnl one of {', '.join(PNL_SPLITS)}, got {engine!r} and {pnl!r}")
+    split = _split(scenario, pnl)
+    measured = plan or default_metric_plan(scenario)
+    prepared = plan_run(scenario, seed=seed, full_pnl=split == "steps")
+    sums: list[BlockSums] = []
+    blocks: list[BlockPaths] = []
+    done = 0
+    for block in _blocks(prepared, paths, threads, keep_paths):
+        sums.append(fold(block, measured))
+        if keep_paths:
+            blocks.append(block)
+        done += block.paths
+        if progress is not None:
+            progress(done, paths)
+    merged = merge(sums)
+    counts = Counter({outcome.name.lower(): 0 for outcome in Outcome})
+    for outcome in Outcome:
+        counts[outcome.name.lower()] = int(merged.outcomes[int(outcome)])
+    kept = _kept(scenario, blocks) if keep_paths else None
+    return Run(scenario, paths, seed, "plain", split, metrics(merged, measured), dict(counts), kept)
+
+
+def default_metric_plan(scenario: Scenario) -> MetricPlan:
+    """What is measured unless the caller says otherwise."""
+    return MetricPlan.for_grid(scenario.grid.years, spot_usd=scenario.spot_usd)
+
+
+def _blocks(plan: RunPlan, paths: int, threads: int, keep_agents: bool) -> Iterator[BlockPaths]:
+    """Blocks in order; with several threads, at most twice as many are held as there are threads."""
+    size = paths_per_block(plan.scenario.grid.steps)
+    firsts = range(0, paths, size)
+    if threads == 1:
+        for first in firsts:
+            yield run_block(plan, first, min(size, paths - first), keep_agents=keep_agents)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[BlockPaths]] = deque()
+        for first in firsts:
+            waiting.append(pool.submit(run_block, plan, first, min(size, paths - first), keep_agents=keep_agents))
+            if len(waiting) >= threads + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _split(scenario: Scenario, pnl: str) -> str:
+    if pnl != "auto":
+        return pnl
+    rows = sum(_rows(agent) for agent in scenario.agents)
+    return "steps" if rows <= SPLIT_ROWS else "ends"
+
+
+def _rows(agent: Any) -> int:
+    book = getattr(agent, "options", None)
+    return 0 if book is None else int(book.rows)
+
+
+def _refuse(scenario: Scenario, paths: int, seed: int, threads: int, keep_paths: bool) -> None:
+    if not 1 <= paths <= MOST_PATHS:
+        raise InputError(f"expected 1 to {MOST_PATHS:,} paths, got {paths:,}")
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"expected 1 to {MOST_THREADS:,} threads, got {threads:,}")
+    if keep_paths:
+        needed = 8 * paths * (scenario.grid.steps + 1) * (2 + len(scenario.agents))
+        if needed > KEPT_BYTES:
+            raise InputError(
+                f"expected trajectories of {KEPT_BYTES / 2**30:g} GiB at most, got {needed / 2**30:.1f} GiB ({paths:,} paths of "
+                f"{scenario.grid.steps:,} steps); lower the paths, take longer steps, or leave the paths out"
+            )
+
+
+def _kept(scenario: Scenario, blocks: list[BlockPaths]) -> KeptPaths:
+    positions = {
+        agent.name: np.concatenate([np.asarray(block.agents[place].position_coin) for block in blocks])
+        for place, agent in enumerate(scenario.agents)
+    }
+    return KeptPaths(
+        scenario.spot_usd,
+        scenario.grid.years,
+        np.concatenate([block.log_price for block in blocks]),
+        np.concatenate([block.fundamental_log for block in blocks]),
+        positions,
+    )
