@@ -10,13 +10,11 @@ from tailwag.hedging.policies import EveryStep, HedgeView, NoHedge
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
-from tailwag.sim.net_delta import DirectNetDelta, NetDelta, TabulatedNetDelta
+from tailwag.sim.net_delta import DirectNetDelta, NetDelta
 from tailwag.sim.option_book import LEAST_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
 
 SCAN_SHARE = 0.25
 """The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
-TABULATE_ROWS = 24
-"""Books of fewer rows are read directly: a table would cost more than it saves."""
 FIXING_YEARS = 1e-13
 """An option is alive at the grid time that fixes it, and gone at the next."""
 
@@ -56,13 +54,12 @@ class BookTrader:
         fixing = np.searchsorted(years, book.expiry_years - LEAST_YEARS, side="left")
         on_grid = np.where(fixing <= market.grid.steps, np.append(years, np.inf)[fixing] + FIXING_YEARS, book.expiry_years)
         moved = replace(book, expiry_years=np.where(np.isfinite(on_grid), on_grid, book.expiry_years))
-        kind = TabulatedNetDelta if market.tabulate and book.rows >= TABULATE_ROWS else DirectNetDelta
         weight = np.abs(book.contracts_coin)
         for name, value in (
             ("book", moved),
             ("terms", terms),
             ("market", market),
-            ("net_delta", kind(moved, years, market.spot_usd)),
+            ("net_delta", DirectNetDelta(moved, years, market.spot_usd)),
             ("fixing_step", fixing),
             ("mean_iv", float((weight * book.iv).sum() / max(weight.sum(), 1e-300))),
             ("_years", years),

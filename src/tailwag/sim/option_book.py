@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -95,6 +96,20 @@ class OptionBook:
         3.0
         """
         return float(np.abs(self.contracts_coin).sum())
+
+    def where(self, rows: BoolArray) -> OptionBook:
+        """The chosen rows as a book of their own."""
+        return OptionBook(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def digest(self) -> str:
+        """SHA-256 of all columns: two books of one digest are the same book.
+
+        >>> one = OptionBook.single(strike_usd=1.0, expiry_years=1.0, contracts_coin=-3.0, iv=0.5)
+        >>> one.digest() == one.where(np.array([True])).digest()
+        True
+        """
+        columns = b"".join(np.ascontiguousarray(getattr(self, field.name)).tobytes() for field in fields(self))
+        return hashlib.sha256(columns).hexdigest()
 
     def merged(self, other: OptionBook) -> OptionBook:
         """Both books as one, this one's rows first.
