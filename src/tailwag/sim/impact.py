@@ -15,8 +15,9 @@ import numpy as np
 
 from tailwag.errors import RuleError
 from tailwag.kernels.arrays import BoolArray, FloatArray, frozen
+from tailwag.liquidity.arbitrage import ExponentialDecay, scan_for_arbitrage, square_root_warning
 from tailwag.liquidity.laws import Impact, LinearImpact, SquareRootImpact, SumImpact
-from tailwag.liquidity.propagator import ExponentialSum, fit_power_kernel
+from tailwag.liquidity.propagator import ExponentialSum, fit_power_kernel, greatest_response
 from tailwag.units import HOURS_PER_YEAR
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
@@ -236,6 +237,25 @@ class ImpactModel:
         root = 0.0 if self.square_root is None else self.square_root.slope_at_zero_per_usd
         return self.permanent_per_usd + root + self.permanent_per_coin / spot_usd
 
+    def any_delay_per_usd(self, spot_usd: float, *, step_years: float) -> float:
+        """Greatest log move per USD over all rhythms of flow: a book with |Gamma$| times this below 1 is stable at any delay and speed.
+
+        lasting + sum_i transient_i 2 / (1 + rho_i), reached by flow that alternates every step; full depth.  Small-gain theorem.
+        """
+        passing = self.passing_per_usd + self.passing_per_coin / spot_usd
+        return self.lasting_per_usd(spot_usd) + greatest_response(self.rates_per_minute * (step_years * MINUTES_PER_YEAR), passing)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of results must know about this law, one sentence each; empty for linear impact with constant depth."""
+        notes = [] if self.square_root is None else [square_root_warning()]
+        if self.depth_reacts is not None:
+            notes.append(
+                "depth changes with the market, so buying into a deep book and selling into a thin one moves the price for good: lasting "
+                "impact is no longer free of profitable round trips"
+            )
+        return tuple(notes)
+
     def __add__(self, other: ImpactModel) -> ImpactModel:
         """Two effects of one and the same flow: moves add.  RuleError where two parts cannot be one (two square roots, two reacting depths)."""
         limits = [limit for limit in (self.limit_usd_per_step, other.limit_usd_per_step) if limit is not None]
@@ -307,6 +327,29 @@ def _check_model(model: ImpactModel) -> None:
         raise RuleError(f"expected kernel exponential or power, got {model.kernel!r}")
     if model.limit_usd_per_step is not None:
         _positive("limit_usd_per_step", model.limit_usd_per_step)
+    if not _own_passing(model):
+        _check_nothing_passes(model)
+
+
+def _check_nothing_passes(model: ImpactModel) -> None:
+    """A stated decay with nothing that decays is a slip; over the square root it is also a law against which a round trip earns."""
+    given = [
+        name
+        for name in ("transient_half_life_minutes", "power_exponent", "power_unit_minutes", "power_horizon_minutes")
+        if getattr(model, name) is not None
+    ]
+    if not given and model.kernel == "exponential":
+        return
+    what = given[0] if given else "kernel power"
+    if model.square_root is not None:
+        report = scan_for_arbitrage(ExponentialDecay(float(model.transient_half_life_minutes or 1.0)), 0.5)
+        raise RuleError(
+            f"expected a square-root law that stays, got {what} beside it; {report.sentence.partition(': ')[2].partition(';')[0]}: give the "
+            "passing part its own linear transient_per_usd"
+        )
+    raise RuleError(
+        f"expected transient_per_usd or transient_per_coin with {what}, got neither; state how much impact passes, or drop {what}"
+    )
 
 
 def _only_one(name: str, first: Part | None, second: Part | None) -> Part | None:
