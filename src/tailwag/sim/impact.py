@@ -15,7 +15,7 @@ import numpy as np
 
 from tailwag.errors import RuleError
 from tailwag.kernels.arrays import BoolArray, FloatArray, frozen
-from tailwag.liquidity.arbitrage import ExponentialDecay, scan_for_arbitrage, square_root_warning
+from tailwag.liquidity.arbitrage import Decay, ExponentialDecay, PowerDecay, scan_for_arbitrage, square_root_warning
 from tailwag.liquidity.laws import Impact, LinearImpact, SquareRootImpact, SumImpact
 from tailwag.liquidity.propagator import ExponentialSum, fit_power_kernel, greatest_response
 from tailwag.units import HOURS_PER_YEAR
@@ -332,24 +332,19 @@ def _check_model(model: ImpactModel) -> None:
 
 
 def _check_nothing_passes(model: ImpactModel) -> None:
-    """A stated decay with nothing that decays is a slip; over the square root it is also a law against which a round trip earns."""
-    given = [
-        name
-        for name in ("transient_half_life_minutes", "power_exponent", "power_unit_minutes", "power_horizon_minutes")
-        if getattr(model, name) is not None
-    ]
-    if not given and model.kernel == "exponential":
+    """A decay stated beside the square root alone would be a law against which a round trip earns; beside nothing it has no effect."""
+    if model.square_root is None:
         return
-    what = given[0] if given else "kernel power"
-    if model.square_root is not None:
-        report = scan_for_arbitrage(ExponentialDecay(float(model.transient_half_life_minutes or 1.0)), 0.5)
+    decay: Decay | None = None
+    if model.kernel == "power" or model.power_exponent is not None:
+        decay = PowerDecay(model.power_exponent or 0.5, unit=model.power_unit_minutes or 1.0)
+    elif model.transient_half_life_minutes is not None:
+        decay = ExponentialDecay(model.transient_half_life_minutes)
+    if decay is not None:
+        reason = scan_for_arbitrage(decay, 0.5).sentence.partition(": ")[2].partition(": ")[0]
         raise RuleError(
-            f"expected a square-root law that stays, got {what} beside it; {report.sentence.partition(': ')[2].partition(';')[0]}: give the "
-            "passing part its own linear transient_per_usd"
+            f"expected a square-root law that stays, got one that fades: {reason}; let it stay, and add a linear transient_per_usd"
         )
-    raise RuleError(
-        f"expected transient_per_usd or transient_per_coin with {what}, got neither; state how much impact passes, or drop {what}"
-    )
 
 
 def _only_one(name: str, first: Part | None, second: Part | None) -> Part | None:
