@@ -167,7 +167,7 @@ def stream_key(seed: int, stream: int) -> np.uint64:
     key = BLAKE2b-64(seed, little-endian) + (stream + 1) * odd constant, modulo 2^64: streams of one seed never share a key, and seeds
     that differ in one bit have nothing in common.
 
-    >>> stream_key(7, 0) == stream_key(7, 1)
+    >>> bool(stream_key(7, 0) == stream_key(7, 1))
     False
 
     Raises InputError for a negative seed, or a stream that is not a whole number from 0 to 2^64 - 1.
