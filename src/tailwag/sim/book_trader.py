@@ -11,11 +11,13 @@ from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
 from tailwag.sim.net_delta import DirectNetDelta, NetDelta
-from tailwag.sim.option_book import LEAST_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
+from tailwag.sim.option_book import LEAST_YEARS, SETTLED_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
 
 SCAN_SHARE = 0.25
 """The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
-FIXING_YEARS = 1e-13
+SAME_YEARS = 1e-12
+"""Grid times and expiries nearer than this (thirty microseconds) are the same time."""
+FIXING_YEARS = 2.0 * SETTLED_YEARS
 """An option is alive at the grid time that fixes it, and gone at the next."""
 
 
@@ -51,7 +53,7 @@ class BookTrader:
 
     def __init__(self, book: OptionBook, terms: HedgeTerms, market: Market) -> None:
         years = market.grid.years
-        fixing = np.searchsorted(years, book.expiry_years - LEAST_YEARS, side="left")
+        fixing = np.searchsorted(years, book.expiry_years - SAME_YEARS, side="left")
         on_grid = np.where(fixing <= market.grid.steps, np.append(years, np.inf)[fixing] + FIXING_YEARS, book.expiry_years)
         moved = replace(book, expiry_years=np.where(np.isfinite(on_grid), on_grid, book.expiry_years))
         weight = np.abs(book.contracts_coin)
