@@ -1,0 +1,147 @@
+"""Candles of real prices from a CSV: times in any usual form, newest first or last, gaps found and never bridged."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tailwag.errors import FileFormatError, InputError
+from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.market.clock import format_time
+from tailwag.sources.opening import RawFile
+from tailwag.units import NS_PER_SECOND, NS_PER_YEAR
+
+TIMES = ("timestamp", "time", "unix", "datetime", "date", "open_time")
+MOST_ROWS = 5_000_000
+LEAST_CANDLES = 10
+_UNITS = ((1e11, NS_PER_SECOND), (1e14, 1_000_000), (1e17, 1_000), (math.inf, 1))
+"""A count below the first number is in seconds, then milliseconds, microseconds, nanoseconds: candles of 1973 to 5138."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """Closes of candles of one length, oldest first.  Shapes: ``time_ns``, ``close_usd`` (candles,)."""
+
+    name: str
+    time_ns: IntArray
+    close_usd: FloatArray
+    candle_ns: int
+
+    @property
+    def candle_years(self) -> float:
+        """Length of a candle in years."""
+        return self.candle_ns / NS_PER_YEAR
+
+    def since(self, start_ns: int | None) -> Candles:
+        """The candles from a time on, all of them where it is None."""
+        if start_ns is None:
+            return self
+        kept = self.time_ns >= start_ns
+        if int(kept.sum()) < 2:
+            raise InputError(
+                f"{self.name}: expected candles from {format_time(start_ns)} on, the last is of {format_time(int(self.time_ns[-1]))}"
+            )
+        return replace(self, time_ns=self.time_ns[kept], close_usd=self.close_usd[kept])
+
+
+def candle_returns(candles: Candles) -> tuple[FloatArray, int]:
+    """Log returns between neighbours one candle apart, and how many pairs lie further apart (gaps, left out)."""
+    whole = np.diff(candles.time_ns) == candles.candle_ns
+    returns = np.diff(np.log(candles.close_usd))
+    return returns[whole], int((~whole).sum())
+
+
+def read_candles(raw: RawFile) -> Candles:
+    """A CSV with a header, a time column (timestamp, time, unix, datetime, date or open_time) and a close.
+
+    Times are counts since 1970 (seconds to nanoseconds, told apart by size) or ISO text; text without an offset is taken as UTC, only the
+    spacing matters.  Rows may come newest first.  FileFormatError as ``name:line``.
+    """
+    rows = _rows(raw)
+    if len(rows) < LEAST_CANDLES:
+        raise FileFormatError(f"{raw.name}: expected {LEAST_CANDLES} candles at least, got {len(rows)}; fetch a longer history")
+    order = sorted(rows)
+    time_ns, close_usd = _without_repeats(raw.name, order)
+    candle_ns = int(np.median(np.diff(time_ns)))
+    if candle_ns <= 0:
+        raise FileFormatError(f"{raw.name}: expected candles at different times; take a clean copy")
+    return Candles(raw.name, time_ns, close_usd, candle_ns)
+
+
+def _rows(raw: RawFile) -> list[tuple[int, float]]:
+    try:
+        text = raw.data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{raw.name}: expected UTF-8 text, byte {error.start} is not; save the CSV as UTF-8") from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = [cell.strip().lower() for cell in next(reader, [])]
+        time, close = _columns(raw.name, header)
+        rows: list[tuple[int, float]] = []
+        for row in reader:
+            if not row:
+                continue
+            if len(rows) >= MOST_ROWS:
+                raise FileFormatError(f"{raw.name}: more than {MOST_ROWS:,} candles; cut the history or take longer candles")
+            if len(row) != len(header):
+                raise FileFormatError(f"{raw.name}:{reader.line_num}: expected {len(header)} cells, got {len(row)}; take a clean copy")
+            rows.append((_time_ns(row[time], raw.name, reader.line_num), _close(row[close], raw.name, reader.line_num)))
+    except csv.Error as error:
+        raise FileFormatError(f"{raw.name}:{reader.line_num}: {error}; take a clean copy") from None
+    return rows
+
+
+def _columns(name: str, header: list[str]) -> tuple[int, int]:
+    time = next((header.index(column) for column in TIMES if column in header), None)
+    if time is None or "close" not in header:
+        shown = ", ".join(header)[:100]
+        raise FileFormatError(f"{name}:1: expected a header with close and one of {', '.join(TIMES)}, got {shown!a}; add the header line")
+    return time, header.index("close")
+
+
+def _time_ns(text: str, name: str, line: int) -> int:
+    cleaned = text.strip()
+    try:
+        count = float(cleaned)
+    except ValueError:
+        return _iso_ns(cleaned, name, line)
+    if not (math.isfinite(count) and count > 0.0):
+        raise FileFormatError(f"{name}:{line}: expected a time, got {text[:40]!a}; take a clean copy")
+    unit = next(unit for bound, unit in _UNITS if count < bound)
+    return int(cleaned) * unit if cleaned.isdigit() else round(count * unit)
+
+
+def _iso_ns(text: str, name: str, line: int) -> int:
+    try:
+        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+    except ValueError:
+        raise FileFormatError(
+            f"{name}:{line}: expected a time such as 2026-03-27T08:00:00Z or a count since 1970, got {text[:40]!a}"
+        ) from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return int(moment.replace(microsecond=0).timestamp()) * NS_PER_SECOND + moment.microsecond * 1_000
+
+
+def _close(text: str, name: str, line: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0.0):
+        raise FileFormatError(f"{name}:{line}: expected a close above 0, got {text[:40]!a}; take a clean copy or cut that candle")
+    return value
+
+
+def _without_repeats(name: str, rows: list[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
+    """Times that rise strictly: a candle that stands twice alike counts once, two closes at one time are refused."""
+    time_ns, close_usd = np.array([row[0] for row in rows], dtype=np.int64), np.array([row[1] for row in rows])
+    repeated = np.concatenate([[False], np.diff(time_ns) == 0])
+    if bool((repeated[1:] & (np.diff(close_usd) != 0.0)).any()):
+        place = int(np.flatnonzero(repeated & np.concatenate([[False], np.diff(close_usd) != 0.0]))[0])
+        raise FileFormatError(f"{name}: two candles of {format_time(int(time_ns[place]))} have different closes; take a clean copy")
+    return time_ns[~repeated], close_usd[~repeated]

@@ -1,0 +1,211 @@
+"""The agents of a scenario file: who holds which book, how it is hedged, how late, and at what size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tailwag.errors import InputError
+from tailwag.experiments.scenario_tables import Table, nearest, shown
+from tailwag.hedging.execution import MOST_SLICES, AlmgrenChriss, AtOnce, Execution, Maker, ObizhaevaWang, Twap
+from tailwag.hedging.policies import Policy, policy_from_mapping, policy_from_text
+from tailwag.market.clock import format_time
+from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
+from tailwag.sim.option_book import OptionBook
+from tailwag.units import NS_PER_YEAR
+
+KINDS = ("dealer", "scalper")
+LATER = ("leveraged-traders", "vault", "options-amm", "cpmm", "squeezer", "arbitrageur", "insurer")
+"""Kinds that scenario files will name and this version does not simulate."""
+BOOKS = ("gamma_usd", "options", "book")
+TERMS = ("kind", "name", "policy", "delay_steps", "speed", "after_expiry", "hedge_share", "execution", "instrument", "stream")
+EXECUTIONS: dict[str, tuple[str, ...]] = {
+    "at-once": (),
+    "twap": ("slices",),
+    "almgren-chriss": ("slices", "urgency"),
+    "obizhaeva-wang": ("slices", "decays"),
+    "maker": ("fill_probability",),
+}
+MOST_AGENTS = 100
+MOST_OPTIONS = 100_000
+MOST_DAYS = 36_500.0
+MOST_CONTRACTS = 1e12
+_NAME = re.compile(r"[\w][\w .@+-]{0,59}")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an agent's table may need to know of the rest of the file: the start, the vol an unstated iv stands for, and how to read books."""
+
+    start_ns: int | None
+    vol: float
+    read_book: Callable[[Table, str, int], tuple[OptionBook, tuple[str, ...]]]
+
+
+def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Dealer, ...], tuple[str, ...]]:
+    """Every [[agent]] in the order of the file, and sentences that say what was assumed for them."""
+    if len(tables) > MOST_AGENTS:
+        raise InputError(f"expected at most {MOST_AGENTS} agents, got {len(tables)}; join those that hedge alike")
+    made = [_agent(table, number, setting) for number, table in enumerate(tables, start=1)]
+    return tuple(agent for agent, _ in made), tuple(note for _, notes in made for note in notes)
+
+
+def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer, tuple[str, ...]]:
+    kind = _kind(table)
+    name = table.text("name", f"{kind}-{number}")
+    if not _NAME.fullmatch(name):
+        raise table.refuse(
+            f"expected a name of 1 to 60 letters, digits, spaces and . _ - + @ that starts with a letter or digit, got {shown(name)}"
+        )
+    named = Table(f"agent {shown(name)}", table.values)
+    named.only(*TERMS, *BOOKS, "iv")
+    named.exclusive(*BOOKS)
+    book, notes = _book(named, setting)
+    if kind == "scalper":
+        _refuse_short(named, book)
+    with named.named():
+        dealer = Dealer(
+            name=name,
+            policy=_policy(named),
+            delay_steps=named.whole(
+                "delay_steps", least=0, hint="steps between seeing a move and trading on it; 0 trades in the same step"
+            ),
+            speed=named.number("speed", 1.0),
+            hedge_share=named.number("hedge_share", 1.0),
+            after_expiry=named.text("after_expiry", "unwind", choices=("unwind", "hold")),
+            instrument=_instrument(named),
+            stream=named.whole("stream", 0, least=0, most=2**31 - 1),
+            execution=_execution(named),
+            **book,
+        )
+    return dealer, notes
+
+
+def _kind(table: Table) -> str:
+    kind = table.text("kind", hint=f"expected one of {', '.join(KINDS)}")
+    if kind in LATER:
+        raise table.refuse(f"kind {shown(kind)} arrives in a later version; this one simulates {' and '.join(KINDS)}")
+    if kind not in KINDS:
+        raise table.refuse(f"expected kind as one of {', '.join(KINDS)}, got {shown(kind)}{nearest(kind, (*KINDS, *LATER))}")
+    return kind
+
+
+def _book(table: Table, setting: Setting) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The keywords of a dealer's book: a constant dollar gamma, a list of options, or the book of a measurement."""
+    if "gamma_usd" in table:
+        gamma = table.number("gamma_usd", hint="S^2 Gamma in USD: USD of hedge per unit of log move, negative = short")
+        notes: tuple[str, ...] = (
+            ()
+            if "iv" in table
+            else (f"{table.place}: iv is not stated; its options are taken to be priced at {setting.vol:g}, the vol of [price]",)
+        )
+        return {"gamma_usd": gamma, "iv": table.vol("iv", setting.vol)}, notes
+    if "iv" in table:
+        raise table.refuse("iv goes with gamma_usd; options state theirs row by row, a measured book brings its own")
+    if "options" in table:
+        return {"options": _options(table, setting.start_ns)}, ()
+    if "book" not in table:
+        raise table.refuse(f"expected one of {', '.join(BOOKS)}, got none; say what this agent holds")
+    if setting.start_ns is None:
+        raise table.refuse("a measured book has expiry dates, so [run] start is needed; take the measurement's as_of")
+    book, notes = setting.read_book(table, table.text("book"), setting.start_ns)
+    return {"options": book}, notes
+
+
+def _refuse_short(table: Table, book: dict[str, Any]) -> None:
+    options = book.get("options")
+    short = book["gamma_usd"] < 0.0 if options is None else bool((options.contracts_coin < 0.0).any())
+    if short:
+        raise table.refuse("a scalper is long its options, got a short position; use kind = 'dealer' for a book that is short or mixed")
+
+
+def _policy(table: Table) -> Policy:
+    given = table.needed("policy", 'state how it hedges, such as policy = {kind = "every-step"}')
+    return policy_from_text(given) if isinstance(given, str) else policy_from_mapping(given)
+
+
+def _instrument(table: Table) -> HedgeInstrument:
+    if "instrument" not in table:
+        return HedgeInstrument()
+    held = table.table("instrument")
+    held.only("kind", "funding_per_year", "margin_share")
+    with held.named():
+        return HedgeInstrument(
+            kind=held.text("kind", "spot"),
+            funding_per_year=held.number("funding_per_year", 0.0),
+            margin_share=held.number("margin_share", 1.0),
+        )
+
+
+def _execution(table: Table) -> Execution:
+    if "execution" not in table:
+        return AtOnce()
+    way = table.table("execution")
+    kind = way.text("kind", choices=EXECUTIONS)
+    keys = EXECUTIONS[kind]
+    way.only("kind", *keys)
+    with way.named():
+        if kind == "twap":
+            return Twap(_slices(way))
+        if kind == "almgren-chriss":
+            return AlmgrenChriss(_slices(way), way.number("urgency", hint="0 is even slices, 3 trades nearly half in the first fifth"))
+        if kind == "obizhaeva-wang":
+            return ObizhaevaWang(_slices(way), way.number("decays", hint="how often the book refills during the order"))
+        return Maker(way.number("fill_probability", hint="the chance of a fill in one step")) if kind == "maker" else AtOnce()
+
+
+def _slices(way: Table) -> int:
+    return way.whole("slices", least=1, most=MOST_SLICES, hint="in how many steps an order is traded")
+
+
+def _options(table: Table, start_ns: int | None) -> OptionBook:
+    rows = [_option(row, start_ns) for row in table.tables("options")]
+    if not rows:
+        raise table.refuse("expected one option at least, got an empty list; leave the agent out if it holds nothing")
+    if len(rows) > MOST_OPTIONS:
+        raise table.refuse(f"expected at most {MOST_OPTIONS:,} options, got {len(rows):,}; net those of one strike and expiry")
+    with table.named():
+        book = OptionBook(*(np.array(column) for column in zip(*rows, strict=True)))
+    refuse_expired(table, book, start_ns)
+    return book
+
+
+def _option(row: Table, start_ns: int | None) -> tuple[float, ...]:
+    row.only("right", "strike_usd", "days", "expiry", "contracts", "iv", "settlement", "skew", "forward_ratio")
+    side = 1 if row.text("right", choices=("call", "put")) == "call" else -1
+    settlement = row.text("settlement", "spot", choices=("spot", "average-30min"))
+    return (
+        side,
+        row.number("strike_usd", least=0.0, above=True),
+        _expiry_years(row, start_ns),
+        row.number("contracts", least=-MOST_CONTRACTS, most=MOST_CONTRACTS, hint="coin of underlying, long +, short -"),
+        row.vol("iv"),
+        row.number("forward_ratio", 1.0, least=0.0, above=True, hint="forward over spot"),
+        row.number("skew", 0.0, hint="change of this row's vol per unit of ln spot"),
+        settlement == "average-30min",
+    )
+
+
+def _expiry_years(row: Table, start_ns: int | None) -> float:
+    row.exclusive("days", "expiry")
+    if "days" in row:
+        return row.number("days", most=MOST_DAYS, hint="days from the start of the run to this option's expiry") / 365.0
+    if "expiry" not in row:
+        raise row.refuse("expected days (from the start) or expiry (a time), got neither")
+    expiry_ns = row.time_ns("expiry")
+    if start_ns is None:
+        raise row.refuse("expiry is a time, so [run] start is needed; add it, or give days from the start")
+    return (int(expiry_ns or 0) - start_ns) / NS_PER_YEAR
+
+
+def refuse_expired(table: Table, book: OptionBook, start_ns: int | None) -> None:
+    """Refuse a book that has expired in full at the start; settled rows beside live ones simply leave."""
+    if bool((book.expiry_years > 0.0).any()):
+        return
+    last = float(book.expiry_years.max()) * 365.0
+    start = "the start" if start_ns is None else f"the start, {format_time(start_ns)}"
+    raise table.refuse(f"every option has expired, the last {-last:g} days before {start}; move the start back or take a later book")

@@ -1,0 +1,207 @@
+"""Scenario files: a TOML file, and the files it names, become one Scenario with its paths, seed, digest and stated assumptions."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from tailwag.errors import FileFormatError, InputError
+from tailwag.experiments.scenario_agents import Setting, read_agents
+from tailwag.experiments.scenario_book import measured_book
+from tailwag.experiments.scenario_market import costs, impact_model, time_grid, vol_dynamics
+from tailwag.experiments.scenario_prices import price_model, starting_vol
+from tailwag.experiments.scenario_tables import Table, nearest, shown
+from tailwag.liquidity.arbitrage import square_root_warning
+from tailwag.sim.option_book import OptionBook
+from tailwag.sim.scenario import CLEARINGS, MOST_PATHS, Scenario
+from tailwag.sources.opening import RawFile, read_file
+from tailwag.sources.strict_json import parse_json
+
+LIMIT_BYTES = 16 * 1024 * 1024
+"""A scenario file larger than this lists what a measured book should hold."""
+TABLES = ("run", "price", "vol", "impact", "costs", "agent", "output")
+RUN_KEYS = ("horizon_days", "step_minutes", "time_grid", "start", "paths", "seed", "clearing", "stop_log_move", "halt_log_move")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a caller says in place of the file's [run]; None leaves the file's word."""
+
+    hours: float | None = None
+    paths: int | None = None
+    seed: int | None = None
+    clearing: str | None = None
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """Only what was said, by name."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self) if getattr(self, entry.name) is not None}
+
+
+NOTHING_SAID = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFile:
+    """A scenario file read and checked: the scenario, how often it runs, and what it was made of.
+
+    ``sha256`` is of the file's bytes, ``files`` the same of every file that it names; ``notes`` are assumptions in sentences; ``vol_is``
+    says whether [price] states the fundamental vol or the observed one, which already holds the hedgers' feedback.
+    """
+
+    name: str
+    scenario: Scenario
+    paths: int
+    seed: int
+    write_paths: bool
+    vol_is: str
+    text: str
+    sha256: str
+    files: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    overrides: Overrides = NOTHING_SAID
+
+
+class NamedFiles:
+    """Files that a scenario names, read from its own folder and remembered by their digests."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.digests: dict[str, str] = {}
+
+    def read(self, table: Table, path: str) -> RawFile:
+        """The bytes of a file beside the scenario or in a folder below it; whatever leads elsewhere is refused."""
+        parts = path.replace("\\", "/").split("/")
+        if not path or os.path.isabs(path) or path.startswith("\\") or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
+            raise table.refuse(
+                f"expected a file beside the scenario or in a folder below it, got {shown(path)}; copy it there and give its name"
+            )
+        whole = os.path.join(self.folder, *parts)
+        inside = os.path.realpath(self.folder)
+        if os.path.commonpath((inside, os.path.realpath(whole))) != inside:
+            raise table.refuse(f"{shown(path)} leads out of the scenario's folder by a link; copy the file there")
+        with table.named():
+            raw = read_file(whole)
+        self.digests["/".join(parts)] = raw.sha256
+        return raw
+
+    def book(self, table: Table, path: str, start_ns: int) -> tuple[OptionBook, tuple[str, ...]]:
+        """A measured book by the name of its file."""
+        raw = self.read(table, path)
+        with table.named():
+            return measured_book(parse_json(raw), raw.name, start_ns)
+
+
+def load_scenario(path: str | os.PathLike[str], *, overrides: Overrides = NOTHING_SAID) -> ScenarioFile:
+    """Read a scenario file and the files it names; every key is checked, and what cannot run is refused in one sentence.
+
+    InputError classes for what the user can mend: what was expected, what came, what to do.
+    """
+    raw = read_file(path, limit_bytes=LIMIT_BYTES)
+    return read_scenario(raw, os.path.dirname(os.path.abspath(os.fspath(path))), overrides=overrides)
+
+
+def read_scenario(raw: RawFile, folder: str, *, overrides: Overrides = NOTHING_SAID) -> ScenarioFile:
+    """The scenario that a file's bytes describe; files that it names lie in ``folder``."""
+    text = _decoded(raw)
+    top = _with_overrides(_parsed(raw.name, text), overrides)
+    for key in top:
+        if key not in TABLES:
+            raise InputError(
+                f"{raw.name}: unknown table {shown(key)}{nearest(key, TABLES)}; a scenario has {', '.join(f'[{name}]' for name in TABLES)}"
+            )
+    named = NamedFiles(folder)
+    try:
+        made = _made(top, named)
+    except InputError as error:
+        raise type(error)(f"{raw.name}: {error}") from None
+    return ScenarioFile(
+        name=raw.name,
+        text=text,
+        sha256=raw.sha256,
+        files=dict(sorted(named.digests.items())),
+        overrides=overrides,
+        **made,
+    )
+
+
+def _decoded(raw: RawFile) -> str:
+    try:
+        return raw.data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{raw.name}: expected UTF-8 text, byte {error.start} is not; save the scenario as UTF-8") from None
+
+
+def _parsed(name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileFormatError(f"{name}: expected TOML, {str(error)[:200]}; see the scenario files of the reference") from None
+    except (RecursionError, ValueError):
+        raise FileFormatError(f"{name}: nested too deeply or a number of too many digits for a scenario; see the reference") from None
+
+
+def _with_overrides(top: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """The parsed file with the command line's words in [run]."""
+    said = overrides.stated
+    if not said or not isinstance(top.get("run", {}), Mapping):
+        return top
+    run = dict(top.get("run", {}))
+    if overrides.hours is not None:
+        run["horizon_days"] = overrides.hours / 24.0
+    run |= {name: value for name, value in said.items() if name != "hours"}
+    return {**top, "run": run}
+
+
+def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
+    tables = {name: _table(top, name) for name in TABLES if name != "agent"}
+    run = tables["run"]
+    run.only(*RUN_KEYS)
+    grid, start_ns = time_grid(run), run.time_ns("start")
+    spot_usd, price, vol_is, price_notes = price_model(tables["price"], grid, named, start_ns)
+    agents, notes = read_agents(_agents(top), Setting(start_ns, starting_vol(price, grid), named.book))
+    if agents and "impact" not in top:
+        raise InputError("[impact] is missing; how far a dollar moves the price decides the answer: state permanent_per_usd = 0.01 / depth")
+    scenario = Scenario(
+        spot_usd=spot_usd,
+        grid=grid,
+        price=price,
+        impact=impact_model(tables["impact"] if "impact" in top else Table("[impact]", {"permanent_per_usd": 0.0}), grid),
+        agents=agents,
+        clearing=run.text("clearing", choices=CLEARINGS, hint="implicit is right near an expiry and wherever the gain is not small"),
+        vol=vol_dynamics(tables["vol"]),
+        costs=costs(tables["costs"]),
+        start_ns=start_ns,
+        stop_log_move=run.number("stop_log_move", 0.7),
+        halt_log_move=run.maybe("halt_log_move"),
+    )
+    output = tables["output"]
+    output.only("paths")
+    square_root = () if scenario.impact.square_root is None else (square_root_warning(),)
+    return {
+        "scenario": scenario,
+        "paths": run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run"),
+        "seed": run.whole("seed", least=0, hint="the seed of every random number; the same seed gives the same bytes"),
+        "write_paths": output.truth("paths", False),
+        "vol_is": vol_is,
+        "notes": (*price_notes, *notes, *square_root),
+    }
+
+
+def _table(top: dict[str, Any], name: str) -> Table:
+    value = top.get(name, {})
+    if not isinstance(value, Mapping):
+        raise InputError(f"[{name}]: expected a table, got {shown(value)}; write [{name}] on a line of its own and its keys below")
+    if name in ("run", "price") and name not in top:
+        raise InputError(f"[{name}] is missing; a scenario needs [run], [price], and [impact] with its agents")
+    return Table(f"[{name}]", value)
+
+
+def _agents(top: dict[str, Any]) -> list[Table]:
+    value = top.get("agent", [])
+    if not isinstance(value, list) or not all(isinstance(part, Mapping) for part in value):
+        raise InputError("agent: expected a list of tables; write [[agent]] (two brackets) before each agent")
+    return [Table(f"[[agent]] {number}", part) for number, part in enumerate(value, start=1)]
