@@ -119,7 +119,9 @@ class BookTrader:
         """
         average, count = self._averaged(move, state)
         leaving = self.fixing_step == move.step
-        held = state.held_coin + (self._leaving_delta(move, leaving, average) if leaving.any() and self.terms.after_expiry == "hold" else 0.0)
+        held = state.held_coin + (
+            self._leaving_delta(move, leaving, average) if leaving.any() and self.terms.after_expiry == "hold" else 0.0
+        )
         if not (self.market.full_pnl or leaving.any() or move.step == self.market.grid.steps):
             delta = self._carried(move, state)
             nothing = np.zeros(delta.shape)
@@ -131,9 +133,11 @@ class BookTrader:
         step = self._split(move, value + paid - state.value_usd - state.delta_since_usd, paid, state)
         return step, BookState(held, value, np.zeros(held.shape), average, count)
 
-    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState) -> FloatArray:
+    def gap_usd(
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState
+    ) -> FloatArray:
         """USD still to be bought, orders in flight not counted as bought."""
-        return (self._target(step, log_price, vol_shift, state)[0] - account.position_coin) * spot_usd
+        return np.asarray((self._target(step, log_price, vol_shift, state)[0] - account.position_coin) * spot_usd)
 
     def _target(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
         delta, slope = self.net_delta.at(step, log_price, vol_shift, running_average_usd=state.average_usd)
@@ -188,9 +192,8 @@ class BookTrader:
         if not stay.any():
             return np.zeros(move.spot_usd.shape)
         book = self.book if stay.all() else self.book.where(stay)
-        return book_greeks(
-            book, self._years[move.step], self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average
-        )[0]
+        greeks = book_greeks(book, self._years[move.step], self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average)
+        return np.asarray(greeks[0])
 
     def _leaving_delta(self, move: Move, leaving: BoolArray, average: FloatArray) -> FloatArray:
         book = self.book.where(leaving)
@@ -270,7 +273,9 @@ class CharmTrader:
         """As any book."""
         return self.inner.options(move, state)
 
-    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState) -> FloatArray:
+    def gap_usd(
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState
+    ) -> FloatArray:
         """Distance from the full hedge, which this trader does not seek."""
         return self.inner.gap_usd(step, log_price, spot_usd, vol_shift, account, state)
 

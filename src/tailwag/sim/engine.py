@@ -87,7 +87,7 @@ class State:
     @property
     def live(self) -> BoolArray:
         """Paths that still trade."""
-        return self.outcome == int(Outcome.FINISHED)
+        return np.asarray(self.outcome == int(Outcome.FINISHED))
 
 
 def plan_run(scenario: Scenario, *, seed: int, tabulate: bool = False, full_pnl: bool = True) -> RunPlan:
@@ -276,9 +276,7 @@ def _filled(fill: Fill, orders: Orders | None, log_price: FloatArray, before: Ex
     return Fill(fill.usd + usd, fill.coin + coin)
 
 
-def _stopping(
-    plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, net_usd: FloatArray, found: BoolArray
-) -> IntArray:
+def _stopping(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, net_usd: FloatArray, found: BoolArray) -> IntArray:
     """Which paths stop in this step and why; nobody trades in the step that stops a path."""
     stopped = np.full(log_price.shape, int(Outcome.FINISHED))
     stopped[plan.scenario.impact.exhausted(net_usd)] = int(Outcome.DEPTH_EXHAUSTED)
@@ -286,9 +284,7 @@ def _stopping(
     return np.where(state.live, stopped, int(Outcome.FINISHED))
 
 
-def _book(
-    plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, fills: Sequence[Fill], flights: Sequence[Flight]
-) -> State:
+def _book(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, fills: Sequence[Fill], flights: Sequence[Flight]) -> State:
     """Accounts, impact and vol after the trades; liquidity providers are the other side of every fill."""
     scenario = plan.scenario
     shift = before.shift_base + scenario.vol.spot_vol_beta * (log_price - state.log_price)
@@ -371,7 +367,9 @@ def _submit(plan: RunPlan, before: State, state: State) -> State:
             seats.append(own)
             continue
         orders = seat.trader.act(view, _account(own, own.flight), own.memory, _draws(plan, seat, state))
-        seats.append(replace(own, flight=own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)))
+        seats.append(
+            replace(own, flight=own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights))
+        )
     return replace(
         state,
         seats=tuple(seats),
@@ -393,7 +391,7 @@ def market_gain(plan: RunPlan, state: State, now: int, log_price: FloatArray, vo
     gammas = [seat.trader.dollar_gamma_usd(now, log_price, vol_shift, own.memory) for seat, own in zip(plan.seats, state.seats)]
     nothing = np.zeros(spot.shape)
     _, per_usd, per_coin = plan.scenario.impact.move(state.impact, nothing, nothing)
-    return -(per_usd + per_coin / spot) * _sum(gammas, spot.shape)
+    return np.asarray(-(per_usd + per_coin / spot) * _sum(gammas, spot.shape))
 
 
 def _account(own: SeatState, flight: Flight) -> Account:
@@ -403,7 +401,7 @@ def _account(own: SeatState, flight: Flight) -> Account:
 
 def _draws(plan: RunPlan, seat: Seat, state: State) -> Draws:
     def draw(kind: int, count: int) -> FloatArray:
-        return uniforms(plan.seed, seat.stream, state.first_path, state.log_price.size, count, kind + 1)[kind]
+        return np.asarray(uniforms(plan.seed, seat.stream, state.first_path, state.log_price.size, count, kind + 1)[kind])
 
     return draw
 

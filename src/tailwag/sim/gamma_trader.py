@@ -70,6 +70,8 @@ class GammaTrader:
         after = state + self.gamma_usd * log_move / move.fill_usd
         return OptionStep(delta, gamma_theta, nothing, nothing, delta + gamma_theta, nothing), after
 
-    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: FloatArray) -> FloatArray:
+    def gap_usd(
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: FloatArray
+    ) -> FloatArray:
         """USD still to be bought, orders in flight not counted as bought."""
         return -self.terms.hedge_share * self.gamma_usd * log_price - account.bought_usd

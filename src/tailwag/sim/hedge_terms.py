@@ -40,7 +40,9 @@ def decide(
     years_left: float,
 ) -> Decision:
     """The policy's decision with the agent's own speed in it; paths that have stopped stay inactive."""
-    decision = terms.policy.decide(hedge_view(terms, view, draw, gap=gap, unit=unit, dollar_gamma_usd=dollar_gamma_usd, vol=vol, years_left=years_left))
+    decision = terms.policy.decide(
+        hedge_view(terms, view, draw, gap=gap, unit=unit, dollar_gamma_usd=dollar_gamma_usd, vol=vol, years_left=years_left)
+    )
     speed = np.where(decision.active & view.live, decision.speed * terms.speed, 0.0)
     return Decision(active=decision.active & view.live, offset=decision.offset, speed=speed)
 

@@ -116,9 +116,13 @@ def _refuse_agents(scenario: Scenario) -> None:
                 f"agent {agent.name!r}: lagged clearing wants delay_steps >= 1, got {delay}; use clearing = 'implicit' for same-step hedging"
             )
         if scenario.clearing == "damped" and delay != 1:
-            raise InputError(f"agent {agent.name!r}: damped clearing wants delay_steps = 1, got {delay}; it is defined for hedges one step late")
+            raise InputError(
+                f"agent {agent.name!r}: damped clearing wants delay_steps = 1, got {delay}; it is defined for hedges one step late"
+            )
         if delay < 0 or delay > scenario.grid.steps:
-            raise InputError(f"agent {agent.name!r}: expected delay_steps from 0 to the {scenario.grid.steps} steps of the run, got {delay}")
+            raise InputError(
+                f"agent {agent.name!r}: expected delay_steps from 0 to the {scenario.grid.steps} steps of the run, got {delay}"
+            )
     if scenario.clearing != "lagged" and scenario.agents:
         gain = starting_gain(scenario)
         if gain >= 1.0:

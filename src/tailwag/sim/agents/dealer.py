@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError, UnitError
 from tailwag.hedging.execution import AtOnce, Execution
-from tailwag.hedging.policies import CharmOnly, NoHedge, Policy
+from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Zakamouline
 from tailwag.sim.agents.protocol import Market, Trader
 from tailwag.sim.book_trader import BookTrader, CharmTrader
 from tailwag.sim.gamma_trader import GammaTrader
@@ -66,7 +66,9 @@ class Dealer:
 
     def __post_init__(self) -> None:
         if (self.gamma_usd is None) == (self.options is None):
-            raise InputError(f"agent {self.name!r}: expected either gamma_usd or options, got {'neither' if self.options is None else 'both'}")
+            raise InputError(
+                f"agent {self.name!r}: expected either gamma_usd or options, got {'neither' if self.options is None else 'both'}"
+            )
         if self.gamma_usd is not None and not abs(self.gamma_usd) < 1e15:
             raise UnitError(f"agent {self.name!r}: expected gamma_usd as S^2 Gamma in USD, below 1e15 in size, got {self.gamma_usd:g}")
         if not 0.0 <= self.iv <= 10.0:
@@ -74,13 +76,21 @@ class Dealer:
         if self.delay_steps < 0 or int(self.delay_steps) != self.delay_steps:
             raise InputError(f"agent {self.name!r}: expected delay_steps as a whole number of 0 or more, got {self.delay_steps}")
         if not 0.0 < self.speed <= 2.0:
-            raise InputError(f"agent {self.name!r}: expected speed above 0 and at most 2 (share of the gap closed a step), got {self.speed:g}")
+            raise InputError(
+                f"agent {self.name!r}: expected speed above 0 and at most 2 (share of the gap closed a step), got {self.speed:g}"
+            )
         if not 0.0 <= self.hedge_share <= 1.0:
             raise InputError(f"agent {self.name!r}: expected hedge_share from 0 to 1, got {self.hedge_share:g}")
         if self.after_expiry not in ("unwind", "hold"):
             raise InputError(f"agent {self.name!r}: expected after_expiry 'unwind' or 'hold', got {self.after_expiry!r}")
         if self.delay_steps == 0 and self.execution.slices > 1:
-            raise InputError(f"agent {self.name!r}: orders in slices want delay_steps of 1 or more, got 0; the later slices are late anyway")
+            raise InputError(
+                f"agent {self.name!r}: orders in slices want delay_steps of 1 or more, got 0; the later slices are late anyway"
+            )
+        if self.options is None and isinstance(self.policy, Leland | Zakamouline):
+            raise InputError(
+                f"agent {self.name!r}: hedging at a changed vol wants a list of options, got a constant gamma; use whalley-wilmott"
+            )
         if isinstance(self.policy, CharmOnly) and (self.options is None or self.delay_steps != 0):
             raise InputError(f"agent {self.name!r}: charm-only hedging wants a list of options and delay_steps = 0")
 
@@ -113,4 +123,3 @@ class Dealer:
 
 def _plain(value: Any) -> Any:
     return value.digest() if isinstance(value, OptionBook) else value
-

@@ -142,7 +142,9 @@ class Trader(Protocol):
         """What the options earned in a cleared step, and the state after it."""
         ...
 
-    def gap_usd(self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: Any) -> FloatArray:
+    def gap_usd(
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: Any
+    ) -> FloatArray:
         """Hedge still to be bought, in USD, (paths,)."""
         ...
 
