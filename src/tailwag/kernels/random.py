@@ -123,8 +123,9 @@ def normal_at(key: np.uint64, path: int, step: int, draw: int) -> float:
 @compiled
 def fill_uniforms(key: np.uint64, first_path: int, step: int, draw: int, out: FloatArray) -> None:
     """One draw for `out.size` paths from `first_path` on; callable inside other kernels. `key` comes from :func:`stream_key`."""
-    start, paths = first_path & 1, out.size
-    if start and paths:
+    paths = out.size
+    start = min(first_path & 1, paths)
+    if start:
         out[0] = uniform_at(key, first_path, step, draw)
     pair = U64((first_path + start) >> 1)
     pairs = (paths - start) // 2
@@ -137,8 +138,9 @@ def fill_uniforms(key: np.uint64, first_path: int, step: int, draw: int, out: Fl
 @compiled
 def fill_normals(key: np.uint64, first_path: int, step: int, draw: int, out: FloatArray) -> None:
     """One draw for `out.size` paths from `first_path` on; callable inside other kernels. `key` comes from :func:`stream_key`."""
-    start, paths = first_path & 1, out.size
-    if start and paths:
+    paths = out.size
+    start = min(first_path & 1, paths)
+    if start:
         out[0] = normal_at(key, first_path, step, draw)
     pair = U64((first_path + start) >> 1)
     pairs = (paths - start) // 2

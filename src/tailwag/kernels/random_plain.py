@@ -39,32 +39,39 @@ def plain_uniforms(seed: int, stream: int, first_path: int, paths: int, step: in
     >>> bool((plain_uniforms(7, 3, 5, 6, 1, 2) == uniforms(7, 3, 5, 6, 1, 2)).all())
     True
     """
-    path = np.arange(first_path, first_path + paths, dtype=np.uint64)
-    rows = np.empty((draws, paths))
-    for draw in range(draws):
-        even, odd = plain_bits(seed, stream, path, step, draw, kind=UNIFORM)
-        rows[draw] = _open_unit(np.where(path % 2 == 0, even, odd))
-    return rows
+    rows = [uniform_row(seed, stream, first_path, paths, step, draw) for draw in range(draws)]
+    return np.array(rows).reshape(draws, paths)
 
 
 def plain_normals(seed: int, stream: int, first_path: int, paths: int, step: int, draws: int) -> FloatArray:
-    """:func:`tailwag.kernels.random.normals` to about 1e-15: sqrt(-2 ln u) cos(2 pi v) for even paths, the sine for odd ones.
+    """:func:`tailwag.kernels.random.normals` to about 1e-15.
 
     >>> from tailwag.kernels.random import normals
     >>> float(abs(plain_normals(7, 3, 5, 6, 1, 2) - normals(7, 3, 5, 6, 1, 2)).max()) < 1e-15
     True
     """
+    rows = [normal_row(seed, stream, first_path, paths, step, draw) for draw in range(draws)]
+    return np.array(rows).reshape(draws, paths)
+
+
+def uniform_row(seed: int, stream: int, first_path: int, paths: int, step: int, draw: int) -> FloatArray:
+    """One draw: the even path of a pair takes the first word, the odd one the second."""
     path = np.arange(first_path, first_path + paths, dtype=np.uint64)
-    rows = np.empty((draws, paths))
-    for draw in range(draws):
-        first, second = plain_bits(seed, stream, path, step, draw, kind=NORMAL)
-        turns = _open_unit(second)
-        quarter = np.rint(4.0 * turns)
-        angle = (4.0 * turns - quarter) * (np.pi / 2.0)  # the quarter turns are taken off before rounding can touch the angle
-        cosine = np.choose(quarter.astype(np.int64) % 4, [np.cos(angle), -np.sin(angle), -np.cos(angle), np.sin(angle)])
-        sine = np.choose(quarter.astype(np.int64) % 4, [np.sin(angle), np.cos(angle), -np.sin(angle), -np.cos(angle)])
-        rows[draw] = np.sqrt(-2.0 * np.log(_open_unit(first))) * np.where(path % 2 == 0, cosine, sine)
-    return rows
+    even, odd = plain_bits(seed, stream, path, step, draw, kind=UNIFORM)
+    return _open_unit(np.where(path % 2 == 0, even, odd))
+
+
+def normal_row(seed: int, stream: int, first_path: int, paths: int, step: int, draw: int) -> FloatArray:
+    """One draw: sqrt(-2 ln u) cos(2 pi v) for the even path of a pair, the sine for the odd one."""
+    path = np.arange(first_path, first_path + paths, dtype=np.uint64)
+    first, second = plain_bits(seed, stream, path, step, draw, kind=NORMAL)
+    turns = _open_unit(second)
+    quarter = np.rint(4.0 * turns)
+    angle = (4.0 * turns - quarter) * (np.pi / 2.0)  # the quarter turns are taken off before rounding can touch the angle
+    turned = quarter.astype(np.int64) % 4
+    cosine = np.choose(turned, [np.cos(angle), -np.sin(angle), -np.cos(angle), np.sin(angle)])
+    sine = np.choose(turned, [np.sin(angle), np.cos(angle), -np.sin(angle), -np.cos(angle)])
+    return np.asarray(np.sqrt(-2.0 * np.log(_open_unit(first))) * np.where(path % 2 == 0, cosine, sine))
 
 
 def _open_unit(bits: Bits) -> FloatArray:
