@@ -1,0 +1,157 @@
+"""Fundamental vol from observed vol: what was observed already holds the feedback, so it must not be fed in and amplified once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tailwag.errors import InputError
+from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.blocks import paths_per_block, run_block
+from tailwag.sim.engine import RunPlan, State, init, plan_run, step
+from tailwag.sim.scenario import Scenario
+
+CALIBRATION_PATHS = 4096
+MOST_ROUNDS = 25
+TOLERANCE = 1e-6
+MOST_INVERSIONS = 60
+INVERSION_LOG = 2e-15
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A scenario whose closed loop shows the observed vol, and how it was found.
+
+    ``factor`` scales the price model's vol; ``closed_vol`` is what the calibrated loop shows on the calibration's own shocks and
+    ``double_counted_vol`` what the loop would have shown had the observed vol been fed in as fundamental.
+    """
+
+    scenario: Scenario
+    factor: float
+    observed_vol: float
+    fundamental_vol: float
+    closed_vol: float
+    double_counted_vol: float
+    horizon_steps: int
+    paths: int
+
+    def __str__(self) -> str:
+        return (
+            f"the observed vol of {100 * self.observed_vol:.2f} % already contains hedging: a fundamental vol of "
+            f"{100 * self.fundamental_vol:.2f} % closes the loop at {100 * self.closed_vol:.2f} % (fed in unchanged, the observed vol would "
+            f"have come out as {100 * self.double_counted_vol:.2f} %)"
+        )
+
+
+def calibrated(scenario: Scenario, *, seed: int, horizon_steps: int | None = None, paths: int = CALIBRATION_PATHS) -> Calibration:
+    """Scale the price model so that the closed loop's vol equals the one the model was given (the observed one).
+
+    Vol over ``horizon_steps`` (the whole run unless stated): sqrt(E[r_h^2] / h), estimated as model vol times the ratio of hedged to unhedged
+    squared returns on the same shocks, which takes most of the noise out.  Each round rescales by observed / closed.
+    InputError if paths stop early or the rounds do not settle: then no fundamental vol explains the observed one.
+    """
+    horizon = scenario.grid.steps if horizon_steps is None else horizon_steps
+    if not 1 <= horizon <= scenario.grid.steps:
+        raise InputError(f"expected horizon_steps from 1 to the run's {scenario.grid.steps}, got {horizon}")
+    observed = scenario.price.annual_vol
+    factor, first = 1.0, None
+    for _ in range(MOST_ROUNDS):
+        trial = replace(scenario, price=scenario.price.scaled(factor))
+        closed = factor * observed * _amplification(plan_run(trial, seed=seed, full_pnl=False), horizon, paths)
+        first = closed if first is None else first
+        if abs(closed / observed - 1.0) <= TOLERANCE:
+            return Calibration(trial, factor, observed, factor * observed, closed, first, horizon, paths)
+        factor *= observed / closed
+    raise InputError(
+        f"expected a fundamental vol whose closed loop shows {100 * observed:.2f} %, got none in {MOST_ROUNDS} rounds (last: "
+        f"{100 * closed:.2f} %); the gain is too near 1: deepen the market, or give the fundamental vol yourself"
+    )
+
+
+def _amplification(plan: RunPlan, horizon: int, paths: int) -> float:
+    """Ratio of hedged to unhedged vol over windows of ``horizon`` steps, on the same shocks."""
+    hedged, plain = 0.0, 0.0
+    size = paths_per_block(plan.scenario.grid.steps)
+    for first in range(0, paths, size):
+        block = run_block(plan, first, min(size, paths - first))
+        if block.outcome.any():
+            raise InputError(
+                f"expected every path of the calibration to reach the horizon, got {int((block.outcome != 0).sum())} of {block.paths} stopped "
+                "early; deepen the market, cut the gamma, or give the fundamental vol yourself"
+            )
+        hedged += _squares(block.log_price, horizon)
+        plain += _squares(block.fundamental_log, horizon)
+    return float(np.sqrt(hedged / plain))
+
+
+def _squares(log_price: FloatArray, horizon: int) -> float:
+    ends = log_price[:, ::horizon]
+    return float((np.diff(ends, axis=1) ** 2).sum())
+
+
+class _Forced:
+    """A price model that does what it is told: one increment for the next step."""
+
+    annual_vol = 1.0
+
+    def __init__(self) -> None:
+        self.increment = 0.0
+
+    def init(self, paths: int) -> tuple[FloatArray, ...]:
+        return ()
+
+    def increments(
+        self, state: tuple[FloatArray, ...], *, step: int, step_years: float, seed: int, first_path: int
+    ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+        return np.array([self.increment]), ()
+
+    def scaled(self, factor: float) -> _Forced:
+        return self
+
+
+def fundamental_returns(scenario: Scenario, log_returns: FloatArray, *, seed: int) -> FloatArray:
+    """Invert the loop: the exogenous log returns under which this scenario's prices would have moved as observed.
+
+    ``log_returns`` (steps,) are observed, one per grid step; so is the answer.  For a constant gain with passing impact this is
+    F_t = (1 - g_P) x_t - D_t.  Replaying the answer through the same scenario gives the observed prices back.
+    InputError where no exogenous move explains an observed one (a band dealer can make such gaps), naming the step.
+    """
+    observed = np.asarray(log_returns, dtype=np.float64)
+    if observed.shape != (scenario.grid.steps,) or not np.isfinite(observed).all():
+        raise InputError(
+            f"expected {scenario.grid.steps} finite log returns, one per step, got shape {observed.shape}; resample the candles"
+        )
+    forced = _Forced()
+    plan = plan_run(replace(scenario, price=forced), seed=seed, full_pnl=False)
+    state, found = init(plan, 0, 1), np.zeros(observed.size)
+    target = 0.0
+    for number, move in enumerate(observed):
+        target += float(move)
+        guess, slope = float(move), 1.0
+        for _ in range(MOST_INVERSIONS):
+            forced.increment = guess
+            after = step(plan, state)
+            miss = target - float(after.log_price[0])
+            if abs(miss) <= INVERSION_LOG:
+                break
+            guess, slope = _next_guess(plan, state, forced, guess, miss, slope)
+        else:
+            raise InputError(
+                f"step {number + 1}: no exogenous move explains an observed log return of {move:.6g}; "
+                "the hedging rule jumps there: use a rule that trades every step"
+            )
+        found[number], state = forced.increment, after
+        target = float(after.log_price[0]) if after.outcome[0] else target
+    return found
+
+
+def _next_guess(plan: RunPlan, state: State, forced: _Forced, guess: float, miss: float, slope: float) -> tuple[float, float]:
+    """Newton's step with the slope taken from a small change of the exogenous move."""
+    bump = max(abs(miss), 1e-9)
+    forced.increment = guess
+    here = float(step(plan, state).log_price[0])
+    forced.increment = guess + bump
+    there = float(step(plan, state).log_price[0])
+    steep = (there - here) / bump
+    return guess + miss / (steep if steep > 1e-6 else slope), steep
