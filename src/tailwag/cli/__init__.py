@@ -1,4 +1,4 @@
-"""Command line: ``tailwag measure | greeks | iv``; every command prints ``--help`` with examples and refuses bad input in one sentence."""
+"""Command line: ``tailwag measure | greeks | iv | simulate``; every command prints ``--help`` with examples and refuses bad input in one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import greeks, measure
+    from tailwag.cli import greeks, measure, simulate
 
     app = typer.Typer(
         name="tailwag",
@@ -33,6 +33,7 @@ def build_app() -> Any:
 
     measure.register(app)
     greeks.register(app)
+    simulate.register(app)
     return app
 
 

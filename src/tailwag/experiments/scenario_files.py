@@ -15,13 +15,17 @@ from tailwag.experiments.scenario_market import costs, impact_model, time_grid, 
 from tailwag.experiments.scenario_prices import price_model, starting_vol
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.liquidity.arbitrage import square_root_warning
+from tailwag.sim.blocks import ARRAYS_KEPT, paths_per_block
 from tailwag.sim.option_book import OptionBook
+from tailwag.sim.run import KEPT_BYTES
 from tailwag.sim.scenario import CLEARINGS, MOST_PATHS, Scenario
 from tailwag.sources.opening import RawFile, read_file
 from tailwag.sources.strict_json import parse_json
 
 LIMIT_BYTES = 16 * 1024 * 1024
 """A scenario file larger than this lists what a measured book should hold."""
+BLOCK_LIMIT_BYTES = 2 * 2**30
+"""What the trajectories of one block may take."""
 TABLES = ("run", "price", "vol", "impact", "costs", "agent", "output")
 RUN_KEYS = ("horizon_days", "step_minutes", "time_grid", "start", "paths", "seed", "clearing", "stop_log_move", "halt_log_move")
 
@@ -66,10 +70,11 @@ class ScenarioFile:
 
 
 class NamedFiles:
-    """Files that a scenario names, read from its own folder and remembered by their digests."""
+    """Files that a scenario names, read from its own folder and remembered by their digests; ``given`` ones are not on disk yet."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, given: Mapping[str, RawFile] | None = None) -> None:
         self.folder = folder
+        self.given = given or {}
         self.digests: dict[str, str] = {}
 
     def read(self, table: Table, path: str) -> RawFile:
@@ -79,6 +84,9 @@ class NamedFiles:
             raise table.refuse(
                 f"expected a file beside the scenario or in a folder below it, got {shown(path)}; copy it there and give its name"
             )
+        if path in self.given:
+            self.digests[path] = self.given[path].sha256
+            return self.given[path]
         whole = os.path.join(self.folder, *parts)
         inside = os.path.realpath(self.folder)
         if os.path.commonpath((inside, os.path.realpath(whole))) != inside:
@@ -104,8 +112,10 @@ def load_scenario(path: str | os.PathLike[str], *, overrides: Overrides = NOTHIN
     return read_scenario(raw, os.path.dirname(os.path.abspath(os.fspath(path))), overrides=overrides)
 
 
-def read_scenario(raw: RawFile, folder: str, *, overrides: Overrides = NOTHING_SAID) -> ScenarioFile:
-    """The scenario that a file's bytes describe; files that it names lie in ``folder``."""
+def read_scenario(
+    raw: RawFile, folder: str, *, overrides: Overrides = NOTHING_SAID, given: Mapping[str, RawFile] | None = None
+) -> ScenarioFile:
+    """The scenario that a file's bytes describe; files that it names lie in ``folder`` unless they are ``given``."""
     text = _decoded(raw)
     top = _with_overrides(_parsed(raw.name, text), overrides)
     for key in top:
@@ -113,7 +123,7 @@ def read_scenario(raw: RawFile, folder: str, *, overrides: Overrides = NOTHING_S
             raise InputError(
                 f"{raw.name}: unknown table {shown(key)}{nearest(key, TABLES)}; a scenario has {', '.join(f'[{name}]' for name in TABLES)}"
             )
-    named = NamedFiles(folder)
+    named = NamedFiles(folder, given)
     try:
         made = _made(top, named)
     except InputError as error:
@@ -180,15 +190,35 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     )
     output = tables["output"]
     output.only("paths")
+    paths = run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run")
+    write_paths = output.truth("paths", False)
+    _refuse_memory(scenario, paths if write_paths else 0)
     square_root = () if scenario.impact.square_root is None else (square_root_warning(),)
     return {
         "scenario": scenario,
-        "paths": run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run"),
+        "paths": paths,
         "seed": run.whole("seed", least=0, hint="the seed of every random number; the same seed gives the same bytes"),
-        "write_paths": output.truth("paths", False),
+        "write_paths": write_paths,
         "vol_is": vol_is,
         "notes": (*price_notes, *notes, *square_root),
     }
+
+
+def _refuse_memory(scenario: Scenario, kept_paths: int) -> None:
+    """Refuse trajectories that would not fit: those of one block, which every run holds, and those that are to be written."""
+    steps, agents = scenario.grid.steps, len(scenario.agents)
+    block = 8 * paths_per_block(steps) * (steps + 1) * ARRAYS_KEPT
+    if block > BLOCK_LIMIT_BYTES:
+        raise InputError(
+            f"[run]: {steps:,} steps would take {block / 2**30:.1f} GiB a block, the limit is {BLOCK_LIMIT_BYTES / 2**30:g} GiB; "
+            "lengthen step_minutes or shorten the horizon"
+        )
+    written = 8 * kept_paths * (steps + 1) * (2 + agents)
+    if written > KEPT_BYTES:
+        raise InputError(
+            f"[output]: paths = true would hold {written / 2**30:.1f} GiB ({kept_paths:,} paths of {steps:,} steps, {2 + agents} arrays), the "
+            f"limit is {KEPT_BYTES / 2**30:g} GiB; lower paths, lengthen step_minutes, or leave paths = true out"
+        )
 
 
 def _table(top: dict[str, Any], name: str) -> Table:

@@ -116,3 +116,13 @@ def _replay(table: Table, candles: Candles, grid: TimeGrid, start_ns: int | None
     return Replay(returns[: grid.steps], years=grid.horizon_years), (
         "the price replays one history, so that all paths are alike but for the hedgers' own draws",
     )
+
+
+def price_kind(model: PriceModel) -> str:
+    """How scenario files spell a model.
+
+    >>> price_kind(Gbm(vol=0.6))
+    'gbm'
+    """
+    spellings = {**MODELS, "bootstrap": Bootstrap, "replay": Replay}
+    return next((kind for kind, made in spellings.items() if type(model) is made), type(model).__name__)

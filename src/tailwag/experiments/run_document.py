@@ -1,0 +1,131 @@
+"""The document of one simulated run: what ran, what came out, with errors and in plain values (schema ``tailwag.run/1``)."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tailwag.experiments.scenario_files import ScenarioFile
+from tailwag.experiments.scenario_prices import price_kind
+from tailwag.market.clock import format_time
+from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
+from tailwag.sim.scenario import Scenario, starting_gain
+from tailwag.sim.state import PNL_PARTS, Outcome
+from tailwag.units import HOURS_PER_YEAR, NS_PER_YEAR
+
+if TYPE_CHECKING:
+    from tailwag.sim.run import Run
+
+SCHEMA = "tailwag.run/1"
+
+
+def run_document(file: ScenarioFile, run: Run, *, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Plain values of one run; nothing in them depends on threads, folders or the clock.
+
+    ``notes`` are sentences on what was done before the run (a calibration).  Strict JSON may be written from it as it is.
+    """
+    metrics = run.metrics.to_document()
+    return {
+        "schema": SCHEMA,
+        "headline": str(run.metrics).splitlines(),
+        "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
+        "seed": run.seed,
+        "paths": run.paths,
+        "versions": versions(),
+        "engine": run.engine,
+        "pnl_split": run.pnl_split,
+        "assumptions": assumptions(file, run, notes),
+        "outcomes": _outcomes(run, metrics),
+        "pnl": [_pnl(agent) for agent in metrics["agents"]],
+        "events": events(file),
+        "metrics": metrics,
+    }
+
+
+def versions() -> dict[str, str]:
+    """What was computed with: a run repeats to the bit on the same ones."""
+    from tailwag import __version__
+
+    return {"tailwag": __version__, "python": python_version(), "numpy": np.__version__, "numba": version("numba")}
+
+
+def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[str, Any]:
+    """What was assumed: the market's numbers, every agent's rule, and sentences on what the data do not say."""
+    scenario = run.scenario
+    grid = scenario.grid
+    return {
+        "start": None if scenario.start_ns is None else format_time(scenario.start_ns),
+        "spot_usd": scenario.spot_usd,
+        "hours": grid.horizon_years * HOURS_PER_YEAR,
+        "steps": grid.steps,
+        "step_minutes": float(grid.step_years[0]) * HOURS_PER_YEAR * 60.0 if grid.is_uniform else None,
+        "clearing": scenario.clearing,
+        "price_model": price_kind(scenario.price),
+        "price_vol": scenario.price.annual_vol,
+        "vol_is": file.vol_is,
+        "impact_per_usd": scenario.impact.small_signal_per_usd(scenario.spot_usd),
+        "lasting_impact_per_usd": scenario.impact.lasting_per_usd(scenario.spot_usd),
+        "starting_gain": starting_gain(scenario),
+        "agents": [_agent(agent, scenario.spot_usd) for agent in scenario.agents],
+        "notes": [*file.notes, *notes],
+    }
+
+
+def _agent(agent: Any, spot_usd: float) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "policy": str(agent.policy),
+        "execution": str(agent.execution),
+        "delay_steps": agent.delay_steps,
+        "hedge_share": agent.hedge_share,
+        "options": 0 if agent.options is None else agent.options.rows,
+        "starting_dollar_gamma_usd": agent.starting_dollar_gamma_usd(spot_usd),
+    }
+
+
+def _outcomes(run: Run, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every way a path can end, with its share and interval, none left out."""
+    return [
+        {"outcome": name, "paths": run.outcomes[name], "share": metrics[name], "sentence": Outcome[name.upper()].sentence}
+        for name in (outcome.name.lower() for outcome in Outcome)
+    ]
+
+
+def _pnl(agent: dict[str, Any]) -> dict[str, Any]:
+    """Mean profit of one agent in parts that sum to the total; what no part explains is the residual."""
+    parts = agent["pnl_parts_usd"]
+    return {"agent": agent["name"], "total_usd": agent["pnl_usd"], "parts_usd": {name: parts[name] for name in PNL_PARTS}}
+
+
+def events(file: ScenarioFile) -> list[dict[str, Any]]:
+    """What happens to the books inside the run: settlement averages that open, options that expire."""
+    scenario = file.scenario
+    found = [event for name, book in option_books(scenario) for event in _expiries(name, book, scenario)]
+    return sorted(found, key=lambda event: (event["hours"], event["event"], event["agent"]))
+
+
+def option_books(scenario: Scenario) -> list[tuple[str, OptionBook]]:
+    """Every agent that holds options, by name."""
+    held = [(agent.name, getattr(agent, "options", None)) for agent in scenario.agents]
+    return [(name, book) for name, book in held if isinstance(book, OptionBook)]
+
+
+def _expiries(name: str, book: OptionBook, scenario: Scenario) -> list[dict[str, Any]]:
+    inside = (book.expiry_years > 0.0) & (book.expiry_years <= scenario.grid.horizon_years * (1.0 + 1e-12))
+    rows = []
+    for years in np.unique(book.expiry_years[inside]):
+        mine = book.expiry_years == years
+        held = {"agent": name, "options": int(mine.sum()), "contracts_coin": float(np.abs(book.contracts_coin[mine]).sum())}
+        averaged = mine & book.averaged
+        if averaged.any() and years > WINDOW_YEARS:
+            rows.append({**_moment(float(years) - WINDOW_YEARS, scenario), "event": "settlement-average", **held})
+        rows.append({**_moment(float(years), scenario), "event": "expiry", **held})
+    return rows
+
+
+def _moment(years: float, scenario: Scenario) -> dict[str, Any]:
+    at = None if scenario.start_ns is None else format_time(scenario.start_ns + round(years * NS_PER_YEAR / 1000) * 1000)
+    return {"hours": years * HOURS_PER_YEAR, "at": at}

@@ -1,0 +1,146 @@
+"""What ``tailwag simulate`` prints: the answer in sentences, then small tables within 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.figures.numbers import money
+from tailwag.sim.metrics_sentences import span, with_error
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+
+Document = dict[str, Any]
+MOST_PINS = 8
+MOST_EVENTS = 8
+RESIDUAL = "residual_usd"
+ROUNDING_USD = 1e-4
+
+
+def print_run(document: Document, *, file: IO[str] | None = None) -> None:
+    """Print the summary of a run on ``file`` (standard output if None)."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, 120) if console.is_terminal else WIDTH
+    for sentence in document["headline"]:
+        console.print(Text(fold(sentence)))
+    console.print(Text(""))
+    for note in _assumed(document):
+        console.print(Text(fold(note), style="dim"))
+    console.print(Text(""))
+    for part in _tables(document):
+        console.print(part)
+
+
+def _assumed(document: Document) -> Iterator[str]:
+    assumed = document["assumptions"]
+    yield (
+        f"Assumed: {assumed['clearing']} clearing, {assumed['price_model']} price with a vol of {100 * assumed['price_vol']:.1f} % a year, "
+        f"loop gain {assumed['starting_gain']:+.3f} at the start, {assumed['steps']:,} steps, seed {document['seed']}"
+    )
+    for agent in assumed["agents"]:
+        yield f"{agent['name']}: hedges {agent['hedge_share']:.0%} of its book, {agent['policy']}, {agent['execution']}, delay {agent['delay_steps']} steps"
+    yield from assumed["notes"]
+
+
+def _tables(document: Document) -> Iterator[RenderableType]:
+    for drawn in (_outcomes, _horizons, _profits, _pins, _events):
+        table = drawn(document)
+        if table is not None:
+            yield table
+
+
+def _table(title: str, head: list[str], rows: list[list[str]], *, text: tuple[int, ...] = (0,)) -> Group | None:
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for place, name in enumerate(head):
+        table.add_column(fold(name), justify="left" if place in text else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(fold(cell)) for cell in row))
+    return Group(Text(fold(title), style="bold"), table, Text(""))
+
+
+def _outcomes(document: Document) -> Group | None:
+    """Only where a path ended otherwise than at the horizon."""
+    rows = [row for row in document["outcomes"] if row["paths"]]
+    if all(row["outcome"] == "finished" for row in rows):
+        return None
+    cells = [[row["outcome"].replace("_", " "), f"{row['paths']:,}", _percent(row["share"]), row["sentence"]] for row in rows]
+    return _table("How paths ended", ["outcome", "paths", "share", "what it means"], cells, text=(0, 3))
+
+
+def _horizons(document: Document) -> Group | None:
+    rows = [
+        [span(row["hours"]), _percent(row["vol"]["hedged"]), _percent(row["vol"]["fundamental"]), _number(row["amplification"])]
+        for row in document["metrics"]["horizons"]
+    ]
+    return _table("Vol a year by horizon of the return", ["horizon", "hedged", "nobody hedging", "ratio"], rows)
+
+
+def _profits(document: Document) -> Group | None:
+    """Mean profit in parts; parts that are 0 for everybody have no row, but the residual always has."""
+    agents = document["pnl"]
+    if not agents:
+        return None
+    kept = [name for name in agents[0]["parts_usd"] if name == RESIDUAL or any(_size(agent["parts_usd"][name]) for agent in agents)]
+    rows = [[name.removesuffix("_usd").replace("_", " "), *(_money(agent["parts_usd"][name]) for agent in agents)] for name in kept]
+    rows.append(["total", *(_money(agent["total_usd"]) for agent in agents)])
+    return _table("Mean profit and loss, USD (+- standard error)", ["part", *(agent["agent"] for agent in agents)], rows)
+
+
+def _pins(document: Document) -> Group | None:
+    rows = [
+        [
+            f"{row['strike_usd']:,.6g}",
+            f"{row['half_width_bps']:.0f} bps",
+            span(row["hours"]),
+            _percent(row["hedged"]),
+            _percent(row["fundamental"]),
+        ]
+        for row in sorted(document["metrics"]["pins"], key=lambda row: -abs(row["excess"]["value"]))[:MOST_PINS]
+    ]
+    return _table("Where price stands at an expiry", ["strike", "within", "after", "hedged", "nobody hedging"], rows)
+
+
+def _events(document: Document) -> Group | None:
+    rows = [
+        [row["event"], row["at"] or span(row["hours"]), row["agent"], f"{row['options']:,}", f"{row['contracts_coin']:,.6g}"]
+        for row in document["events"][:MOST_EVENTS]
+    ]
+    return _table("Inside the run", ["event", "at", "agent", "options", "contracts, coin"], rows, text=(0, 1, 2))
+
+
+def _number(estimate: Document) -> str:
+    return "unknown" if estimate["value"] is None else with_error(estimate["value"], estimate["standard_error"])
+
+
+def _percent(estimate: Document) -> str:
+    if estimate["value"] is None:
+        return "unknown"
+    error = estimate["standard_error"]
+    return f"{with_error(100.0 * estimate['value'], 100.0 * error if error else None)} %"
+
+
+def _size(estimate: Document) -> float:
+    """Size in USD; below a hundredth of a cent it is the rounding of sums, and 0."""
+    value = abs(estimate["value"] or 0.0)
+    return value if value >= ROUNDING_USD else 0.0
+
+
+def _money(estimate: Document) -> str:
+    if estimate["value"] is None:
+        return "unknown"
+    error = estimate["standard_error"]
+    return money(estimate["value"] if _size(estimate) else 0.0, signed=bool(_size(estimate))) + (
+        f" +- {money(error)}" if error and error >= ROUNDING_USD else ""
+    )
