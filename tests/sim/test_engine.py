@@ -79,6 +79,7 @@ def random_scenario(seed: int) -> Scenario:
                 hedge_share=float(rng.uniform(0.5, 1.0)),
                 after_expiry=("unwind", "hold")[rng.integers(2)],
                 execution=execution,
+                vega_hedge_share=0.5 if "options" in held and rng.random() < 0.3 else 0.0,
                 instrument=HedgeInstrument("perp", funding_per_year=0.1, margin_share=0.05),
                 **held,
             )
@@ -96,7 +97,7 @@ def random_scenario(seed: int) -> Scenario:
         impact=impacts[int(rng.integers(len(impacts)))],
         agents=tuple(agents),
         clearing=clearing,
-        vol=VolDynamics(spot_vol_beta=float(rng.normal(0.0, 0.5)), mean_reversion_per_day=1.0),
+        vol=VolDynamics(spot_vol_beta=float(rng.normal(0.0, 0.5)), mean_reversion_per_day=1.0, vega_impact_per_usd=1e-10),
         costs=Costs(fee_bps=2.0, half_spread_bps=1.0, gas_usd=3.0),
     )
 

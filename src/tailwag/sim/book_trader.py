@@ -111,6 +111,13 @@ class BookTrader:
             return np.zeros(log_price.shape)
         return -self._target(step, log_price, vol_shift, state)[1] * self.market.spot_usd * np.exp(log_price)
 
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
+        """The share of the book's vega that is neutralised."""
+        greeks = book_greeks(
+            self.book, float(self._years[step]), self.market.spot_usd, log_price, vol_shift, running_average_usd=state.average_usd
+        )
+        return np.asarray(self.terms.vega_hedge_share * greeks[3])
+
     def options(self, move: Move, state: BookState) -> tuple[OptionStep, BookState]:
         """Change of the book's value in a step, with options that fix paid out.
 
@@ -192,7 +199,9 @@ class BookTrader:
         if not stay.any():
             return np.zeros(move.spot_usd.shape)
         book = self.book if stay.all() else self.book.where(stay)
-        greeks = book_greeks(book, self._years[move.step], self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average)
+        greeks = book_greeks(
+            book, self._years[move.step], self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average
+        )
         return np.asarray(greeks[0])
 
     def _leaving_delta(self, move: Move, leaving: BoolArray, average: FloatArray) -> FloatArray:
@@ -268,6 +277,10 @@ class CharmTrader:
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
         """None: price moves are not answered."""
         return np.zeros(log_price.shape)
+
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
+        """As any book."""
+        return self.inner.hedged_vega_usd(step, log_price, vol_shift, state)
 
     def options(self, move: Move, state: BookState) -> tuple[OptionStep, BookState]:
         """As any book."""

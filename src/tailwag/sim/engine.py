@@ -24,6 +24,7 @@ from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step
 from tailwag.sim.orders import Flight
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import Outcome
+from tailwag.sim.vega_loop import VegaDesk, VegaMarket
 
 AGENT_STREAMS = 1 << 62
 """Streams of agents start here; those below belong to the price."""
@@ -42,6 +43,7 @@ class Seat:
     weights: FloatArray
     fill_probability: float | None
     position: int
+    hedges_vega: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class SeatState:
-    """One agent's account, orders on their way, and its own memory."""
+    """One agent's account, orders on their way, its own memory, and its vega hedge where it has one."""
 
     holding: Holding
     flight: Flight
     memory: Any
+    desk: VegaDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +114,22 @@ def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Se
         np.ones(1) if execution is None else execution.weights(),
         execution.fill_probability if isinstance(execution, Maker) else None,
         position,
+        getattr(agent, "vega_hedge_share", 0.0) > 0.0,
     )
 
 
 def init(plan: RunPlan, first_path: int, paths: int) -> State:
     """The start of a block: everybody hedged, nothing traded."""
     scenario = plan.scenario
+    nothing = np.zeros(paths)
     seats = []
     for seat in plan.seats:
         memory = seat.trader.init(paths)
         slots = max(seat.agent.delay_steps - 1 + seat.weights.size, 1)
-        seats.append(SeatState(Holding.opened(seat.trader.start_coin(memory), scenario.spot_usd), Flight.empty(slots, paths), memory))
-    nothing = np.zeros(paths)
+        desk = (
+            VegaDesk.opened(seat.trader.hedged_vega_usd(0, nothing, nothing, memory), seat.agent.delay_steps) if seat.hedges_vega else None
+        )
+        seats.append(SeatState(Holding.opened(seat.trader.start_coin(memory), scenario.spot_usd), Flight.empty(slots, paths), memory, desk))
     return State(
         step=0,
         first_path=first_path,
@@ -236,17 +243,17 @@ def _clear(
     plan: RunPlan, state: State, before: Exogenous, arrived: Sequence[Fill], same_step: Sequence[Orders | None]
 ) -> tuple[FloatArray, list[Fill], BoolArray]:
     """Clearing log price, everybody's fills (USD and coin orders, not yet in one unit), and which paths found a price."""
-    spot, impact = before.spot_pre_usd, plan.scenario.impact
+    spot, impact, vols = before.spot_pre_usd, plan.scenario.impact, _vol_market(plan, state, before)
+    beta = plan.scenario.vol.spot_vol_beta
     fixed_usd = _sum([fill.usd for fill in arrived], spot.shape)
     fixed_coin = _sum([fill.coin for fill in arrived], spot.shape)
     demands = [orders.demand for orders in same_step if orders is not None and orders.demand is not None]
     found = np.ones(spot.shape, dtype=bool)
     log_price = before.log_pre
     if demands:
-        beta = plan.scenario.vol.spot_vol_beta
 
         def excess(price: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
-            shift = before.shift_base + beta * (price - state.log_price)
+            shift = vols.shift(price, beta * (price - state.log_price))[0]
             answers = [demand(price, shift) for demand in demands]
             usd, coin, slope_usd, slope_coin = (_sum([answer[part] for answer in answers], spot.shape) for part in range(4))
             usd, coin = fixed_usd + usd, fixed_coin + coin
@@ -258,7 +265,8 @@ def _clear(
         scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)
         cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale)
         log_price, found = cleared.log_price, cleared.found
-    fills = [_filled(fill, orders, log_price, before, state, plan) for fill, orders in zip(arrived, same_step)]
+    shift = vols.shift(log_price, beta * (log_price - state.log_price))[0]
+    fills = [_filled(fill, orders, log_price, shift) for fill, orders in zip(arrived, same_step)]
     usd = _sum([fill.usd for fill in fills], spot.shape)
     coin = _sum([fill.coin for fill in fills], spot.shape)
     moved = impact.move(before.impact, usd + coin * spot, coin + usd / spot)[0]
@@ -267,13 +275,27 @@ def _clear(
     return log_price, [Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin) for fill in fills], found
 
 
-def _filled(fill: Fill, orders: Orders | None, log_price: FloatArray, before: Exogenous, state: State, plan: RunPlan) -> Fill:
+def _filled(fill: Fill, orders: Orders | None, log_price: FloatArray, vol_shift: FloatArray) -> Fill:
     """Late orders and the demand at the clearing price."""
     if orders is None or orders.demand is None:
         return fill
-    shift = before.shift_base + plan.scenario.vol.spot_vol_beta * (log_price - state.log_price)
-    usd, coin, _, _ = orders.demand(log_price, shift)
+    usd, coin, _, _ = orders.demand(log_price, vol_shift)
     return Fill(fill.usd + usd, fill.coin + coin)
+
+
+def _vol_market(plan: RunPlan, state: State, before: Exogenous) -> VegaMarket:
+    """Where vol stands before vega trades, and who trades vega in this step."""
+    arrived = np.zeros(state.log_price.shape)
+    holders = []
+    for seat, own in zip(plan.seats, state.seats):
+        if own.desk is None:
+            continue
+        arrived = arrived + own.desk.arrive()[0] * state.live
+        if seat.agent.delay_steps == 0:
+            holders.append((seat.trader, own.desk.held_usd, own.memory))
+    return VegaMarket(
+        before.shift_base, plan.scenario.vol.vega_impact_per_usd, arrived, holders, before.step, state.live.astype(np.float64)
+    )
 
 
 def _stopping(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, net_usd: FloatArray, found: BoolArray) -> IntArray:
@@ -287,7 +309,8 @@ def _stopping(plan: RunPlan, state: State, before: Exogenous, log_price: FloatAr
 def _book(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, fills: Sequence[Fill], flights: Sequence[Flight]) -> State:
     """Accounts, impact and vol after the trades; liquidity providers are the other side of every fill."""
     scenario = plan.scenario
-    shift = before.shift_base + scenario.vol.spot_vol_beta * (log_price - state.log_price)
+    vols = _vol_market(plan, state, before)
+    shift, bought_vega = vols.shift(log_price, scenario.vol.spot_vol_beta * (log_price - state.log_price))
     spot_before, spot = scenario.spot_usd * np.exp(state.log_price), scenario.spot_usd * np.exp(log_price)
     live = state.live
     move = Move(
@@ -306,9 +329,10 @@ def _book(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray,
     for seat, own, fill, flight in zip(plan.seats, state.seats, fills, flights):
         option, memory = seat.trader.options(move, own.memory)
         entry = book_step(own.holding, fill, option, move, seat.terms)
-        seats.append(SeatState(_with_gap(seat, entry, move, memory), flight, memory))
+        seats.append(SeatState(_with_gap(seat, entry, move, memory), flight, memory, own.desk))
         booked.append(entry)
         paid.append(np.zeros(spot.shape) if option is None else option.paid_usd)
+    seats, vega_gain = _vega_books(plan, seats, bought_vega, move, vols)
     net_usd = _sum([fill.usd for fill in fills], spot.shape)
     net_coin = _sum([fill.coin for fill in fills], spot.shape)
     flow_coin = net_usd / before.spot_pre_usd
@@ -322,12 +346,34 @@ def _book(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray,
         impact=scenario.impact.absorb(before.impact, net_usd, flow_coin, log_price - state.log_price, before.step_years),
         seats=tuple(seats),
         liquidity_coin=state.liquidity_coin - net_coin,
-        liquidity_usd=state.liquidity_usd + _sum([entry.to_liquidity_usd for entry in booked], spot.shape),
+        liquidity_usd=state.liquidity_usd + _sum([entry.to_liquidity_usd for entry in booked], spot.shape) - vega_gain,
         venue_usd=state.venue_usd + _sum([entry.to_venue_usd for entry in booked], spot.shape),
         holders_usd=state.holders_usd - _sum(paid, spot.shape),
         net_flow_usd=net_usd,
         fills_usd=tuple(fill.usd for fill in fills),
     )
+
+
+def _vega_books(
+    plan: RunPlan, seats: list[SeatState], bought: Sequence[FloatArray], move: Move, vols: VegaMarket
+) -> tuple[list[SeatState], FloatArray]:
+    """Vega hedges after the step, paid and marked at once against liquidity providers; and what all of them gained."""
+    gained = np.zeros(move.spot_usd.shape)
+    if all(own.desk is None for own in seats):
+        return seats, gained
+    vol_move = move.vol_shift - move.shift_before
+    total, same_step = vols.arrived_usd + _sum(bought, gained.shape), iter(bought)
+    after = []
+    for seat, own in zip(plan.seats, seats):
+        if own.desk is None:
+            after.append(own)
+            continue
+        arrived, later = own.desk.arrive()
+        purchase = arrived * move.live + (next(same_step) if seat.agent.delay_steps == 0 else 0.0)
+        gain = own.desk.held_usd * vol_move + 0.5 * vols.impact_per_usd * total * purchase
+        after.append(replace(own, holding=own.holding.with_vega_gain(gain), desk=VegaDesk(own.desk.held_usd + purchase, later)))
+        gained = gained + gain
+    return after, gained
 
 
 def _with_gap(seat: Seat, entry: Booked, move: Move, memory: Any) -> Holding:
@@ -367,9 +413,12 @@ def _submit(plan: RunPlan, before: State, state: State) -> State:
             seats.append(own)
             continue
         orders = seat.trader.act(view, _account(own, own.flight), own.memory, _draws(plan, seat, state))
-        seats.append(
-            replace(own, flight=own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights))
-        )
+        flight = own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)
+        desk = own.desk
+        if desk is not None:
+            vega = seat.trader.hedged_vega_usd(state.step, state.log_price, state.vol_shift, own.memory)
+            desk = desk.submit(np.where(state.live, -(vega + desk.held_usd + desk.flight_usd.sum(axis=0)), 0.0), seat.agent.delay_steps)
+        seats.append(replace(own, flight=flight, desk=desk))
     return replace(
         state,
         seats=tuple(seats),

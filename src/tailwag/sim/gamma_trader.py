@@ -36,6 +36,10 @@ class GammaTrader:
             return np.zeros(log_price.shape)
         return np.full(log_price.shape, self.terms.hedge_share * self.gamma_usd)
 
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
+        """A constant dollar gamma has no vega of its own."""
+        return np.zeros(log_price.shape)
+
     def act(self, view: View, account: Account, state: FloatArray, draw: Draws) -> Orders:
         """Close the gap in USD: -Gamma$ (x - x0) less what was bought and what is on its way."""
         if isinstance(self.terms.policy, NoHedge):

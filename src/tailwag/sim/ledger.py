@@ -6,7 +6,7 @@ they pay out.  So coin and cash sum to what they were at the start, in every ste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class Holding:
             nothing,
             np.abs(position_coin) * spot_usd,
         )
+
+    def with_vega_gain(self, gain_usd: FloatArray) -> Holding:
+        """What a vega hedge gained, settled in cash."""
+        parts = self.pnl_usd.copy()
+        parts[PART["vega_usd"]] += gain_usd
+        return replace(self, pnl_usd=parts, cash_usd=self.cash_usd + gain_usd)
 
 
 @dataclass(frozen=True, slots=True)

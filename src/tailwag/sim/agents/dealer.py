@@ -47,6 +47,7 @@ class Dealer:
     A constant dollar gamma answers a log move dx with q = -hedge_share * gamma_usd * dx USD, and its options earn
     gamma_usd (dx^2 - iv^2 dt) / 2.  An option book is hedged to minus its net Black delta in coin.  ``delay_steps``: 0 trades in the step
     of the move.  ``speed`` closes that fraction of the gap.  After an expiry the hedge is unwound, or held at its last size.
+    ``vega_hedge_share`` of the vega is neutralised with listed options, which moves implied vol by the market's vega impact.
     ``stream`` separates the random numbers of two dealers that are alike in everything else.
     Raises InputError or UnitError for a book that is neither or both, a delay below 0, a speed or share outside (0, 1] or [0, 1].
     """
@@ -62,6 +63,7 @@ class Dealer:
     after_expiry: str = "unwind"
     execution: Execution = field(default_factory=AtOnce)
     instrument: HedgeInstrument = field(default_factory=HedgeInstrument)
+    vega_hedge_share: float = 0.0
     stream: int = 0
 
     def __post_init__(self) -> None:
@@ -81,6 +83,10 @@ class Dealer:
             )
         if not 0.0 <= self.hedge_share <= 1.0:
             raise InputError(f"agent {self.name!r}: expected hedge_share from 0 to 1, got {self.hedge_share:g}")
+        if not 0.0 <= self.vega_hedge_share <= 1.0 or (self.vega_hedge_share and self.options is None):
+            raise InputError(
+                f"agent {self.name!r}: expected vega_hedge_share from 0 to 1, for a list of options, got {self.vega_hedge_share:g}"
+            )
         if self.after_expiry not in ("unwind", "hold"):
             raise InputError(f"agent {self.name!r}: expected after_expiry 'unwind' or 'hold', got {self.after_expiry!r}")
         if self.delay_steps == 0 and self.execution.slices > 1:

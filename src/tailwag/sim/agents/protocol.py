@@ -138,6 +138,10 @@ class Trader(Protocol):
         """Dollar gamma that this agent answers moves with, (paths,); + long."""
         ...
 
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: Any) -> FloatArray:
+        """Vega of its book that it neutralises with listed options, USD per 1.00 of vol, (paths,); zero where it hedges none."""
+        ...
+
     def options(self, move: Move, state: Any) -> tuple[OptionStep | None, Any]:
         """What the options earned in a cleared step, and the state after it."""
         ...
