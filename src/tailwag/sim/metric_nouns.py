@@ -107,6 +107,7 @@ class AgentMetrics:
     turnover_usd_per_day: Estimate
     trades_per_day: Estimate
     mishedge_rms_usd: Estimate
+    peak_position_usd: Estimate
     tails: tuple[LossMetrics, ...]
 
 

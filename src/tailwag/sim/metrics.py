@@ -171,6 +171,7 @@ def _agent(sums: BlockSums, totals: Totals, plan: MetricPlan, place: int) -> Age
         turnover_usd_per_day=totals.mean(f"{name}.turnover_usd").times(1.0 / days),
         trades_per_day=totals.mean(f"{name}.trades").times(1.0 / days),
         mishedge_rms_usd=totals.mean(f"{name}.gap_squared").root(),
+        peak_position_usd=totals.mean(f"{name}.peak_position_usd"),
         tails=tuple(LossMetrics(level, at_risk, shortfall) for level, at_risk, shortfall in losses),
     )
 

@@ -48,7 +48,7 @@ def layout_of(plan: MetricPlan, agents: int) -> Layout:
     return Layout((*finished, *everyone), len(finished), tuple(pairs))
 
 
-_AGENT_NAMES = (*PNL_PARTS, "pnl_usd", "pnl_squared", "cost_usd", "turnover_usd", "trades", "gap_squared")
+_AGENT_NAMES = (*PNL_PARTS, "pnl_usd", "pnl_squared", "cost_usd", "turnover_usd", "trades", "gap_squared", "peak_position_usd")
 
 
 def _return_names(series: str, plan: MetricPlan) -> list[str]:
@@ -135,6 +135,7 @@ def _agent_rows(agent: AgentPaths) -> list[FloatArray]:
         agent.turnover_usd,
         np.asarray(agent.trades, dtype=np.float64),
         agent.gap_squared_usd,
+        agent.peak_position_usd,
     ]
 
 
