@@ -19,11 +19,13 @@ __all__ = [
     "SETTLED_YEARS",
     "SKEW_REACH_LOG",
     "VOL_FLOOR",
+    "add_averaged",
+    "add_rows",
     "averaged_delta_kernel",
     "delta_kernel",
-    "delta_of_rows",
     "delta_plain",
     "greeks_kernel",
+    "row_values",
 ]
 
 VOL_FLOOR = 0.01
@@ -47,16 +49,14 @@ def held(x: float) -> float:
 
 
 @summed
-def delta_of_rows(
-    rows: FloatArray, positions: FloatArray, x: float, shift: float, scratch: FloatArray, delta: FloatArray, slope: FloatArray
+def row_values(
+    strike: FloatArray, root: FloatArray, vol: FloatArray, skew: FloatArray, path: tuple[float, float], cdf: FloatArray, density: FloatArray
 ) -> None:
-    """One path: write delta and its slope by ln S (lanes,). `rows` (4, m), `positions` (lanes, m + 1; the last is added as it is), `scratch` (2, m)."""
-    count = rows.shape[1]
+    """N(d1) of each row and its derivative by ln S, at one path (log move, vol shift); `strike` is logarithmic, `root` of the time left."""
+    x, shift = path
     inside = held(x)
     follows = 1.0 if abs(x) < SKEW_REACH_LOG else 0.0
-    cdf, density = scratch[0], scratch[1]
-    strike, root, vol, skew = rows[0], rows[1], rows[2], rows[3]
-    for i in range(count):
+    for i in range(strike.size):
         raw = vol[i] + skew[i] * inside + shift
         free = raw > VOL_FLOOR
         sigma = raw if free else VOL_FLOOR
@@ -68,14 +68,27 @@ def delta_of_rows(
         cdf[i] = 1.0 - tail if d1 > 0.0 else tail
         turn = skew[i] * follows if free else 0.0
         density[i] = phi * (inverse - turn * (d1 - w) * root[i] * inverse)
+
+
+@summed
+def add_rows(
+    rows: FloatArray, positions: FloatArray, x: float, shift: float, scratch: FloatArray, delta: FloatArray, slope: FloatArray
+) -> None:
+    """One path: add to delta and its slope by ln S (lanes,).
+
+    `rows` (4, m): log strike, root of the time left, vol, skew; `positions` (lanes, m + 1), the last added as it is; `scratch` (2 m,).
+    """
+    count = rows.shape[1]
+    cdf, density = scratch[:count], scratch[count : 2 * count]
+    row_values(rows[0], rows[1], rows[2], rows[3], (x, shift), cdf, density)
     for lane in range(positions.shape[0]):
         total = gradient = 0.0
-        position = positions[lane]
+        position = positions[lane, :count]
         for i in range(count):
             total += position[i] * cdf[i]
             gradient += position[i] * density[i]
-        delta[lane] = total + position[count]
-        slope[lane] = gradient
+        delta[lane] += total + positions[lane, count]
+        slope[lane] += gradient
 
 
 @summed
@@ -83,54 +96,66 @@ def delta_kernel(
     rows: FloatArray, positions: FloatArray, log_price: FloatArray, vol_shift: FloatArray, delta: FloatArray, slope: FloatArray
 ) -> None:
     """Fill delta and slope (lanes, paths) of all paths."""
-    scratch, both = np.empty((2, rows.shape[1])), np.empty((2, positions.shape[0]))
+    lanes = positions.shape[0]
+    scratch, both = np.empty(2 * rows.shape[1]), np.empty((2, lanes))
     for path in range(log_price.size):
-        delta_of_rows(rows, positions, log_price[path], vol_shift[path], scratch, both[0], both[1])
-        for lane in range(positions.shape[0]):
+        both[:] = 0.0
+        add_rows(rows, positions, log_price[path], vol_shift[path], scratch, both[0], both[1])
+        for lane in range(lanes):
             delta[lane, path] = both[0, lane]
             slope[lane, path] = both[1, lane]
 
 
 @summed
-def averaged_delta_kernel(
+def add_averaged(
     rows: FloatArray,
     positions: FloatArray,
     window: tuple[float, float],
-    spot: FloatArray,
-    log_price: FloatArray,
-    vol_shift: FloatArray,
-    average: FloatArray,
+    path: tuple[float, float, float, float],
     delta: FloatArray,
     slope: FloatArray,
 ) -> None:
-    """Add rows inside their settlement window to delta and slope (lanes, paths).
+    """One path: add rows inside their settlement window to delta and slope (lanes,).
 
-    `rows` (3, m): strike, vol, skew; `window`: years left and the share of the window that is left; `positions` (lanes, m + 1). With
-    d = ((1 - share) A + share S - K)/(S vol sqrt(left/3) share): delta = share N(d).
+    `rows` (3, m): strike, vol, skew; `positions` (lanes, m + 1); `window`: years left and the share of the window that is left; `path`: spot, log
+    move, vol shift, running average A. With d = ((1 - share) A + share S - K)/(S vol sqrt(left/3) share): delta = share N(d).
     """
     left, share = window
+    price, x, shift, average = path
     count = rows.shape[1]
-    spread = math.sqrt(left / 3.0) * share
-    for path in range(spot.size):
-        price, inside = spot[path], held(log_price[path])
-        follows = 1.0 if abs(log_price[path]) < SKEW_REACH_LOG else 0.0
-        mean = (1.0 - share) * average[path] + share * price
+    spread = math.sqrt(left / 3.0) * share * price
+    inside, follows = held(x), 1.0 if abs(x) < SKEW_REACH_LOG else 0.0
+    mean = (1.0 - share) * average + share * price
+    for lane in range(positions.shape[0]):
+        delta[lane] += share * positions[lane, count]
+    for i in range(count):
+        raw = rows[1, i] + rows[2, i] * inside + shift
+        free = raw > VOL_FLOOR
+        sigma = raw if free else VOL_FLOOR
+        sd = sigma * spread
+        d = (mean - rows[0, i]) / sd
+        phi = exponential(-0.5 * d * d) * INVERSE_SQRT_2PI
+        tail = phi * near_mills_alone(abs(d))
+        turn = rows[2, i] * follows / sigma if free else 0.0
+        exercised = share * (1.0 - tail if d > 0.0 else tail)
+        gradient = share * phi * (share * price / sd - d * (1.0 + turn))
         for lane in range(positions.shape[0]):
-            delta[lane, path] += share * positions[lane, count]
-        for i in range(count):
-            raw = rows[1, i] + rows[2, i] * inside + vol_shift[path]
-            free = raw > VOL_FLOOR
-            sigma = raw if free else VOL_FLOOR
-            sd = price * sigma * spread
-            d = (mean - rows[0, i]) / sd
-            phi = exponential(-0.5 * d * d) * INVERSE_SQRT_2PI
-            tail = phi * near_mills_alone(abs(d))
-            turn = rows[2, i] * follows / sigma if free else 0.0
-            exercised = share * (1.0 - tail if d > 0.0 else tail)
-            gradient = share * phi * (share * price / sd - d * (1.0 + turn))
-            for lane in range(positions.shape[0]):
-                delta[lane, path] += positions[lane, i] * exercised
-                slope[lane, path] += positions[lane, i] * gradient
+            delta[lane] += positions[lane, i] * exercised
+            slope[lane] += positions[lane, i] * gradient
+
+
+@summed
+def averaged_delta_kernel(
+    rows: FloatArray, positions: FloatArray, window: tuple[float, float], paths: FloatArray, delta: FloatArray, slope: FloatArray
+) -> None:
+    """Add rows inside their settlement window to delta and slope (lanes, paths); `paths` (4, paths) as in :func:`add_averaged`."""
+    both = np.empty((2, positions.shape[0]))
+    for path in range(paths.shape[1]):
+        both[:] = 0.0
+        add_averaged(rows, positions, window, (paths[0, path], paths[1, path], paths[2, path], paths[3, path]), both[0], both[1])
+        for lane in range(positions.shape[0]):
+            delta[lane, path] += both[0, lane]
+            slope[lane, path] += both[1, lane]
 
 
 @summed
