@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from tailwag.errors import InputError
 
@@ -29,7 +30,7 @@ def cost_in_bps(name: str, value: object) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def plain_usd(amount_usd: float) -> str:

@@ -22,16 +22,19 @@ BISECTIONS = 80
 JUMP = 1e-9
 """A change of sign that leaves more than this log move open is a jump of the response, not a price at which it clears."""
 
+Status = Literal["cleared", "runaway", "no-price"]
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The move after everybody's response, and the flows behind it.
 
-    ``status``: "cleared", or "runaway" where the response feeds itself beyond the stated bound; then the fields after it are None.
+    ``status``: "cleared"; "runaway" where the response feeds itself beyond the stated bound; "no-price" where a response that jumps (a band
+    that looks again at every price) steps over the only clearing price.  The fields from ``final_log_move`` on are None unless cleared.
     ``log_move`` is the move before anybody answered, ``final_log_move`` the one after; flows in USD, + buys.
     """
 
-    status: Literal["cleared", "runaway"]
+    status: Status
     spot_usd: float
     log_move: float
     final_log_move: float | None
@@ -50,12 +53,18 @@ class Prediction:
 
     def __str__(self) -> str:
         if self.final_log_move is None or self.own_flow_usd is None or self.others_flow_usd is None:
-            return f"a {self.log_move:+.2%} move runs away: hedging feeds it faster than the market absorbs it"
+            return f"a {self.log_move:+.2%} move {_NO_PRICE[self.status]}"
         price = self.spot_usd * math.exp(self.final_log_move)
         return (
             f"a {self.log_move:+.2%} move becomes {self.final_log_move:+.2%}, to {price:,.2f} USD: "
             f"own hedge {_side(self.own_flow_usd)}, others {_side(self.others_flow_usd)}"
         )
+
+
+_NO_PRICE = {
+    "runaway": "runs away: hedging feeds it faster than the market absorbs it",
+    "no-price": "has no clearing price: the response jumps across it; settle who trades at the moved price, then size the trades",
+}
 
 
 def _side(flow_usd: float) -> str:
@@ -94,7 +103,7 @@ def predict_clearing(
 
     ``own_flow_usd(x)`` and ``others_flow_usd(x)``: USD bought once the log price stands at x (0 = before the move); ``impact_log(q)``: log
     move that a net flow of q USD makes.  Of several clearing prices the market meets the first on its way from the moved price; none within
-    +-``stop_log_move`` is a runaway.
+    +-``stop_log_move`` is a runaway.  A response that jumps (a band) has to settle whether it trades at the moved price and only be sized here.
 
     >>> from math import copysign, sqrt
     >>> found = predict_clearing(spot_usd=100.0, log_move=0.01, own_flow_usd=lambda x: 1e9 * x, others_flow_usd=lambda x: 0.0,
@@ -115,26 +124,28 @@ def predict_clearing(
             raise InputError(f"expected finite flows and impact at log price {x:.6g}, got a response of {left}")
         return left
 
-    final = _first_root(open_move, log_move, stop_log_move)
+    status, final = _first_root(open_move, log_move, stop_log_move)
     if final is None:
-        return Prediction("runaway", spot_usd, log_move, None, None, None)
+        return Prediction(status, spot_usd, log_move, None, None, None)
     return Prediction("cleared", spot_usd, log_move, final, float(own_flow_usd(final)), float(others_flow_usd(final)))
 
 
-def _first_root(open_move: Callable[[float], float], start: float, stop: float) -> float | None:
+def _first_root(open_move: Callable[[float], float], start: float, stop: float) -> tuple[Status, float | None]:
     """The first clearing price met from ``start`` in the direction that the flow there pushes; None up to the bound."""
     push = -open_move(start)
     if push == 0.0:
-        return start
+        return "cleared", start
     before, short = start, True
+    status: Status = "runaway"
     for after in np.linspace(start, math.copysign(stop, push), CELLS + 1)[1:].tolist():
         was_short, short = short, push * open_move(after) < 0.0
         if was_short and not short:
             root = _bisect(open_move, before, after)
             if abs(open_move(root)) <= JUMP:
-                return root
+                return "cleared", root
+            status = "no-price"
         before = after
-    return None
+    return status, None
 
 
 def _bisect(open_move: Callable[[float], float], short: float, past: float) -> float:

@@ -85,8 +85,9 @@ def policy_to_mapping(policy: Policy) -> dict[str, Any]:
     >>> policy_to_mapping(Band(half_width_usd=2e6))
     {'kind': 'band', 'half_width_usd': 2000000.0, 'target': 'edge'}
     """
+    kind = _kind_of(policy)
     numbers = {field.name: getattr(policy, field.name) for field in fields(policy)}  # type: ignore[arg-type]
-    return {"kind": _kind_of(policy)} | {name: value for name, value in numbers.items() if value is not None}
+    return {"kind": kind} | {name: value for name, value in numbers.items() if value is not None}
 
 
 def _kind_of(policy: Policy) -> str:

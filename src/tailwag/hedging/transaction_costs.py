@@ -90,32 +90,48 @@ def boyle_vorst_price_usd(
     """Exact cost of replicating a physically delivered call on a binomial tree with trading costs.
 
     ``gamma_sign`` -1: the seller of the call, who must hold it synthetically; +1: its buyer, who replicates the short side.  At every node
-    the holding must pay for the next node's holding and for the trade into it, up and down: two linear equations whose signs are known,
-    because the holding grows with the price.  The first trade is free of cost.  Source: Boyle and Vorst 1992.
+    the holding D must pay for the next node's holding and for the trade into it, after a rise and after a fall; without the cash those are
+    one equation in D, piecewise linear and rising, with kinks at the two next holdings.  The first trade is free of cost.
+    Source: Boyle and Vorst 1992.
 
     >>> round(boyle_vorst_price_usd(100.0, 100.0, 1.0, 0.2, gamma_sign=-1, cost_share=0.005, steps=52, rate=0.1), 4)
     14.3739
 
-    Raises InputError where costs exceed a step's move, so that the equations have no such solution.
+    Raises InputError where a step's move does not exceed its cost and its interest: the equation has no single answer then.
     """
-    step_move = vol * math.sqrt(years / steps)
-    up_cost, down_cost = 1.0 - gamma_sign * cost_share, 1.0 + gamma_sign * cost_share
-    up, down, growth = math.exp(step_move) * up_cost, math.exp(-step_move) * down_cost, math.exp(rate * years / steps)
-    if not (up > growth * max(up_cost, down_cost) and down < growth * min(up_cost, down_cost)):
+    step_move, growth = vol * math.sqrt(years / steps), math.exp(rate * years / steps)
+    if not (cost_share < math.tanh(step_move) and abs(math.log(growth)) < step_move):
         raise InputError(
-            f"expected one step's move ({step_move:.4%}) above the round-trip cost ({2 * cost_share:.4%}, for gamma_sign = +1) and the step's "
-            f"interest ({growth - 1.0:.4%}); use fewer steps against costs, more against interest"
+            f"expected one step's move ({step_move:.4%}) above the one-way cost ({cost_share:.4%}) and the step's interest ({growth - 1.0:.4%}); "
+            "use fewer steps against costs, more against interest"
         )
     level = np.arange(steps, -steps - 1, -2)
-    holding = (level * step_move > math.log(strike_usd / spot_usd)).astype(np.float64)
-    debt = -strike_usd * holding
+    holding = -gamma_sign * (level * step_move > math.log(strike_usd / spot_usd)).astype(np.float64)
+    cash = -strike_usd * holding
     for size in range(steps, 0, -1):
         price = spot_usd * np.exp(step_move * (level[:size] - (steps - size) - 1))
-        above = holding[:-1] * price * up + debt[:-1]
-        below = holding[1:] * price * down + debt[1:]
-        holding = (above - below) / (price * (up - down))
-        debt = (above - holding * price * up) / growth
-    return float(holding[0] * spot_usd + debt[0])
+        above, below = price * math.exp(step_move), price * math.exp(-step_move)
+        now = _self_financing(holding, cash, above, below, cost_share)
+        cash = (cash[:-1] + (holding[:-1] - now) * above + cost_share * above * np.abs(holding[:-1] - now)) / growth
+        holding = now
+    return float(-gamma_sign * (holding[0] * spot_usd + cash[0]))
+
+
+def _self_financing(holding: FloatArray, cash: FloatArray, above: FloatArray, below: FloatArray, cost: float) -> FloatArray:
+    """The holding before each step that needs the same cash whether the price rises or falls, costs of the next trade included."""
+    up, down = holding[:-1], holding[1:]
+
+    def excess(now: FloatArray) -> FloatArray:
+        after_rise = cash[:-1] + (up - now) * above + cost * above * np.abs(up - now)
+        after_fall = cash[1:] + (down - now) * below + cost * below * np.abs(down - now)
+        return after_fall - after_rise
+
+    low, high = np.minimum(up, down), np.maximum(up, down)
+    at_low, at_high = excess(low), excess(high)
+    inside = low + (high - low) * np.divide(-at_low, at_high - at_low, out=np.zeros_like(low), where=at_high > at_low)
+    beneath = low - at_low / ((1.0 + cost) * (above - below))
+    beyond = high - at_high / ((1.0 - cost) * (above - below))
+    return np.where(at_low > 0.0, beneath, np.where(at_high < 0.0, beyond, inside))
 
 
 def hedging_error_rule_usd(vega_usd: ArrayLike, vol: ArrayLike, *, trades: int) -> FloatArray:
