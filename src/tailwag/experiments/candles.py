@@ -67,9 +67,9 @@ def read_candles(raw: RawFile) -> Candles:
         raise FileFormatError(f"{raw.name}: expected {LEAST_CANDLES} candles at least, got {len(rows)}; fetch a longer history")
     order = sorted(rows)
     time_ns, close_usd = _without_repeats(raw.name, order)
+    if time_ns.size < LEAST_CANDLES:
+        raise FileFormatError(f"{raw.name}: expected {LEAST_CANDLES} candles at different times, got {time_ns.size}; take a clean copy")
     candle_ns = int(np.median(np.diff(time_ns)))
-    if candle_ns <= 0:
-        raise FileFormatError(f"{raw.name}: expected candles at different times; take a clean copy")
     return Candles(raw.name, time_ns, close_usd, candle_ns)
 
 

@@ -181,13 +181,13 @@ def shown(value: Any) -> str:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """'; did you mean ...?' where one of the known names is near.
+    """' (did you mean ...?)' where one of the known names is near.
 
     >>> nearest("horizon_day", ["horizon_days", "seed"])
-    '; did you mean horizon_days?'
+    ' (did you mean horizon_days?)'
     """
     found = difflib.get_close_matches(str(word)[:LONGEST_NAME], known, n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def _bounds(least: float, most: float, above: bool) -> str:
