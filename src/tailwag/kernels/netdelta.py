@@ -108,8 +108,11 @@ def delta_kernel(
 
 @summed
 def add_averaged(
-    rows: FloatArray,
+    strike: FloatArray,
+    vol: FloatArray,
+    skew: FloatArray,
     positions: FloatArray,
+    offsets: FloatArray,
     window: tuple[float, float],
     path: tuple[float, float, float, float],
     delta: FloatArray,
@@ -117,29 +120,28 @@ def add_averaged(
 ) -> None:
     """One path: add rows inside their settlement window to delta and slope (lanes,).
 
-    `rows` (3, m): strike, vol, skew; `positions` (lanes, m + 1); `window`: years left and the share of the window that is left; `path`: spot, log
-    move, vol shift, running average A. With d = ((1 - share) A + share S - K)/(S vol sqrt(left/3) share): delta = share N(d).
+    `positions` (lanes, m), `offsets` (lanes,) of all puts; `window`: years left and the share of the window that is left; `path`: spot, log move,
+    vol shift, running average A. With d = ((1 - share) A + share S - K)/(S vol sqrt(left/3) share): delta = share N(d).
     """
     left, share = window
     price, x, shift, average = path
-    count = rows.shape[1]
     spread = math.sqrt(left / 3.0) * share * price
     inside, follows = held(x), 1.0 if abs(x) < SKEW_REACH_LOG else 0.0
     mean = (1.0 - share) * average + share * price
-    for lane in range(positions.shape[0]):
-        delta[lane] += share * positions[lane, count]
-    for i in range(count):
-        raw = rows[1, i] + rows[2, i] * inside + shift
+    for lane in range(offsets.size):
+        delta[lane] += share * offsets[lane]
+    for i in range(strike.size):
+        raw = vol[i] + skew[i] * inside + shift
         free = raw > VOL_FLOOR
         sigma = raw if free else VOL_FLOOR
         sd = sigma * spread
-        d = (mean - rows[0, i]) / sd
+        d = (mean - strike[i]) / sd
         phi = exponential(-0.5 * d * d) * INVERSE_SQRT_2PI
         tail = phi * near_mills_alone(abs(d))
-        turn = rows[2, i] * follows / sigma if free else 0.0
+        turn = skew[i] * follows / sigma if free else 0.0
         exercised = share * (1.0 - tail if d > 0.0 else tail)
         gradient = share * phi * (share * price / sd - d * (1.0 + turn))
-        for lane in range(positions.shape[0]):
+        for lane in range(offsets.size):
             delta[lane] += positions[lane, i] * exercised
             slope[lane] += positions[lane, i] * gradient
 
@@ -148,11 +150,16 @@ def add_averaged(
 def averaged_delta_kernel(
     rows: FloatArray, positions: FloatArray, window: tuple[float, float], paths: FloatArray, delta: FloatArray, slope: FloatArray
 ) -> None:
-    """Add rows inside their settlement window to delta and slope (lanes, paths); `paths` (4, paths) as in :func:`add_averaged`."""
-    both = np.empty((2, positions.shape[0]))
+    """Add rows inside their settlement window to delta and slope (lanes, paths).
+
+    `rows` (3, m): strike, vol, skew; `positions` (lanes, m + 1), the last of all puts; `paths` (4, paths) as in :func:`add_averaged`.
+    """
+    both, count = np.empty((2, positions.shape[0])), rows.shape[1]
+    offsets = positions[:, count].copy()
     for path in range(paths.shape[1]):
         both[:] = 0.0
-        add_averaged(rows, positions, window, (paths[0, path], paths[1, path], paths[2, path], paths[3, path]), both[0], both[1])
+        state = (paths[0, path], paths[1, path], paths[2, path], paths[3, path])
+        add_averaged(rows[0], rows[1], rows[2], positions[:, :count], offsets, window, state, both[0], both[1])
         for lane in range(positions.shape[0]):
             delta[lane, path] += both[0, lane]
             slope[lane, path] += both[1, lane]

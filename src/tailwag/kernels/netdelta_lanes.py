@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.netdelta import LEAST_YEARS, VOL_FLOOR, add_averaged, add_rows, held, row_values, summed
+from tailwag.kernels.netdelta import LEAST_YEARS, VOL_FLOOR, add_averaged, held, row_values, summed
 from tailwag.kernels.netdelta_table import X_ORDERS
 from tailwag.kernels.normal import inlined, logarithm
-from tailwag.kernels.vectors import add_cell_1, add_cell_8, add_pair_1, add_pair_8, address_of, floats_at, integers_at
+from tailwag.kernels.vectors import add_cell_1, add_cell_8, add_pair_1, add_pair_8, add_row_1, add_row_8, address_of, floats_at, integers_at
 
 __all__ = [
     "TIME_POINTS",
@@ -41,30 +41,35 @@ TIME_POINTS = 6
 """Tables in time that one step's nodes are interpolated from."""
 FAR, NEAR = 0, 1
 REACH_SD = 7.5  # rows further from the strike than this many standard deviations have a delta of 0 or 1 to 1e-13
+PADDING = 8  # near rows are summed in eights; what is beyond them has a strike out of reach
+OUT_OF_REACH_LOG = 1e3
 
-# columns of `Table.grid_numbers`
+# columns of `Table.grid_numbers` and `Table.grid_counts`
 X_FIRST, X_INVERSE, OFFSET, U_FIRST, U_INVERSE, FIXED_SHIFT = range(6)
-# columns of `Table.grid_counts`
 START, X_NODES, U_NODES = range(3)
-# rows of `Table.rows`
+# rows of `Table.rows`; columns of `Table.edges` and `Table.most`
 LOG_STRIKE, AGES_TO, VOL, SKEW, EXPIRY, STRIKE, AVERAGED = range(7)
-# entries of `Reader.state`: the stamp, the step, its window, and rows in use
-STAMP, STEP, WINDOW, NEAR_ROWS, INSIDE_ROWS, PLAIN_FAR, LANES, ORDERS = range(8)
+FAR_FIRST, NEAR_FIRST, INSIDE_FIRST, LAST = range(4)
+# entries of `Reader.state`
+STAMP, STEP, WINDOW, LANES, ORDERS, FAR_AGED, NEAR_AGED, INSIDE_COUNT, NEAR_COUNT, NEAR_ROWS, COINS, BELOW, SCRATCH = range(13)
 # then, for each group: how it is read, and where its nodes, their stamps and the step's six times are
 HOW, NODES, STAMPS, ALONG_X, ALONG_U, DATA, STRIDE = range(7)
-GROUPS, GROUP_SIZE = 8, 8
+GROUPS, GROUP_SIZE = 16, 8
 NOTHING, TABULATED, SUMMED = range(3)
 # entries of `Reader.numbers`; then, for each group, the grid's numbers and the weights of the six times
-ROOT_MOST, VOL_MOST, SKEW_MOST, LEFT, SHARE = range(5)
+VOL_MOST, SKEW_MOST, ROOT_MOST = range(3)
 GRIDS, GRID_SIZE, WEIGHTS = 8, 16, 8
 
 
 class Table(NamedTuple):
     """All that is tabulated, flat: what `begin_step` and `read_path` need, and nothing else.
 
-    `data`: nodes of all grids, each grid [time][u][x][order in u][order in x][lane] from its start; `steps` (n, 2, 2): the grid and the first of six
-    times for the far and the near options (grid -1: none, sum them); `weights` (n, 2, 6): of those six times; `edges` (windows, 3): where a window's far
-    rows begin, its near rows begin, and both end in `rows` (7, r) and `positions`, `puts` (lanes, r); `orders` 9, or 3 where vol shifts stand still.
+    `data`: nodes of all grids, each grid [time][u][x][order in u][order in x][lane] from its start; `orders` 9, or 3 where vol shifts stand still;
+    `steps` (n, 2, 2): the grid and the first of six times for the far and the near options (grid -1: none, sum them); `weights` (n, 2, 6) of those
+    six times. The run is cut into windows wherever an option expires or begins to average; `edges` (windows, 4): where a window's far, near and
+    averaging rows begin, and their end, in `rows` (7, r), `positions` (lanes, r) and `coins` (r, lanes). The puts' share: `far_offsets`,
+    `inside_offsets` (windows, lanes), and in `below` (r + windows, lanes), the sums of near positions below each strike. `most` (windows, 3): the near
+    rows' largest vol, |skew| and time to age to.
     """
 
     data: FloatArray
@@ -77,7 +82,11 @@ class Table(NamedTuple):
     edges: IntArray
     rows: FloatArray
     positions: FloatArray
-    puts: FloatArray
+    coins: FloatArray
+    below: FloatArray
+    far_offsets: FloatArray
+    inside_offsets: FloatArray
+    most: FloatArray
     spot_usd: float
     window_years: float
     orders: int
@@ -91,13 +100,8 @@ class Reader(NamedTuple):
     near_nodes: FloatArray
     far_stamps: IntArray
     near_stamps: IntArray
-    far_rows: FloatArray
-    far_positions: FloatArray
+    far_roots: FloatArray
     near_rows: FloatArray
-    near_positions: FloatArray
-    below: FloatArray
-    inside_rows: FloatArray
-    inside_positions: FloatArray
     scratch: FloatArray
     state: IntArray
     numbers: FloatArray
@@ -111,22 +115,16 @@ def new_reader(table: Table) -> Reader:
         used = np.unique(table.steps[:, group, 0])
         for grid in used[used >= 0]:
             nodes[group] = max(nodes[group], table.grid_counts[grid, X_NODES] * table.grid_counts[grid, U_NODES])
-    rows = int(max((table.edges[:, 2] - table.edges[:, 0]).max(initial=0), 1))
-    lanes = table.lanes
+    rows = int((table.edges[:, LAST] - table.edges[:, FAR_FIRST]).max(initial=0)) + PADDING
     state = np.zeros(GROUPS + 2 * GROUP_SIZE, dtype=np.int64)
-    state[STEP], state[LANES], state[ORDERS] = -1, lanes, table.orders
+    state[STEP], state[LANES], state[ORDERS] = -1, table.lanes, table.orders
     return Reader(
         far_nodes=np.empty(nodes[FAR] * width),
         near_nodes=np.empty(nodes[NEAR] * width),
         far_stamps=np.zeros(nodes[FAR], dtype=np.int64),
         near_stamps=np.zeros(nodes[NEAR], dtype=np.int64),
-        far_rows=np.empty(4 * rows),
-        far_positions=np.empty(lanes * (rows + 1)),
+        far_roots=np.empty(rows),
         near_rows=np.empty(4 * rows),
-        near_positions=np.empty(rows * lanes),
-        below=np.empty((rows + 1) * lanes),
-        inside_rows=np.empty(3 * rows),
-        inside_positions=np.empty(lanes * (rows + 1)),
         scratch=np.empty(2 * rows),
         state=state,
         numbers=np.zeros(GRIDS + 2 * GRID_SIZE),
@@ -135,25 +133,32 @@ def new_reader(table: Table) -> Reader:
 
 @summed
 def begin_step(table: Table, reader: Reader, step: int) -> None:
-    """Bring the reader to a step: forget the last one's nodes and age the options."""
-    state = reader.state
+    """Bring the reader to a step: forget the last one's nodes and age the options that will be summed."""
+    state, numbers = reader.state, reader.numbers
     if state[STEP] == step:
         return
     window = table.windows[step]
+    edges = table.edges[window]
+    near = edges[INSIDE_FIRST] - edges[NEAR_FIRST]
     state[STAMP] += 1
-    state[STEP] = step
-    state[WINDOW] = window
-    state[PLAIN_FAR] = 0  # far rows are brought up to date only where a path needs them
-    _age_near(table, reader, table.times[step], table.edges[window, 1], table.edges[window, 2])
-    far = table.edges[window, 1] - table.edges[window, 0]
-    _aim(table, reader, FAR, step, far, address_of(reader.far_nodes), address_of(reader.far_stamps))
-    _aim(table, reader, NEAR, step, state[NEAR_ROWS], address_of(reader.near_nodes), address_of(reader.near_stamps))
+    state[STEP], state[WINDOW], state[INSIDE_COUNT] = step, window, edges[LAST] - edges[INSIDE_FIRST]
+    state[FAR_AGED] = state[NEAR_AGED] = 0
+    state[NEAR_COUNT] = (near + PADDING - 1) // PADDING * PADDING
+    state[NEAR_ROWS], state[SCRATCH] = address_of(reader.near_rows), address_of(reader.scratch)
+    state[COINS] = address_of(table.coins) + 8 * edges[NEAR_FIRST] * table.lanes
+    state[BELOW] = address_of(table.below) + 8 * (edges[NEAR_FIRST] + window) * table.lanes
+    numbers[VOL_MOST], numbers[SKEW_MOST] = table.most[window, VOL_MOST], table.most[window, SKEW_MOST]
+    numbers[ROOT_MOST] = math.sqrt(max(table.most[window, ROOT_MOST] - table.times[step], LEAST_YEARS))
+    _aim(table, reader, FAR, edges[NEAR_FIRST] - edges[FAR_FIRST], address_of(reader.far_nodes), address_of(reader.far_stamps))
+    _aim(table, reader, NEAR, near, address_of(reader.near_nodes), address_of(reader.near_stamps))
+    if state[GROUPS + NEAR * GROUP_SIZE + HOW] == SUMMED:
+        _age_near(table, reader)
 
 
 @summed
-def _aim(table: Table, reader: Reader, group: int, step: int, rows: int, nodes: int, stamps: int) -> None:
+def _aim(table: Table, reader: Reader, group: int, rows: int, nodes: int, stamps: int) -> None:
     """Write down how a group is read at this step."""
-    state, numbers = reader.state, reader.numbers
+    state, numbers, step = reader.state, reader.numbers, reader.state[STEP]
     grid, base, first = table.steps[step, group, 0], GROUPS + group * GROUP_SIZE, GRIDS + group * GRID_SIZE
     state[base + HOW] = NOTHING if rows == 0 else (SUMMED if grid < 0 else TABULATED)
     if grid < 0:
@@ -169,131 +174,102 @@ def _aim(table: Table, reader: Reader, group: int, step: int, rows: int, nodes: 
 
 
 @summed
-def _is_inside(table: Table, row: int, time: float) -> bool:
-    return bool(table.rows[AVERAGED, row] > 0.0 and table.rows[EXPIRY, row] - time < table.window_years)
-
-
-@summed
-def _age_near(table: Table, reader: Reader, time: float, first: int, last: int) -> None:
-    """The near rows in the order of their strikes, those inside their settlement window apart, and what lies below each strike."""
-    lanes, numbers = table.lanes, reader.numbers
-    numbers[ROOT_MOST] = numbers[VOL_MOST] = numbers[SKEW_MOST] = 0.0
-    insiders = 0
-    for r in range(first, last):
-        insiders += 1 if _is_inside(table, r, time) else 0
-    count = last - first - insiders
-    reader.state[NEAR_ROWS], reader.state[INSIDE_ROWS] = count, insiders
-    inside_rows, inside = reader.inside_rows[: 3 * insiders].reshape((3, insiders)), 0
-    inside_positions = reader.inside_positions[: lanes * (insiders + 1)].reshape((lanes, insiders + 1))
-    rows, near = reader.near_rows[: 4 * count].reshape((4, count)), 0
-    positions = reader.near_positions[: count * lanes].reshape((count, lanes))
-    below = reader.below[: (count + 1) * lanes].reshape((count + 1, lanes))
-    below[0] = 0.0
-    inside_positions[:, insiders] = 0.0
-    for r in range(first, last):
-        if _is_inside(table, r, time):
-            numbers[LEFT] = max(table.rows[EXPIRY, r] - time, LEAST_YEARS)
-            inside_rows[0, inside], inside_rows[1, inside], inside_rows[2, inside] = (
-                table.rows[STRIKE, r],
-                table.rows[VOL, r],
-                table.rows[SKEW, r],
-            )
-            for lane in range(lanes):
-                inside_positions[lane, inside] = table.positions[lane, r]
-                inside_positions[lane, insiders] -= table.puts[lane, r]
-            inside += 1
-        else:
-            rows[0, near], rows[2, near], rows[3, near] = table.rows[LOG_STRIKE, r], table.rows[VOL, r], table.rows[SKEW, r]
-            rows[1, near] = math.sqrt(max(table.rows[AGES_TO, r] - time, LEAST_YEARS))
-            numbers[ROOT_MOST] = max(numbers[ROOT_MOST], rows[1, near])
-            numbers[VOL_MOST] = max(numbers[VOL_MOST], rows[2, near])
-            numbers[SKEW_MOST] = max(numbers[SKEW_MOST], abs(rows[3, near]))
-            for lane in range(lanes):
-                positions[near, lane] = table.positions[lane, r]
-                below[near + 1, lane] = below[near, lane] + table.positions[lane, r]
-            near += 1
-    for lane in range(lanes):
-        puts = 0.0
-        for r in range(first, last):
-            puts += 0.0 if _is_inside(table, r, time) else table.puts[lane, r]
-        for i in range(count + 1):
-            below[i, lane] -= puts
-    numbers[SHARE] = numbers[LEFT] / table.window_years
+def _age_near(table: Table, reader: Reader) -> None:
+    """The near rows side by side, in the order of their strikes."""
+    state = reader.state
+    first, last = table.edges[state[WINDOW], NEAR_FIRST], table.edges[state[WINDOW], INSIDE_FIRST]
+    count, time = state[NEAR_COUNT], table.times[state[STEP]]
+    rows = reader.near_rows[: 4 * count].reshape((4, count))
+    for i in range(last - first):
+        rows[0, i], rows[2, i], rows[3, i] = table.rows[LOG_STRIKE, first + i], table.rows[VOL, first + i], table.rows[SKEW, first + i]
+        rows[1, i] = math.sqrt(max(table.rows[AGES_TO, first + i] - time, LEAST_YEARS))
+    for i in range(last - first, count):
+        rows[0, i], rows[1, i], rows[2, i], rows[3, i] = OUT_OF_REACH_LOG, 1.0, 1.0, 0.0
+    state[NEAR_AGED] = 1
 
 
 @summed
 def needs_average(reader: Reader) -> bool:
     """Whether this step has rows inside their settlement window, so that paths must bring their running average."""
-    return bool(reader.state[INSIDE_ROWS] > 0)
+    return bool(reader.state[INSIDE_COUNT] > 0)
 
 
 @summed
-def _age_far(table: Table, reader: Reader) -> None:
-    first, last = table.edges[reader.state[WINDOW], 0], table.edges[reader.state[WINDOW], 1]
-    count, time = last - first, table.times[reader.state[STEP]]
-    rows, positions = reader.far_rows[: 4 * count].reshape((4, count)), reader.far_positions
-    for i in range(count):
-        rows[0, i] = table.rows[LOG_STRIKE, first + i]
-        rows[1, i] = math.sqrt(max(table.rows[AGES_TO, first + i] - time, LEAST_YEARS))
-        rows[2, i] = table.rows[VOL, first + i]
-        rows[3, i] = table.rows[SKEW, first + i]
-    for lane in range(table.lanes):
-        puts = 0.0
+def _add_far_rows(table: Table, reader: Reader, x: float, shift: float, out: FloatArray) -> None:
+    """The far options one by one: for the few paths outside the table, or for few options."""
+    state, lanes = reader.state, table.lanes
+    first, last = table.edges[state[WINDOW], FAR_FIRST], table.edges[state[WINDOW], NEAR_FIRST]
+    count = last - first
+    if state[FAR_AGED] == 0:
+        time = table.times[state[STEP]]
         for i in range(count):
-            positions[lane * (count + 1) + i] = table.positions[lane, first + i]
-            puts += table.puts[lane, first + i]
-        positions[lane * (count + 1) + count] = -puts
-    reader.state[PLAIN_FAR] = 1
+            reader.far_roots[i] = math.sqrt(max(table.rows[AGES_TO, first + i] - time, LEAST_YEARS))
+        state[FAR_AGED] = 1
+    cdf, density, rows = reader.scratch[:count], reader.scratch[count : 2 * count], table.rows
+    roots = reader.far_roots[:count]
+    row_values(rows[LOG_STRIKE, first:last], roots, rows[VOL, first:last], rows[SKEW, first:last], (x, shift), cdf, density)
+    for lane in range(lanes):
+        total, gradient, position = table.far_offsets[state[WINDOW], lane], 0.0, table.positions[lane, first:last]
+        for i in range(count):
+            total += position[i] * cdf[i]
+            gradient += position[i] * density[i]
+        out[lane] += total
+        out[lanes + lane] += gradient
+
+
+@inlined
+def _first_above(strikes: FloatArray, x: float) -> int:
+    low, high = 0, strikes.size
+    while low < high:
+        middle = (low + high) >> 1
+        low, high = (middle + 1, high) if strikes[middle] < x else (low, middle)
+    return low
 
 
 @summed
-def _add_far_rows(table: Table, reader: Reader, x: float, shift: float, delta: FloatArray, slope: FloatArray) -> None:
-    """The far options one by one: for the few paths outside the table."""
-    count = table.edges[reader.state[WINDOW], 1] - table.edges[reader.state[WINDOW], 0]
-    if count == 0:
-        return
-    if reader.state[PLAIN_FAR] == 0:
-        _age_far(table, reader)
-    rows = reader.far_rows[: 4 * count].reshape((4, count))
-    positions = reader.far_positions[: table.lanes * (count + 1)].reshape((table.lanes, count + 1))
-    add_rows(rows, positions, x, shift, reader.scratch, delta, slope)
-
-
-@summed
-def _add_near_rows(table: Table, reader: Reader, x: float, shift: float, delta: FloatArray, slope: FloatArray) -> None:
+def _add_near_rows(state: IntArray, numbers: FloatArray, x: float, shift: float, out: int) -> None:
     """The near options: one by one where the strike is within reach, and by their sum where the delta is 1."""
-    lanes, count = table.lanes, reader.state[NEAR_ROWS]
-    if count == 0:
-        return
-    numbers = reader.numbers
+    lanes, count = state[LANES], state[NEAR_COUNT]
     vol = max(numbers[VOL_MOST] + numbers[SKEW_MOST] * abs(held(x)) + shift, VOL_FLOOR)
     w = vol * numbers[ROOT_MOST]
     reach = (REACH_SD + 0.5 * w) * w
-    rows = reader.near_rows[: 4 * count].reshape((4, count))
-    low, high = np.searchsorted(rows[0], x - reach), np.searchsorted(rows[0], x + reach)
-    size = high - low
-    below = reader.below[low * lanes : (low + 1) * lanes]
-    for lane in range(lanes):
-        delta[lane] += below[lane]
-    cdf, density = reader.scratch[:size], reader.scratch[size : 2 * size]
-    row_values(rows[0, low:high], rows[1, low:high], rows[2, low:high], rows[3, low:high], (x, shift), cdf, density)
-    for i in range(size):
-        coins = reader.near_positions[(low + i) * lanes : (low + i + 1) * lanes]
-        for lane in range(lanes):
-            delta[lane] += coins[lane] * cdf[i]
-            slope[lane] += coins[lane] * density[i]
+    rows = state[NEAR_ROWS]
+    strikes = floats_at(rows, count)
+    low, high = _first_above(strikes, x - reach), _first_above(strikes, x + reach)
+    size = (high - low + PADDING - 1) // PADDING * PADDING
+    low = min(low, count - size)
+    bytes_of_row = 8 * count
+    cdf, density = floats_at(state[SCRATCH], size), floats_at(state[SCRATCH] + 8 * size, size)
+    root, sigma = floats_at(rows + bytes_of_row + 8 * low, size), floats_at(rows + 2 * bytes_of_row + 8 * low, size)
+    row_values(floats_at(rows + 8 * low, size), root, sigma, floats_at(rows + 3 * bytes_of_row + 8 * low, size), (x, shift), cdf, density)
+    below, coins = state[BELOW] + 8 * low * lanes, state[COINS] + 8 * low * lanes
+    if lanes == 8:
+        add_row_8(below, 1.0, 0.0, out)
+        for i in range(size):
+            add_row_8(coins + 64 * i, cdf[i], density[i], out)
+    else:
+        add_row_1(below, 1.0, 0.0, out)
+        for i in range(size):
+            add_row_1(coins + 8 * i, cdf[i], density[i], out)
 
 
 @summed
-def _add_inside_rows(
-    table: Table, reader: Reader, x: float, shift: float, average_usd: float, delta: FloatArray, slope: FloatArray
-) -> None:
+def _add_inside_rows(table: Table, reader: Reader, x: float, shift: float, average_usd: float, out: FloatArray) -> None:
     """The options whose settlement average is running."""
-    count = reader.state[INSIDE_ROWS]
-    rows = reader.inside_rows[: 3 * count].reshape((3, count))
-    positions = reader.inside_positions[: table.lanes * (count + 1)].reshape((table.lanes, count + 1))
-    window = (reader.numbers[LEFT], reader.numbers[SHARE])
-    add_averaged(rows, positions, window, (table.spot_usd * math.exp(x), x, shift, average_usd), delta, slope)
+    window = reader.state[WINDOW]
+    first, last = table.edges[window, INSIDE_FIRST], table.edges[window, LAST]
+    left = max(table.rows[EXPIRY, first] - table.times[reader.state[STEP]], LEAST_YEARS)
+    add_averaged(
+        table.rows[STRIKE, first:last],
+        table.rows[VOL, first:last],
+        table.rows[SKEW, first:last],
+        table.positions[:, first:last],
+        table.inside_offsets[window],
+        (left, left / table.window_years),
+        (table.spot_usd * math.exp(x), x, shift, average_usd),
+        out[: table.lanes],
+        out[table.lanes : 2 * table.lanes],
+    )
 
 
 @summed
@@ -392,25 +368,29 @@ def _add_table(state: IntArray, numbers: FloatArray, group: int, x: float, shift
 
 @inlined
 def read_table(state: IntArray, numbers: FloatArray, x: float, shift: float, out: FloatArray) -> int:
-    """Write what is tabulated of one path to `out` (2 * lanes,); the answer tells `read_rest` what is missing, 0 if nothing is."""
+    """Write what is at hand of one path to `out` (2 * lanes,); the answer tells `read_rest` what is missing, 0 if nothing is."""
     lanes, place = state[LANES], address_of(out)
     for i in range(2 * lanes):
         out[i] = 0.0
     missing = 0 if _add_table(state, numbers, FAR, x, shift, place) else 1
-    missing += 0 if _add_table(state, numbers, NEAR, x, shift, place) else 2
-    return missing + (4 if state[INSIDE_ROWS] > 0 else 0)
+    if not _add_table(state, numbers, NEAR, x, shift, place):
+        if state[NEAR_AGED] == 1:
+            _add_near_rows(state, numbers, x, shift, place)
+        else:
+            missing += 2
+    return missing + (4 if state[INSIDE_COUNT] > 0 else 0)
 
 
 @summed
 def read_rest(table: Table, reader: Reader, missing: int, x: float, shift: float, average_usd: float, out: FloatArray) -> None:
     """Add what `read_table` left out, option by option."""
-    delta, slope = out[: table.lanes], out[table.lanes : 2 * table.lanes]
     if missing & 1:
-        _add_far_rows(table, reader, x, shift, delta, slope)
+        _add_far_rows(table, reader, x, shift, out)
     if missing & 2:
-        _add_near_rows(table, reader, x, shift, delta, slope)
+        _age_near(table, reader)
+        _add_near_rows(reader.state, reader.numbers, x, shift, address_of(out))
     if missing & 4:
-        _add_inside_rows(table, reader, x, shift, average_usd, delta, slope)
+        _add_inside_rows(table, reader, x, shift, average_usd, out)
 
 
 @summed

@@ -19,16 +19,20 @@ from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.netdelta import SETTLED_YEARS, SKEW_REACH_LOG, VOL_FLOOR
 from tailwag.kernels.netdelta_lanes import (
     AGES_TO,
+    AVERAGED,
     EXPIRY,
     FAR,
+    FAR_FIRST,
+    LAST,
     LOG_STRIKE,
     NEAR,
+    PADDING,
     SKEW,
     TIME_POINTS,
     VOL,
     Table,
 )
-from tailwag.kernels.netdelta_table import build_nodes
+from tailwag.kernels.netdelta_table import X_ORDERS, build_nodes
 
 __all__ = ["DIRECT_YEARS", "Settings", "tabulate"]
 
@@ -79,10 +83,10 @@ def tabulate(
 
     `rows` (7, m) as in `Table.rows`, `positions` and `puts` (lanes, m), `times` (steps + 1,) in years.
     """
-    windows, edges, order = _windows(rows, times)
+    windows, edges, order = _windows(rows, times, window_years)
     rows, positions, puts = (np.ascontiguousarray(part[:, order]) for part in (rows, positions, puts))
     grids = _grids(rows, positions, times, windows, edges, settings)
-    orders = 3 if settings.vol_shifts[0] == settings.vol_shifts[1] else 9
+    orders = X_ORDERS if settings.vol_shifts[0] == settings.vol_shifts[1] else X_ORDERS**2
     width = orders * positions.shape[0]
     sizes = np.array([grid.times * grid.x_nodes * grid.u_nodes * width for grid in grids], dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
@@ -102,13 +106,13 @@ def tabulate(
         edges=edges,
         rows=rows,
         positions=positions,
-        puts=puts,
+        **_sums(rows, positions, puts, edges),
         spot_usd=spot_usd,
         window_years=window_years,
         orders=orders,
         lanes=positions.shape[0],
     )
-    tasks = [(table, grid, int(start), k) for grid, start in zip(grids, starts) for k in range(grid.times)]
+    tasks = [(table, puts, grid, int(start), number) for grid, start in zip(grids, starts) for number in range(grid.times)]
     if settings.threads > 1:
         with ThreadPoolExecutor(settings.threads) as pool:
             list(pool.map(lambda task: _fill(*task), tasks))
@@ -118,32 +122,57 @@ def tabulate(
     return table, sum(grid.times * grid.x_nodes * grid.u_nodes * (grid.rows.stop - grid.rows.start) for grid in grids)
 
 
-def _windows(rows: FloatArray, times: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Each step's window, each window's edges in the ordered rows, and that order: far rows by expiry, near rows by strike."""
-    expiry = rows[EXPIRY]
-    ends = np.unique(expiry[expiry <= times[-1] + SETTLED_YEARS])
-    windows = np.searchsorted(ends - SETTLED_YEARS, times, side="right").astype(np.int64)
-    edges, order = np.zeros((ends.size + 1, 3), dtype=np.int64), []
+def _windows(rows: FloatArray, times: FloatArray, window_years: float) -> tuple[IntArray, IntArray, IntArray]:
+    """Each step's window, each window's edges in the ordered rows, and that order: far rows by expiry, near rows by strike, averaging rows."""
+    expiry, averaged = rows[EXPIRY], rows[AVERAGED] > 0.0
+    # within the rounding of grid times an averaging row may begin a step late or early: both formulas agree there
+    cuts = np.unique(np.concatenate((expiry, expiry[averaged] - window_years)))
+    cuts = cuts[cuts <= times[-1] + SETTLED_YEARS]
+    windows = np.searchsorted(cuts - SETTLED_YEARS, times, side="right").astype(np.int64)
+    edges, order = np.zeros((cuts.size + 1, 4), dtype=np.int64), [np.empty(0, dtype=np.int64)]
     begun = 0
     for window in np.unique(windows):
-        end = ends[window] if window < ends.size else times[-1]
-        near = np.flatnonzero((expiry >= end if window < ends.size else expiry > end + SETTLED_YEARS) & (expiry <= end + GAP_YEARS))
-        far = np.flatnonzero(expiry > end + GAP_YEARS)
-        near = near[np.argsort(rows[LOG_STRIKE, near], kind="stable")]
-        edges[window] = begun, begun + far.size, begun + far.size + near.size
-        begun += far.size + near.size
-        order += [far, near]
-    return windows, edges, np.concatenate(order).astype(np.int64)
+        start, end = times[windows == window][[0, -1]]
+        until = expiry[expiry > start + SETTLED_YEARS].min(initial=np.inf) if window < cuts.size else end
+        alive = expiry > start + SETTLED_YEARS
+        inside = alive & averaged & (expiry - start < window_years + SETTLED_YEARS)
+        near = alive & ~inside & (expiry <= max(end, min(until, times[-1])) + GAP_YEARS)
+        far = alive & ~inside & ~near
+        parts = [np.flatnonzero(far), np.flatnonzero(near), np.flatnonzero(inside)]
+        parts[1] = parts[1][np.argsort(rows[LOG_STRIKE, parts[1]], kind="stable")]
+        edges[window] = begun + np.cumsum([0] + [part.size for part in parts])
+        begun = int(edges[window, LAST])
+        order += parts
+    return windows, edges, np.concatenate(order)
+
+
+def _sums(rows: FloatArray, positions: FloatArray, puts: FloatArray, edges: IntArray) -> dict[str, FloatArray]:
+    """Positions row by row, their sums below each near strike, and what puts take off."""
+    lanes, count = positions.shape
+    coins, below = np.zeros((count + PADDING, lanes)), np.zeros((count + len(edges) + PADDING, lanes))
+    coins[:count] = positions.T
+    far_offsets, inside_offsets, most = np.zeros((len(edges), lanes)), np.zeros((len(edges), lanes)), np.zeros((len(edges), 3))
+    for window, (far, near, inside, last) in enumerate(edges.tolist()):
+        far_offsets[window] = -puts[:, far:near].sum(axis=1)
+        inside_offsets[window] = -puts[:, inside:last].sum(axis=1)
+        sums = below[near + window : inside + window + 1]
+        np.cumsum(coins[near:inside], axis=0, out=sums[1:])
+        sums -= puts[:, near:inside].sum(axis=1)
+        if inside > near:
+            most[window] = rows[VOL, near:inside].max(), np.abs(rows[SKEW, near:inside]).max(), rows[AGES_TO, near:inside].max()
+    return {"coins": coins, "below": below, "far_offsets": far_offsets, "inside_offsets": inside_offsets, "most": most}
 
 
 def _grids(
     rows: FloatArray, positions: FloatArray, times: FloatArray, windows: IntArray, edges: IntArray, settings: Settings
 ) -> list[Grid]:
-    gross = np.maximum(np.abs(positions[:, edges[windows[0], 0] : edges[windows[0], 2]]).sum(axis=1), 1e-300)
+    first, last = edges[windows[0], FAR_FIRST], edges[windows[0], LAST]
+    gross = np.maximum(np.abs(positions[:, first:last]).sum(axis=1), 1e-300)
     grids = []
     for window in np.unique(windows):
         steps = np.flatnonzero(windows == window)
-        parts = {FAR: slice(edges[window, 0], edges[window, 1]), NEAR: slice(edges[window, 1], edges[window, 2])}
+        far, near, inside, _ = edges[window].tolist()
+        parts = {FAR: slice(far, near), NEAR: slice(near, inside)}
         for group, part in parts.items():
             if part.stop - part.start <= FEW_ROWS:
                 continue
@@ -241,12 +270,12 @@ def _place_steps(number: int, grid: Grid, times: FloatArray, steps: IntArray, we
     steps[grid.steps, grid.group, 0], steps[grid.steps, grid.group, 1] = number, first
 
 
-def _fill(table: Table, grid: Grid, start: int, number: int) -> None:
+def _fill(table: Table, puts: FloatArray, grid: Grid, start: int, number: int) -> None:
     """The nodes of one grid at one of its times."""
     rows, positions = table.rows[:, grid.rows], table.positions[:, grid.rows]
     left = rows[AGES_TO] - grid.ages_to + math.exp(grid.log_left + number * grid.time_step)
     columns = np.array((rows[LOG_STRIKE], np.sqrt(left), rows[VOL], rows[SKEW]))
-    held = np.hstack((positions, -table.puts[:, grid.rows].sum(axis=1, keepdims=True)))
+    held = np.hstack((positions, -puts[:, grid.rows].sum(axis=1, keepdims=True)))
     width, count = table.orders * table.lanes, grid.x_nodes * grid.u_nodes
     begun = start + number * count * width
     nodes = table.data[begun : begun + count * width].reshape(count, width)

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from tailwag.kernels.arrays import FloatArray, IntArray
 
-__all__ = ["add_cell_1", "add_cell_8", "add_pair_1", "add_pair_8", "address_of", "floats_at", "integers_at"]
+__all__ = ["add_cell_1", "add_cell_8", "add_pair_1", "add_pair_8", "add_row_1", "add_row_8", "address_of", "floats_at", "integers_at"]
 
 DOUBLE, INTEGER = ir.DoubleType(), ir.IntType(64)
 SIX = types.UniTuple(types.float64, 6)
@@ -131,6 +131,24 @@ def _adder_of_cells(lanes: int) -> Callable[..., Any]:
     return add_cell  # type: ignore[no-any-return]
 
 
+def _adder_of_rows(lanes: int) -> Callable[..., Any]:
+    @intrinsic
+    def add_row(typing_context: Any, coins: Any, value: Any, slope: Any, out: Any) -> tuple[Any, Any]:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            coins, value, slope, out = arguments
+            vector = _Lanes(builder, lanes)
+            held = vector.load(coins, 0)
+            vector.add(out, 0, builder.fmul(held, vector.spread(value)))
+            vector.add(out, 1, builder.fmul(held, vector.spread(slope)))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.float64, types.float64, types.int64), code
+
+    return add_row  # type: ignore[no-any-return]
+
+
+add_row_1, add_row_8 = _adder_of_rows(1), _adder_of_rows(8)
+"""(coins, value, slope, out): add the vector at `coins` times each number to the two vectors at `out`."""
 add_pair_1, add_pair_8 = _adder_of_pairs(1), _adder_of_pairs(8)
 """(nodes, along, slopes, out): add the Hermite sums of two neighbouring nodes of 3 vectors to two vectors at `out`: value, slope."""
 add_cell_1, add_cell_8 = _adder_of_cells(1), _adder_of_cells(8)
