@@ -153,7 +153,7 @@ def test_sums_along_steps_and_paths_vary_as_they_should() -> None:
 def test_every_part_of_the_key_matters() -> None:
     base = (7, 3, 2, 5, 11, 2)
     first = uniforms(*base)[1, 0]
-    changed = [uniforms(*(base[:i] + (base[i] + 1,) + base[i + 1 :]))[1, 0] for i in (0, 1, 2, 4)]
+    changed = [uniforms(*base[:i], base[i] + 1, *base[i + 1 :])[1, 0] for i in (0, 1, 2, 4)]
     assert len({first, uniforms(*base)[0, 0], *changed}) == 6
     keys = {int(stream_key(7, stream)) for stream in range(2000)} | {int(stream_key(seed, 0)) for seed in range(8, 2000)}
     assert len(keys) == 2000 + 1992

@@ -82,8 +82,9 @@ def hawkes_wait(target: float, base: float, excess: float, decay: float) -> floa
     """
     s = target / (base + excess)
     for _ in range(MOST_NEWTON):
-        gap = target - base * s + excess * math.expm1(-decay * s) / decay
-        longer = s + gap / (base + excess * math.exp(-decay * s))
+        faded = math.expm1(-decay * s)
+        gap = target - base * s + excess * faded / decay
+        longer = s + gap / (base + excess * (1.0 + faded))
         if not longer > s:
             break
         s = longer

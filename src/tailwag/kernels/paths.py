@@ -24,7 +24,7 @@ from tailwag.kernels.random import (
 
 JUMP_DRAW = 1 << 20
 SWITCH = 1.5  # Andersen's psi_c: above it the variance is drawn with an atom at zero
-SMALL = 1e-5
+SMALL = 0.01
 
 
 @compiled
@@ -39,8 +39,9 @@ def gaussian_step(key: np.uint64, first_path: int, step: int, drift: float, devi
 
 @inlined
 def exponential_less_one(y: float) -> float:
-    """e^y - 1 for y >= 0, to 1e-11 of its size."""
-    return y * (1.0 + 0.5 * y * (1.0 + y * (1.0 / 3.0))) if y < SMALL else strict_exponential(y) - 1.0
+    """e^y - 1 for y >= 0, to 1e-13 of its size."""
+    series = y * (1.0 + y * (1.0 / 2.0 + y * (1.0 / 6.0 + y * (1.0 / 24.0 + y * (1.0 / 120.0 + y * (1.0 / 720.0))))))
+    return series if y < SMALL else strict_exponential(y) - 1.0
 
 
 @compiled

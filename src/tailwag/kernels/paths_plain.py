@@ -45,9 +45,9 @@ def plain_heston_step(
 ) -> tuple[FloatArray, FloatArray]:
     """Twin of :func:`tailwag.kernels.paths.heston_step`; `model` is (kappa, theta, xi, rho), `drift` that of the whole step."""
     kappa, theta, xi, rho = model
-    kept = math.exp(-kappa * step_years)
+    kept, forgotten = math.exp(-kappa * step_years), -math.expm1(-kappa * step_years)
     mean = theta + (variance - theta) * kept
-    spread = variance * xi**2 * kept / kappa * (1 - kept) + theta * xi**2 / (2 * kappa) * (1 - kept) ** 2
+    spread = variance * xi**2 * kept / kappa * forgotten + theta * xi**2 / (2 * kappa) * forgotten**2
     psi = spread / mean**2
     low = psi > 1.5
     inverse = 2.0 / np.where(low, 1.0, psi)
