@@ -1,0 +1,189 @@
+"""Passes of the compiled loop before the market clears: the exogenous move, orders that arrive, and who wants to trade."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.loop_rows import (
+    ALWAYS,
+    AMOUNT,
+    BAND,
+    BAND_UNIT,
+    BASE,
+    BOUGHT,
+    BY_COIN,
+    BY_GAMMA,
+    COIN,
+    COUPLED,
+    DELAY,
+    DELTA,
+    FLYING,
+    FOUND,
+    FUNDAMENTAL,
+    GAMMA_USD,
+    HELD,
+    LIVE,
+    LOG,
+    LOOKED,
+    NEVER,
+    OFFSET,
+    OVER_SPOT,
+    OWED,
+    OWN_VOL,
+    PACE,
+    PATH_ROWS,
+    POLICY,
+    PRE,
+    PREVIOUS,
+    SHARE,
+    SHIFT,
+    SHOCK,
+    SLOPE,
+    SLOTS,
+    SPEED,
+    SPOT,
+    SPOT_BEFORE,
+    SPOT_PRE,
+    SPOT_START,
+    STEEP_COIN,
+    STEEP_USD,
+    TIMES_SPOT,
+    TO_EDGE,
+    USD,
+    WIDTH,
+    Block,
+    Loop,
+    stepping,
+)
+from tailwag.kernels.normal import exponential
+
+__all__ = ["arrive", "decide", "demand", "move_before_trading", "wanted_policy"]
+
+LEAST_VOL = 1e-4
+NOWHERE = 1e300
+"""No log price: nothing has been read in this step."""
+
+
+@stepping
+def move_before_trading(loop: Loop, p: FloatArray, step: int) -> None:
+    """Random move and decay of passing impact; packs that stopped stay where they are."""
+    numbers = loop.numbers
+    spot_start, own, coupled, fading = numbers[SPOT_START], numbers[OWN_VOL], numbers[COUPLED], loop.fading[step]
+    for j in range(WIDTH):
+        p[PREVIOUS + j] = p[LOG + j]
+        p[SPOT_BEFORE + j] = p[SPOT + j]
+        p[PRE + j] = 0.0
+    for term in range(loop.kept.shape[1]):
+        row, kept = (PATH_ROWS + term) * WIDTH, loop.kept[step, term]
+        for j in range(WIDTH):
+            left = kept * p[row + j]
+            p[PRE + j] += left - p[row + j]
+            p[row + j] = left
+    for j in range(WIDTH):
+        vol = own + p[SHIFT + j]
+        vol = vol if vol > LEAST_VOL else LEAST_VOL
+        moved = p[SHOCK + j] * (vol / own if coupled > 0.0 else 1.0)
+        live = p[LIVE + j] > 0.0
+        p[FUNDAMENTAL + j] += moved
+        p[PRE + j] = p[LOG + j] + (moved + p[PRE + j] if live else 0.0)
+        p[BASE + j] = p[SHIFT + j] * fading if live else p[SHIFT + j]
+        p[SPOT_PRE + j] = spot_start * exponential(p[PRE + j])
+        p[USD + j] = p[COIN + j] = p[STEEP_USD + j] = p[STEEP_COIN + j] = 0.0
+        p[FOUND + j] = 1.0
+        p[LOOKED + j] = NOWHERE
+
+
+@stepping
+def arrive(loop: Loop, block: Block, pack: int, step: int) -> None:
+    """Late orders that reach the market now, summed by unit; what is still on its way is added up."""
+    p = block.path[pack]
+    for seat in range(loop.terms.shape[0]):
+        terms, o = loop.terms[seat], block.own[seat, pack]
+        slots, delay = int(terms[SLOTS]), terms[DELAY]
+        for j in range(WIDTH):
+            o[AMOUNT + j] = o[FLYING + j] = o[SPEED + j] = 0.0
+        if delay == 0.0:
+            continue
+        due = block.flight[seat, step % slots, pack * WIDTH : (pack + 1) * WIDTH]
+        for j in range(WIDTH):
+            o[AMOUNT + j] = due[j] if p[LIVE + j] > 0.0 else 0.0
+            due[j] = 0.0
+        row = COIN if terms[BY_COIN] > 0.0 else USD
+        for j in range(WIDTH):
+            p[row + j] += o[AMOUNT + j]
+
+
+@stepping
+def add_flying(block: Block, seat: int, pack: int, step: int, slots: int) -> None:
+    """What an agent has on its way after this step's arrivals."""
+    o = block.own[seat, pack]
+    for j in range(WIDTH):
+        o[FLYING + j] = 0.0
+    for ahead in range(1, slots + 1):
+        later = block.flight[seat, (step + ahead) % slots, pack * WIDTH : (pack + 1) * WIDTH]
+        for j in range(WIDTH):
+            o[FLYING + j] += later[j]
+
+
+@stepping
+def wanted_policy(loop: Loop, seat: int, step: int) -> bool:
+    """Whether an agent may trade at all in a step."""
+    return bool(loop.terms[seat, POLICY] != NEVER and loop.may_trade[seat, step] > 0)
+
+
+@stepping
+def decide(terms: FloatArray, p: FloatArray, o: FloatArray, at: int, spot_at: int) -> None:
+    """An agent's decision at the log price of row `at`: SPEED (0: does not trade), OFFSET, and what it OWES the target."""
+    by_coin, share, hedged, pace = terms[BY_COIN] > 0.0, terms[SHARE], terms[SHARE] * terms[GAMMA_USD], terms[PACE]
+    held = HELD if by_coin else BOUGHT
+    for j in range(WIDTH):
+        o[OWED + j] = o[held + j] + o[FLYING + j]
+    _half_widths(terms, p, o, spot_at)
+    edge = terms[TO_EDGE]
+    for j in range(WIDTH):
+        target = -share * o[DELTA + j] if by_coin else -hedged * p[at + j]
+        gap, half = target - o[OWED + j], o[OFFSET + j]
+        o[SPEED + j] = pace if abs(gap) > half and p[LIVE + j] > 0.0 else 0.0
+        o[OFFSET + j] = math.copysign(half, gap) * edge
+
+
+@stepping
+def _half_widths(terms: FloatArray, p: FloatArray, o: FloatArray, spot_at: int) -> None:
+    """Half the band in the agent's own unit, into OFFSET; below zero where there is no band."""
+    policy, width, unit = terms[POLICY], terms[BAND], terms[BAND_UNIT]
+    if policy == ALWAYS:
+        for j in range(WIDTH):
+            o[OFFSET + j] = -1.0
+        return
+    if policy == BY_GAMMA:
+        for j in range(WIDTH):
+            spot = p[spot_at + j]
+            dollar = terms[SHARE] * (o[SLOPE + j] * spot if terms[BY_COIN] > 0.0 else terms[GAMMA_USD])
+            gamma = dollar / (spot * spot)
+            o[OFFSET + j] = np.cbrt(width * spot * gamma * gamma)
+    else:
+        for j in range(WIDTH):
+            o[OFFSET + j] = width
+    if unit == TIMES_SPOT:
+        for j in range(WIDTH):
+            o[OFFSET + j] *= p[spot_at + j]
+    elif unit == OVER_SPOT:
+        for j in range(WIDTH):
+            o[OFFSET + j] /= p[spot_at + j]
+
+
+@stepping
+def demand(terms: FloatArray, p: FloatArray, o: FloatArray) -> None:
+    """Add what a same-step agent wants before trading, and its slope by log price, to the pack's net orders."""
+    share, hedged = terms[SHARE], terms[SHARE] * terms[GAMMA_USD]
+    if terms[BY_COIN] > 0.0:
+        for j in range(WIDTH):
+            p[COIN + j] += o[SPEED + j] * (-share * o[DELTA + j] - o[OWED + j] - o[OFFSET + j])
+            p[STEEP_COIN + j] -= o[SPEED + j] * share * o[SLOPE + j]
+    else:
+        for j in range(WIDTH):
+            p[USD + j] += o[SPEED + j] * (-hedged * p[PRE + j] - o[OWED + j] - o[OFFSET + j])
+            p[STEEP_USD + j] -= o[SPEED + j] * hedged
