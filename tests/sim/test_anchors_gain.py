@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from tests.sim.anchors import LAMBDA, VOL, agrees, blocks, gamma_scenario, of_blocks, returns, shocks
 
 from tailwag.hedging.policies import TimeGrid as AtTimes
 from tailwag.sim.dynamics import Gbm
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.state import PNL_PARTS, Outcome
-from tests.sim.anchors import LAMBDA, VOL, agrees, blocks, gamma_scenario, of_blocks, returns, shocks
 
 STEP_YEARS = 5 / (1440 * 365)
 QUIET = 0.003
