@@ -126,6 +126,12 @@ class Distribution:
         share = (wanted - (reached[place] - self.count[place])) / self.count[place]
         return float(self.low[place] + share * (self.high[place] - self.low[place]))
 
+    def share_below(self, numbers: FloatArray) -> FloatArray:
+        """Share of all that lies below each of ``numbers``, interpolated inside bins."""
+        inside = (numbers[:, None] - self.low) / np.maximum(self.high - self.low, np.finfo(np.float64).tiny)
+        below: FloatArray = (self.count * np.clip(inside, 0.0, 1.0)).sum(axis=1) / self.total
+        return below
+
     def quantile_error(self, level: float) -> float:
         """Standard error of a quantile without a model of the density: half the distance between the quantiles one SE of rank away."""
         step = float(np.sqrt(level * (1.0 - level) / self.total))

@@ -123,6 +123,15 @@ class Fan:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalPrice:
+    """Where the price stands at the horizon: shares of paths between neighbouring ``edges_usd`` (one more than shares)."""
+
+    edges_usd: tuple[float, ...]
+    hedged_share: tuple[float, ...]
+    fundamental_share: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """Everything measured on a run.  Returns are of the paths that reached the horizon; levels, tails and P&L are of all paths.
 
@@ -151,6 +160,7 @@ class Metrics:
     flow_by_hour: tuple[FlowHour, ...]
     agents: tuple[AgentMetrics, ...]
     fan: Fan
+    final_price: FinalPrice
 
     def to_document(self) -> dict[str, Any]:
         """The metrics as strict JSON: every estimate a value with its standard error, null with a reason where unknown."""

@@ -18,6 +18,7 @@ from tailwag.sim.metric_nouns import (
     AgentMetrics,
     DrawdownMetrics,
     Fan,
+    FinalPrice,
     FlowHour,
     HorizonMetrics,
     LagMetrics,
@@ -36,6 +37,7 @@ from tailwag.units import DAYS_PER_YEAR, HOURS_PER_YEAR
 __all__ = ["BlockSums", "MetricPlan", "Metrics", "PinWatch", "fold", "merge", "metrics"]
 
 FEWEST_IN_TAIL = 10
+FINAL_PRICE_BINS = 120
 UNEVEN = "the time grid is not uniform, and returns by horizon need equal steps"
 
 
@@ -66,6 +68,7 @@ def metrics(sums: BlockSums, plan: MetricPlan) -> Metrics:
         flow_by_hour=tuple(_flow_hour(totals, int(hour)) for hour in np.flatnonzero(plan.hours_covered() > 0.0)),
         agents=tuple(_agent(sums, totals, plan, place) for place in range(len(sums.agents))),
         fan=_fan(sums, plan),
+        final_price=_final_price(sums, plan),
     )
 
 
@@ -184,3 +187,12 @@ def _fan(sums: BlockSums, plan: MetricPlan) -> Fan:
     hedged, alone = (tuple(tuple(map(float, line)) for line in prices[:, row]) for row in (0, 1))
     resolution = f"bins of {sums.fan.bins.resolution_pct:.2g} % of the log move, interpolated"
     return Fan(plan.fan_quantiles, tuple(map(float, hours)), hedged, alone, resolution)
+
+
+def _final_price(sums: BlockSums, plan: MetricPlan) -> FinalPrice:
+    """Equal bins of price over all but the outermost 0.2 % of paths, hedged or not."""
+    found = [sums.final.distribution(row) for row in (0, 1)]
+    low, high = min(each.quantile(0.001) for each in found), max(each.quantile(0.999) for each in found)
+    edges = np.linspace(np.exp(low), np.exp(max(high, low + 1e-6)), FINAL_PRICE_BINS + 1)
+    shares = [np.diff(each.share_below(np.log(edges))) for each in found]
+    return FinalPrice(tuple(map(float, plan.spot_usd * edges)), *(tuple(map(float, share)) for share in shares))
