@@ -168,6 +168,7 @@ class TestZakamouline(PolicyContract):
     def test_an_empty_book_is_closed_out_and_the_last_instant_waits(self) -> None:
         assert trades(self.policy, [2.0], years_left=math.inf, dollar_gamma_usd=0.0) == [2.0]
         assert trades(self.policy, [2.0], years_left=0.0) == [0.0]
+        assert np.isfinite(self.policy.decide(view_of([2.0], years_left=0.0)).offset).all()
 
 
 class TestLeland(PolicyContract):

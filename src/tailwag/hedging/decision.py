@@ -17,10 +17,10 @@ class HedgeView:
     """All that a dealer may look at when it decides: public prices, its own book and its own dice.
 
     ``gap``: target hedge less what is held and what is on its way, in ``unit``; + must be bought.  ``dollar_gamma_usd``: S^2 Gamma of the
-    own book, long +.  ``vol``: decimal, the book's representative vol.  ``years_left``: to the book's next expiry, inf for a constant gamma.
-    ``market_gain``: public estimate of -lambda times everybody's dollar gamma, 0 where unknown.  ``uniform``: own random numbers in (0, 1),
-    new in every step; :class:`TimeGrid` with jitter keeps to exactly one trade a period where they are drawn once per
-    :meth:`TimeGrid.period` instead.  The step that is decided ends at ``time_years`` and is ``step_years`` long.
+    own book, long +.  ``vol``: decimal and positive, the book's representative vol.  ``years_left``: to the book's next expiry, inf for a
+    constant gamma.  ``market_gain``: public estimate of -lambda times everybody's dollar gamma, 0 where unknown.  ``uniform``: own random
+    numbers in (0, 1), new in every step; :class:`~tailwag.hedging.policies.TimeGrid` with jitter keeps to exactly one trade a period where
+    they are drawn once per its `period` instead.  The step that is decided ends at ``time_years`` and is ``step_years`` long.
 
     Shapes: every array (paths,).
     """
@@ -46,7 +46,8 @@ class HedgeView:
 class Decision:
     """Who trades in this step, and how much of the gap stays open: the trade is speed * (gap at the clearing price - offset).
 
-    ``active`` (paths,): trades at all.  ``offset`` (paths,), in the unit of the gap: 0 closes it, sign(gap) * H goes to the band's edge.
+    ``active`` (paths,): trades at all.  ``offset`` (paths,), in the unit of the gap, always finite: 0 closes it, sign(gap) * H goes to the
+    band's edge.
     ``speed`` (paths,): 1, or more where the policy allows for what hedging will do to the price.
     """
 
@@ -79,8 +80,9 @@ def trade_to(view: HedgeView, active: BoolArray) -> Decision:
 
 def trade_outside(view: HedgeView, half_width: FloatArray, *, to_edge: bool) -> Decision:
     """Trade where the gap is strictly wider than the band, back to its nearer edge or to its centre."""
+    active = np.abs(view.gap) > half_width
     offset = np.copysign(half_width, view.gap) if to_edge else np.zeros(view.gap.shape)
-    return Decision(np.abs(view.gap) > half_width, offset, np.ones(view.gap.shape))
+    return Decision(active, np.where(active, offset, 0.0), np.ones(view.gap.shape))  # an infinite band must not become inf * 0
 
 
 def no_shift(view: HedgeView) -> FloatArray:

@@ -136,7 +136,8 @@ class Predictive:
     """Trades ahead of what everybody's hedging will do to the price: gap/(1 - g), with the market's estimated gain g.
 
     Of the gap's answer the market gives back a share g, so that this trade closes it in one go.  Where g >= 1 there is no such trade (every
-    purchase raises the target by more than itself): those paths do not trade, and nothing is capped elsewhere.
+    purchase raises the target by more than itself): those paths do not trade, and nothing is capped elsewhere.  Meant for orders that arrive
+    later; where a step clears at once the clearing price already holds everybody's answer, and :class:`EveryStep` is the same hedge.
 
     >>> str(Predictive())
     'ahead of the market: the gap over 1 - gain'
