@@ -46,6 +46,7 @@ BAND_RATIO = 4.0
 """A grid serves times left within this ratio: the steps in log price fall with the square root of the time left."""
 LEAST_VOL_SHARE = 0.5
 """The table reaches down to this share of the lowest vol; below it options are summed one by one."""
+PART = 0.5  # of the tolerance for each of the three interpolations: their largest errors lie at different prices
 X_ERROR, U_ERROR, TIME_ERROR = 5e-5, 5e-3, 6e-3
 MOST_X, MOST_U, MOST_TIME = 0.9, 0.5, 0.6
 
@@ -168,7 +169,7 @@ def _grids(
 ) -> list[Grid]:
     first, last = edges[windows[0], FAR_FIRST], edges[windows[0], LAST]
     gross = np.maximum(np.abs(positions[:, first:last]).sum(axis=1), 1e-300)
-    grids = []
+    wanted = []
     for window in np.unique(windows):
         steps = np.flatnonzero(windows == window)
         far, near, inside, _ = edges[window].tolist()
@@ -176,11 +177,16 @@ def _grids(
         for group, part in parts.items():
             if part.stop - part.start <= FEW_ROWS:
                 continue
-            shares = np.abs(positions[:, part]) / gross[:, None]
             for chosen in _bands(rows[:, part], times, steps, group):
-                grid = _grid(group, part, rows[:, part], shares, times, chosen, settings)
-                grids += [grid] if grid is not None else []
-    return grids
+                left = rows[AGES_TO, part] - times[chosen[0]]
+                wanted.append((group, part, chosen, _vols_near_strikes(rows[:, part], np.sqrt(left))))
+    # one offset for all, so that a path's u is worked out once
+    offset = min((float(vols.min()) for *_, vols in wanted), default=1.0)
+    grids = [
+        _grid(group, part, (rows[:, part], vols, np.abs(positions[:, part]) / gross[:, None]), offset, times, chosen, settings)
+        for group, part, chosen, vols in wanted
+    ]
+    return [grid for grid in grids if grid is not None]
 
 
 def _bands(rows: FloatArray, times: FloatArray, steps: IntArray, group: int) -> list[IntArray]:
@@ -196,22 +202,28 @@ def _bands(rows: FloatArray, times: FloatArray, steps: IntArray, group: int) -> 
 
 
 def _grid(
-    group: int, part: slice, rows: FloatArray, shares: FloatArray, times: FloatArray, steps: IntArray, settings: Settings
+    group: int,
+    part: slice,
+    options: tuple[FloatArray, FloatArray, FloatArray],
+    offset: float,
+    times: FloatArray,
+    steps: IntArray,
+    settings: Settings,
 ) -> Grid | None:
+    """The steps that the tolerance allows; `options`: rows, their lowest vols near the strike, the share of gross that each lane has in them."""
+    rows, vols, shares = options
     strikes, soonest = rows[LOG_STRIKE], float(rows[AGES_TO].min())
     most, least = soonest - times[steps[0]], soonest - times[steps[-1]]
     last_roots = np.sqrt(rows[AGES_TO] - soonest + least)
-    vols = _vols_near_strikes(rows, np.sqrt(rows[AGES_TO] - soonest + most))
-    offset = float(vols.min())
     fixed = settings.vol_shifts[0] == settings.vol_shifts[1]
     lowest = settings.vol_shifts[0] if fixed else max(settings.vol_shifts[0], -(1.0 - LEAST_VOL_SHARE) * offset)
     widths = np.maximum(vols + lowest, VOL_FLOOR) * last_roots
     plain_widths = np.maximum(vols, VOL_FLOOR) * last_roots
     narrow, urgent = widths <= 2.0 * widths.min(), last_roots <= math.sqrt(2.0) * last_roots.min()
-    third = settings.tolerance / 3.0
-    x_step = widths.min() * min(MOST_X, (third / X_ERROR / _crowding(strikes, plain_widths, shares, narrow)) ** (1 / 6))
-    u_step = min(MOST_U, (third / U_ERROR / _crowding(strikes, plain_widths, shares, narrow | True)) ** (1 / 6))
-    time_step = min(MOST_TIME, (third / TIME_ERROR / _crowding(strikes, plain_widths, shares, urgent)) ** (1 / 6))
+    part_of = PART * settings.tolerance
+    x_step = widths.min() * min(MOST_X, (part_of / X_ERROR / _crowding(strikes, plain_widths, shares, narrow)) ** (1 / 6))
+    u_step = min(MOST_U, (part_of / U_ERROR / _crowding(strikes, plain_widths, shares, narrow | True)) ** (1 / 6))
+    time_step = min(MOST_TIME, (part_of / TIME_ERROR / _crowding(strikes, plain_widths, shares, urgent)) ** (1 / 6))
     low, high = _reach(group, rows, vols, math.sqrt(most), times[steps[-1]], shares, settings)
     if not high > low:
         return None

@@ -7,26 +7,36 @@ Loops over 36 products of eight numbers each are not turned into vector code by 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tailwag.kernels.arrays import FloatArray, IntArray
 
-__all__ = ["add_cell_1", "add_cell_8", "add_pair_1", "add_pair_8", "add_row_1", "add_row_8", "address_of", "floats_at", "integers_at"]
+__all__ = [
+    "add_cell_1",
+    "add_cell_8",
+    "add_pair_1",
+    "add_pair_8",
+    "add_row_1",
+    "add_row_8",
+    "add_value_1",
+    "add_value_8",
+    "address_of",
+    "floats_at",
+    "integers_at",
+]
 
 DOUBLE, INTEGER = ir.DoubleType(), ir.IntType(64)
-SIX = types.UniTuple(types.float64, 6)
+SIX = types.UniTuple(types.float64, 6)  # type: ignore[no-untyped-call]
 
 
 @intrinsic
-def address_of(typing_context: Any, array: Any) -> tuple[Any, Any]:
-    """Where an array's numbers begin."""
-
+def _address_of(typing_context: Any, array: Any) -> tuple[Any, Any]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         return builder.ptrtoint(data, INTEGER)
@@ -34,12 +44,19 @@ def address_of(typing_context: Any, array: Any) -> tuple[Any, Any]:
     return types.int64(array), code
 
 
+address_of = cast("Callable[[FloatArray | IntArray], int]", _address_of)
+"""(array): where an array's numbers begin."""
+
+
 @intrinsic
-def _pointer(typing_context: Any, address: Any) -> tuple[Any, Any]:
+def _as_pointer(typing_context: Any, address: Any) -> tuple[Any, Any]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), code
+
+
+_pointer = cast("Callable[[int], Any]", _as_pointer)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -106,7 +123,27 @@ def _adder_of_pairs(lanes: int) -> Callable[..., Any]:
 
         return types.void(types.int64, SIX, SIX, types.int64), code
 
-    return add_pair  # type: ignore[no-any-return]
+    return add_pair
+
+
+def _adder_of_values(lanes: int) -> Callable[..., Any]:
+    @intrinsic
+    def add_value(typing_context: Any, low: Any, high: Any, along: Any, across: Any, out: Any) -> tuple[Any, Any]:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            low, high, along, across, out = arguments
+            vector = _Lanes(builder, lanes)
+            weights, values = _six(vector, along), []
+            for corner in (low, high):
+                for order in range(3):
+                    values.append(
+                        vector.products(weights, [vector.load(corner, node * 9 + order * 3 + i) for node in range(2) for i in range(3)])
+                    )
+            vector.add(out, 0, vector.products(_six(vector, across), values))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, SIX, SIX, types.int64), code
+
+    return add_value
 
 
 def _adder_of_cells(lanes: int) -> Callable[..., Any]:
@@ -128,7 +165,7 @@ def _adder_of_cells(lanes: int) -> Callable[..., Any]:
 
         return types.void(types.int64, types.int64, SIX, SIX, SIX, types.int64), code
 
-    return add_cell  # type: ignore[no-any-return]
+    return add_cell
 
 
 def _adder_of_rows(lanes: int) -> Callable[..., Any]:
@@ -144,7 +181,7 @@ def _adder_of_rows(lanes: int) -> Callable[..., Any]:
 
         return types.void(types.int64, types.float64, types.float64, types.int64), code
 
-    return add_row  # type: ignore[no-any-return]
+    return add_row
 
 
 add_row_1, add_row_8 = _adder_of_rows(1), _adder_of_rows(8)
@@ -153,3 +190,5 @@ add_pair_1, add_pair_8 = _adder_of_pairs(1), _adder_of_pairs(8)
 """(nodes, along, slopes, out): add the Hermite sums of two neighbouring nodes of 3 vectors to two vectors at `out`: value, slope."""
 add_cell_1, add_cell_8 = _adder_of_cells(1), _adder_of_cells(8)
 """(low, high, along, slopes, across, out): the same over four nodes of 9 vectors, two each at `low` and `high`."""
+add_value_1, add_value_8 = _adder_of_values(1), _adder_of_values(8)
+"""(low, high, along, across, out): the value alone, in 6/10 of the time."""

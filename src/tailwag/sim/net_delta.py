@@ -40,10 +40,11 @@ class NetDelta(Protocol):
 class NetRows:
     """The options of up to eight books as calls, each (strike, expiry, vol, skew) once, in an order that depends on content alone.
 
-    Shapes: columns (m,), `positions` and `puts` (lanes, m): contracts, and the part of them that are puts.
+    Shapes: columns (m,), `positions` and `puts` (lanes, m): contracts, and the part of them that are puts. `spot_strike_usd` is the spot at
+    which the forward is at the strike.
     """
 
-    strike_usd: FloatArray
+    spot_strike_usd: FloatArray
     log_strike: FloatArray
     expiry_years: FloatArray
     iv: FloatArray
@@ -72,14 +73,14 @@ class NetRows:
         np.add.at(puts, (lane[side < 0], row[side < 0]), contracts[side < 0])
         expiry, strike, ratio, iv, skew, averaged = keys[:, heads]
         log_strike = np.log(strike / (ratio * spot_usd))
-        columns = [frozen(column) for column in (strike, log_strike, expiry, iv, skew)]
-        return cls(*columns, averaged=frozen(averaged, np.bool_), positions=frozen(positions), puts=frozen(puts))
+        settles_at, mean = frozen(strike / ratio), frozen(averaged, np.bool_)
+        return cls(settles_at, frozen(log_strike), frozen(expiry), frozen(iv), frozen(skew), mean, frozen(positions), frozen(puts))
 
     def left(self, time_years: float) -> tuple[FloatArray, BoolArray, BoolArray]:
         """Years of vol to come, alive outside a settlement window, alive inside one."""
         tau = self.expiry_years - time_years
         alive = tau > SETTLED_YEARS
-        inside = alive & self.averaged & (tau < WINDOW_YEARS)
+        inside = alive & self.averaged & (tau < WINDOW_YEARS + SETTLED_YEARS)
         left = np.where(self.averaged & ~inside, tau - WINDOW_YEARS * (2 / 3), tau)
         return np.maximum(left, LEAST_YEARS), alive & ~inside, inside
 
@@ -180,7 +181,9 @@ class TabulatedNetDelta:
         self.settings = settings or Settings()
         rows = direct.net_rows
         ages_to = rows.expiry_years - np.where(rows.averaged, WINDOW_YEARS * (2 / 3), 0.0)
-        columns = np.array((rows.log_strike, ages_to, rows.iv, rows.skew, rows.expiry_years, rows.strike_usd, rows.averaged))
+        columns: FloatArray = np.array(
+            (rows.log_strike, ages_to, rows.iv, rows.skew, rows.expiry_years, rows.spot_strike_usd, rows.averaged), dtype=np.float64
+        )
         self._width = len(self.books)
         lanes = 1 if self._width == 1 else LANES
         positions, puts = (np.vstack((part, np.zeros((lanes - self._width, part.shape[1])))) for part in (rows.positions, rows.puts))
@@ -239,7 +242,7 @@ def averaged_delta(
     """Delta and slope (lanes, paths) of the rows inside their 30-minute settlement window alone; zero where none is.
 
     With the share u of the window to come and the running mean A: delta = u N(d), d = ((1 - u) A + u S - K)/(S vol sqrt(left/3) u),
-    which fades with u while the slope stays finite. The index settles, so that forward_ratio plays no part here.
+    which fades with u while the slope stays finite (K stands for strike/forward_ratio, so that nothing jumps as the window opens).
 
     >>> window = WINDOW_YEARS
     >>> book = OptionBook.single(strike_usd=1.0, expiry_years=window / 3, contracts_coin=1.0, iv=0.6, averaged=True)
@@ -266,7 +269,7 @@ def _add_inside(
     out: tuple[FloatArray, FloatArray],
 ) -> None:
     spot_usd, moves, shifts, average = paths
-    columns = np.array((rows.strike_usd[inside], rows.iv[inside], rows.skew[inside]))
+    columns = np.array((rows.spot_strike_usd[inside], rows.iv[inside], rows.skew[inside]))
     states = np.array((spot_usd * np.exp(moves), moves, shifts, average))
     averaged_delta_kernel(columns, rows.held(inside), (left, left / WINDOW_YEARS), states, *out)
 

@@ -178,7 +178,7 @@ def time_left(book: OptionBook, time_years: float) -> tuple[FloatArray, BoolArra
     """
     tau = book.expiry_years - time_years
     alive = (tau > SETTLED_YEARS) & (book.expiry_years > 0.0)
-    inside = alive & book.averaged & (tau < WINDOW_YEARS)
+    inside = alive & book.averaged & (tau < WINDOW_YEARS + SETTLED_YEARS)
     left = np.where(book.averaged & ~inside, tau - WINDOW_YEARS * (2 / 3), tau)
     return np.maximum(left, LEAST_YEARS), alive, inside
 
@@ -205,9 +205,10 @@ def _inside_window(
     raw = book.iv[row] + book.skew[row] * np.clip(moves, -SKEW_REACH_LOG, SKEW_REACH_LOG) + shifts
     free = (raw > VOL_FLOOR).astype(np.float64)
     vol = np.maximum(raw, VOL_FLOOR)
-    price, delta, gamma, vega, theta, vanna, charm, vomma = averaged_greeks(
-        int(book.right[row]), spot, book.strike_usd[row], left, vol, average, WINDOW_YEARS
-    )
+    ratio, left = book.forward_ratio[row], min(left, WINDOW_YEARS * (1.0 - 1e-12))
+    # the forward's ratio is kept here, too, so that nothing jumps as the window opens
+    greeks = averaged_greeks(int(book.right[row]), spot, book.strike_usd[row] / ratio, left, vol, average, WINDOW_YEARS)
+    price, delta, gamma, vega, theta, vanna, charm, vomma = ratio * greeks
     vega, vanna, vomma = vega * free, vanna * free, vomma * free
     per_usd = book.skew[row] / spot * (np.abs(moves) < SKEW_REACH_LOG)
     ageing = -1.5 / left * vega - 1.5 / left * vomma * vol  # d vega/dt: the sd falls as left^1.5, and vega with it
@@ -221,8 +222,8 @@ def _inside_window(
         charm + ageing * per_usd,
         vomma,
     )
-    greeks: FloatArray = book.contracts_coin[row] * np.array(total)
-    return greeks
+    held: FloatArray = book.contracts_coin[row] * np.array(total)
+    return held
 
 
 def _column(name: str, values: Any, count: int) -> Any:
