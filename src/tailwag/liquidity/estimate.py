@@ -194,7 +194,7 @@ def propagator_estimate(log_return: FloatArray, flow_usd: FloatArray, *, ages: i
             f"expected at least 1 age and 11 steps for each, got {ages} ages and {returns.size} steps; ask for fewer ages"
         )
     lagged = np.lib.stride_tricks.sliding_window_view(flow, ages)[:, ::-1]
-    lagged, later = lagged - lagged.mean(axis=0), returns[ages - 1 :] - returns[ages - 1 :].mean()
+    lagged, later = np.ascontiguousarray(lagged - lagged.mean(axis=0)), returns[ages - 1 :] - returns[ages - 1 :].mean()
     scale = float(np.sqrt(np.mean(flow**2)))
     _varies("flow_usd", scale, flow.size)
     scaled = lagged / scale
