@@ -124,7 +124,7 @@ def init(plan: RunPlan, first_path: int, paths: int) -> State:
     nothing = np.zeros(paths)
     seats = []
     for seat in plan.seats:
-        memory = seat.trader.init(paths)
+        memory = seat.trader.init(paths, _draws(plan, seat, first_path, paths))
         slots = max(seat.agent.delay_steps - 1 + seat.weights.size, 1)
         desk = (
             VegaDesk.opened(seat.trader.hedged_vega_usd(0, nothing, nothing, memory), seat.agent.delay_steps) if seat.hedges_vega else None
@@ -214,10 +214,10 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         orders = None
         if seat.agent.delay_steps == 0:
             view = _view(plan, state, before.step, before.step_years, before.log_pre, shift)
-            orders = seat.trader.act(view, _account(own, flight), own.memory, _draws(plan, seat, state))
+            orders = seat.trader.act(view, _account(own, flight), own.memory, _draws(plan, seat, state.first_path, state.log_price.size))
             usd, coin = usd + orders.usd, coin + orders.coin
         if seat.fill_probability is not None:
-            filled = _draws(plan, seat, state)(TO_FILL, before.step) < seat.fill_probability
+            filled = _draws(plan, seat, state.first_path, state.log_price.size)(TO_FILL, before.step) < seat.fill_probability
             usd, coin = np.where(filled, usd, 0.0), np.where(filled, coin, 0.0)
             orders = None if orders is None else _only(orders, filled)
         arrived.append(Fill(usd, coin))
@@ -412,7 +412,7 @@ def _submit(plan: RunPlan, before: State, state: State) -> State:
         if seat.agent.delay_steps == 0:
             seats.append(own)
             continue
-        orders = seat.trader.act(view, _account(own, own.flight), own.memory, _draws(plan, seat, state))
+        orders = seat.trader.act(view, _account(own, own.flight), own.memory, _draws(plan, seat, state.first_path, state.log_price.size))
         flight = own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)
         desk = own.desk
         if desk is not None:
@@ -448,9 +448,9 @@ def _account(own: SeatState, flight: Flight) -> Account:
     return Account(holding.position_coin, holding.cash_usd, holding.bought_usd, flight.total_usd, flight.total_coin)
 
 
-def _draws(plan: RunPlan, seat: Seat, state: State) -> Draws:
+def _draws(plan: RunPlan, seat: Seat, first_path: int, paths: int) -> Draws:
     def draw(kind: int, count: int) -> FloatArray:
-        return np.asarray(uniforms(plan.seed, seat.stream, state.first_path, state.log_price.size, count, kind + 1)[kind])
+        return np.asarray(uniforms(plan.seed, seat.stream, first_path, paths, count, kind + 1)[kind])
 
     return draw
 

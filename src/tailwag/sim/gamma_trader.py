@@ -22,7 +22,7 @@ class GammaTrader:
     gamma_usd: float
     terms: HedgeTerms
 
-    def init(self, paths: int) -> FloatArray:
+    def init(self, paths: int, draw: Draws) -> FloatArray:
         """No delta at the start."""
         return np.zeros(paths)
 

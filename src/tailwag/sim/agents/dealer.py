@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError, UnitError
 from tailwag.hedging.execution import AtOnce, Execution
-from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Zakamouline
+from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Predictive, Zakamouline
 from tailwag.sim.agents.protocol import Market, Trader
 from tailwag.sim.book_trader import BookTrader, CharmTrader
 from tailwag.sim.gamma_trader import GammaTrader
@@ -92,6 +92,11 @@ class Dealer:
         if self.delay_steps == 0 and self.execution.slices > 1:
             raise InputError(
                 f"agent {self.name!r}: orders in slices want delay_steps of 1 or more, got 0; the later slices are late anyway"
+            )
+        if isinstance(self.policy, Predictive) and self.delay_steps == 0:
+            raise InputError(
+                f"agent {self.name!r}: predictive hedging wants delay_steps of 1 or more, got 0; an order that is sized at its own clearing "
+                "price has the market's answer in it already: use every-step"
             )
         if self.options is None and isinstance(self.policy, Leland | Zakamouline):
             raise InputError(

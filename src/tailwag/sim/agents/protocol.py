@@ -122,7 +122,7 @@ class Trader(Protocol):
     A trader without options returns None from ``options``; ``flight_unit`` says whether its late orders are USD or coin.
     """
 
-    def init(self, paths: int) -> Any:
+    def init(self, paths: int, draw: Draws) -> Any:
         """This agent's own state at the start, for a block of paths."""
         ...
 
