@@ -16,10 +16,11 @@ import pytest
 from scipy import stats
 
 from tailwag.errors import InputError, TailwagError
+from tailwag.kernels.exact_digits import UNIT_BITS, digit_sums, digit_sums_plain
 from tailwag.kernels.path_sums import binned_sums, binned_sums_plain, daily_vols, daily_vols_plain, path_sums, path_sums_plain
 from tailwag.sim import histogram
 from tailwag.sim.estimates import Estimate, Share
-from tailwag.sim.exact_sum import UNIT_BITS, as_integer, exact_sums
+from tailwag.sim.exact_sum import as_integer, exact_sums
 from tailwag.sim.metric_nouns import Metrics
 from tailwag.sim.metrics import BlockSums, MetricPlan, PinWatch, fold, merge, metrics
 from tailwag.sim.state import PNL_PARTS, AgentPaths, BlockPaths, Outcome
@@ -551,6 +552,11 @@ class TestSums:
         values[:, 0] = 0.0
         for row, digits in zip(values, exact_sums(values)):
             assert Fraction(as_integer(digits), 2**UNIT_BITS) == sum(map(Fraction, row.tolist()))
+        wide = np.concatenate([values.ravel(), 2.0 ** np.arange(-340, 170), 2.0 ** np.arange(-340, 170) * -1.9, [0.0, -0.0, 5e-324]])
+        assert np.array_equal(digit_sums(wide[None]), digit_sums_plain(wide[None]))
+        assert np.array_equal(
+            np.concatenate([digit_sums(wide[k : k + 1, None]) for k in range(wide.size)]).sum(axis=0), digit_sums(wide[None])[0]
+        )
         tiny = exact_sums(np.array([[5e-324, 1e-90, -1e-90, 1.0]]))
         assert as_integer(tiny[0]) / 2**UNIT_BITS == 1.0
 

@@ -13,6 +13,21 @@ from tailwag.kernels.arrays import FloatArray, IntArray
 __all__ = ["binned_sums", "binned_sums_plain", "daily_vols", "daily_vols_plain", "path_sums", "path_sums_plain"]
 
 
+@njit(error_model="numpy", nogil=True, inline="always")
+def _product_sum(first: FloatArray, second: FloatArray, count: int) -> float:
+    """Sum of products in four lanes of fixed order: four sums run side by side where one would wait for itself."""
+    one = two = three = four = 0.0
+    whole = count - count % 4
+    for place in range(0, whole, 4):
+        one += first[place] * second[place]
+        two += first[place + 1] * second[place + 1]
+        three += first[place + 2] * second[place + 2]
+        four += first[place + 3] * second[place + 3]
+    for place in range(whole, count):
+        one += first[place] * second[place]
+    return (one + two) + (three + four)
+
+
 @njit(error_model="numpy", nogil=True, cache=True)
 def path_sums(log_price: FloatArray, horizons: IntArray, lags: IntArray) -> FloatArray:
     """Sums (2 H + L + 1, paths) over non-overlapping returns of each horizon and over products of one-step returns.
@@ -22,30 +37,21 @@ def path_sums(log_price: FloatArray, horizons: IntArray, lags: IntArray) -> Floa
     paths, levels = log_price.shape
     kinds, delays = horizons.shape[0], lags.shape[0]
     out = np.zeros((2 * kinds + delays + 1, paths))
-    moves = np.empty(levels - 1)
+    moves, squares = np.empty(levels - 1), np.empty(levels - 1)
     for path in range(paths):
         row = log_price[path]
         for place in range(kinds):
             horizon = horizons[place]
-            square = fourth = 0.0
-            last = row[0]
-            for step in range(horizon, levels, horizon):
-                move = row[step] - last
-                last = row[step]
-                squared = move * move
-                square += squared
-                fourth += squared * squared
-            out[place, path] = square
-            out[kinds + place, path] = fourth
-        if delays > 0:
-            for step in range(levels - 1):
-                moves[step] = row[step + 1] - row[step]
+            count = (levels - 1) // horizon
+            for step in range(count):
+                moves[step] = row[(step + 1) * horizon] - row[step * horizon]
+                squares[step] = moves[step] * moves[step]
+            out[place, path] = _product_sum(moves, moves, count)
+            out[kinds + place, path] = _product_sum(squares, squares, count)
+        for step in range(levels - 1):
+            moves[step] = row[step + 1] - row[step]
         for place in range(delays):
-            lag = lags[place]
-            product = 0.0
-            for step in range(lag, levels - 1):
-                product += moves[step] * moves[step - lag]
-            out[2 * kinds + place, path] = product
+            out[2 * kinds + place, path] = _product_sum(moves[lags[place] :], moves, levels - 1 - lags[place])
         highest, fall = row[0], 0.0
         for step in range(1, levels):
             highest = max(highest, row[step])

@@ -54,17 +54,18 @@ def fold(block: BlockPaths, plan: MetricPlan) -> BlockSums:
     values, row = statistics.values, layout.rows
     pairs = np.array([(row[first], row[second]) for first, second in layout.pairs])
     products = values[pairs[:, 0]] * values[pairs[:, 1]]
-    levels = np.stack([block.log_price, block.fundamental_log])
     money = [amount for agent in block.agents for amount in (agent_pnl(agent), agent_cost(agent))]
     falls = values[[row["price.drawdown"], row["fundamental.drawdown"]]]
     checkpoints = np.array(plan.checkpoint_steps, dtype=np.int64)
+    fan = np.concatenate([series[:, checkpoints].T for series in (block.log_price, block.fundamental_log)])
+    final = np.stack([block.log_price[:, -1], block.fundamental_log[:, -1]])
     return BlockSums(
         agents=tuple(agent.name for agent in block.agents),
         outcomes=np.bincount(np.asarray(block.outcome, dtype=np.int64), minlength=len(Outcome)).astype(np.int64),
         pinned=np.array([_pinned(block, pin, plan) for pin in plan.pins], dtype=np.int64).reshape(len(plan.pins), 3),
         sums=exact_sums(np.concatenate([values, values * values, products])),
-        fan=Histogram.of(LOG_BINS, levels[:, :, checkpoints].transpose(0, 2, 1).reshape(2 * checkpoints.size, -1)),
-        final=Histogram.of(FINAL_BINS, np.ascontiguousarray(levels[:, :, -1])),
+        fan=Histogram.of(LOG_BINS, np.ascontiguousarray(fan)),
+        final=Histogram.of(FINAL_BINS, final),
         drawdown=Histogram.of(SHARE_BINS, falls),
         money=Histogram.of(MONEY_BINS, np.array(money, dtype=np.float64).reshape(len(money), values.shape[1])),
     )
