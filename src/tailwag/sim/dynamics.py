@@ -20,7 +20,7 @@ Replay             given moves                                 none
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
@@ -47,7 +47,6 @@ __all__ = [
 ]
 
 
-@runtime_checkable
 class PriceModel(Protocol):
     """What moves the price when nobody hedges; one verb, `increments`.
 
