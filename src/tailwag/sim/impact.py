@@ -18,76 +18,14 @@ from tailwag.kernels.arrays import BoolArray, FloatArray, frozen
 from tailwag.liquidity.arbitrage import Decay, ExponentialDecay, PowerDecay, scan_for_arbitrage, square_root_warning
 from tailwag.liquidity.laws import Impact, LinearImpact, SquareRootImpact, SumImpact
 from tailwag.liquidity.propagator import ExponentialSum, fit_power_kernel, greatest_response
+from tailwag.sim.impact_laws import ReactiveDepth, SquareRootLaw, not_negative, positive
 from tailwag.units import HOURS_PER_YEAR
+
+__all__ = ["MINUTES_PER_YEAR", "ImpactModel", "ImpactState", "Kernel", "PassingImpact", "ReactiveDepth", "SquareRootLaw"]
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
 Kernel = Literal["exponential", "power"]
 Part = TypeVar("Part")
-
-
-@dataclass(frozen=True, slots=True)
-class SquareRootLaw:
-    """The empirical law of hours: move = y * daily_vol * sqrt(|flow| / daily_volume), linear below ``crossover_usd`` and meeting it there.
-
-    The crossover is required: a pure square root is infinitely steep at zero flow, so a small hedging loop would have no gain.
-    Units: USD, daily vol as a decimal.  Source: Toth et al. 2011.
-
-    >>> law = SquareRootLaw(daily_volume_usd=10e9, daily_vol=0.031405, crossover_usd=1e6)
-    >>> round(1e4 * float(law.log_move(np.array([100e6]))[0]), 3)
-    31.405
-    """
-
-    daily_volume_usd: float
-    daily_vol: float
-    crossover_usd: float
-    y: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.crossover_usd is None:
-            raise RuleError(
-                "expected crossover_usd with the square-root law, got none; below it impact is linear, and without it the law is infinitely "
-                "steep at zero flow, so that no hedging loop is stable: state the flow at which the root begins, such as 1e6"
-            )
-        SquareRootImpact(self.daily_volume_usd, self.daily_vol, y=self.y, crossover_usd=self.crossover_usd)
-
-    @property
-    def slope_at_zero_per_usd(self) -> float:
-        """Log move per USD of the linear part."""
-        return self.y * self.daily_vol / math.sqrt(self.daily_volume_usd * self.crossover_usd)
-
-    def log_move(self, flow_usd: FloatArray) -> FloatArray:
-        """Signed log move (paths,) of signed flows (paths,)."""
-        size = np.abs(flow_usd)
-        root = self.y * self.daily_vol * np.sqrt(np.maximum(size, self.crossover_usd) / self.daily_volume_usd)
-        return np.asarray(np.where(size > self.crossover_usd, np.copysign(root, flow_usd), self.slope_at_zero_per_usd * flow_usd))
-
-    def slope_per_usd(self, flow_usd: FloatArray) -> FloatArray:
-        """Derivative of the log move (paths,): constant up to the crossover, half the secant above it."""
-        size = np.maximum(np.abs(flow_usd), self.crossover_usd)
-        above = 0.5 * self.y * self.daily_vol / np.sqrt(self.daily_volume_usd * size)
-        return np.asarray(np.where(np.abs(flow_usd) > self.crossover_usd, above, self.slope_at_zero_per_usd))
-
-
-@dataclass(frozen=True, slots=True)
-class ReactiveDepth:
-    """Depth that thins out when the market moves or flow is one-sided, and refills with a half-life.
-
-    log depth_t = k log depth_{t-1} - vol_sensitivity |r_t| - flow_sensitivity_per_usd |m_t|, held between log ``floor`` and 0, with
-    k = 2^(-step / half_life) and m_t = k m_{t-1} + (1 - k) flow_t, the exponentially averaged signed flow of one step.  A steady flow thins
-    depth alike on every time grid; the sum of |r| depends on the step, so state the step with which ``vol_sensitivity`` was measured.
-    """
-
-    vol_sensitivity: float
-    flow_sensitivity_per_usd: float
-    half_life_minutes: float
-    floor: float
-
-    def __post_init__(self) -> None:
-        _not_negative("vol_sensitivity", self.vol_sensitivity)
-        _not_negative("flow_sensitivity_per_usd", self.flow_sensitivity_per_usd)
-        _positive("half_life_minutes", self.half_life_minutes)
-        if not 0.0 < self.floor <= 1.0:
-            raise RuleError(f"expected a floor above 0 and up to 1, the share of depth that always stays, got {self.floor}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +231,7 @@ def _own_passing(model: ImpactModel) -> tuple[PassingImpact, ...]:
 def _passing_terms(part: PassingImpact) -> tuple[FloatArray, FloatArray, FloatArray, ExponentialSum | None]:
     """Rates per minute, log move per USD and per coin of every exponential term, and the fit behind them."""
     if part.kernel == "exponential":
-        _positive("transient_half_life_minutes", part.half_life_minutes)
+        positive("transient_half_life_minutes", part.half_life_minutes)
         rate = math.log(2.0) / float(part.half_life_minutes or 1.0)
         return np.array([rate]), np.array([part.per_usd]), np.array([part.per_coin]), None
     unit_minutes, horizon_minutes = _power_scales(part)
@@ -302,9 +240,9 @@ def _passing_terms(part: PassingImpact) -> tuple[FloatArray, FloatArray, FloatAr
 
 
 def _power_scales(part: PassingImpact) -> tuple[float, float]:
-    _positive("power_exponent", part.power_exponent)
-    _positive("power_unit_minutes", part.power_unit_minutes)
-    _positive("power_horizon_minutes", part.power_horizon_minutes)
+    positive("power_exponent", part.power_exponent)
+    positive("power_unit_minutes", part.power_unit_minutes)
+    positive("power_horizon_minutes", part.power_horizon_minutes)
     return float(part.power_unit_minutes or 1.0), float(part.power_horizon_minutes or 1.0)
 
 
@@ -319,14 +257,14 @@ def _react(
 
 def _check_model(model: ImpactModel) -> None:
     for name in ("permanent_per_usd", "permanent_per_coin", "transient_per_usd", "transient_per_coin"):
-        _not_negative(name, getattr(model, name))
+        not_negative(name, getattr(model, name))
     for kind in ("permanent", "transient"):
         if getattr(model, f"{kind}_per_usd") > 0.0 and getattr(model, f"{kind}_per_coin") > 0.0:
             raise RuleError(f"expected {kind} impact per USD or per coin, got both; keep the one that your estimate was made in")
     if model.kernel not in ("exponential", "power"):
         raise RuleError(f"expected kernel exponential or power, got {model.kernel!r}")
     if model.limit_usd_per_step is not None:
-        _positive("limit_usd_per_step", model.limit_usd_per_step)
+        positive("limit_usd_per_step", model.limit_usd_per_step)
     if not _own_passing(model):
         _check_nothing_passes(model)
 
@@ -351,13 +289,3 @@ def _only_one(name: str, first: Part | None, second: Part | None) -> Part | None
     if first is not None and second is not None:
         raise RuleError(f"expected a {name} in at most one of two impacts that are added, got two; keep one")
     return second if first is None else first
-
-
-def _not_negative(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value >= 0.0):
-        raise RuleError(f"expected {name} of 0 or more, got {value}; buying never lowers the price")
-
-
-def _positive(name: str, value: float | None) -> None:
-    if value is None or not (math.isfinite(value) and value > 0.0):
-        raise RuleError(f"expected {name} above 0, got {value}; state it, or leave this part of the impact out")
