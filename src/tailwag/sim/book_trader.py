@@ -68,7 +68,7 @@ class BookTrader:
         ):
             object.__setattr__(self, name, value)
 
-    def init(self, paths: int, draw: Draws) -> BookState:
+    def init(self, paths: int, draw: Draws | None = None) -> BookState:
         """The book at its starting value, nothing averaged yet."""
         nothing = np.zeros(paths)
         value = book_greeks(self.book, 0.0, self.market.spot_usd, nothing, nothing)[0]
@@ -254,7 +254,7 @@ class CharmTrader:
         for name, value in (("book", book), ("terms", terms), ("market", market), ("inner", BookTrader(book, terms, market))):
             object.__setattr__(self, name, value)
 
-    def init(self, paths: int, draw: Draws) -> BookState:
+    def init(self, paths: int, draw: Draws | None = None) -> BookState:
         """As any book."""
         return self.inner.init(paths, draw)
 

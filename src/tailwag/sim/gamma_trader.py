@@ -22,7 +22,7 @@ class GammaTrader:
     gamma_usd: float
     terms: HedgeTerms
 
-    def init(self, paths: int, draw: Draws) -> FloatArray:
+    def init(self, paths: int, draw: Draws | None = None) -> FloatArray:
         """No delta at the start."""
         return np.zeros(paths)
 
