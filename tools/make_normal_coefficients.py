@@ -6,7 +6,7 @@ Own derivation: Chebyshev interpolation in 50 digits, turned into powers and rou
   (a + POLE) R(a) is smooth and of order one on the whole half line, so that P and its divided differences keep full precision.
 * near: the same ratio for 0 <= a <= NEAR_END only, where sums of many options need it (beyond, the density is below 1e-16): fewer terms.
 * exponential: (e^r - 1 - r)/r^2 on |r| <= ln(2)/2 (a little beyond, for the rounding of the reduction).
-* logarithm: (atanh(s)/s - 1)/s^2 as a polynomial in s^2, for |s| <= (sqrt 2 - 1)/(sqrt 2 + 1).
+* logarithm: (atanh(s)/s - 1)/s^2 as a polynomial in s^2, for |s| <= 1/5 (numbers whose ratio is 2/3 to 3/2).
 * seed: where implied vol starts. In the normal model with forward-to-strike distance 1 and a standard deviations of it, b = out-of-the-money
   price, straddle = 2 b + 1, nu = 1/straddle, eta = nu/atanh(nu): 1/(a sqrt(pi/2) straddle sqrt(eta)) is a smooth function of sqrt(eta).
 
@@ -27,7 +27,7 @@ LOWEST = -1  # where the fit of Mills' ratio begins
 SHIFT = 1  # (a - LOWEST + SHIFT) R(a) is what is fitted: nearly flat out to infinity
 MIDDLE = 6  # a - LOWEST = MIDDLE sits at t = 0
 NEAR_SHIFT, NEAR_MIDDLE, NEAR_END, NEAR_DEGREE = 3, 6, mp.mpf("8.5"), 17
-TAIL_DEGREE, EXP_DEGREE, LOG_DEGREE, SEED_DEGREE = 27, 10, 7, 6
+TAIL_DEGREE, EXP_DEGREE, LOG_DEGREE, SEED_DEGREE = 25, 9, 6, 6
 FARTHEST = 40  # standard deviations that the seed covers
 
 
@@ -120,7 +120,7 @@ def listing(name: str, coefficients: list[float], note: str) -> str:
 def module_text() -> str:
     mp.mp.dps = DIGITS
     half_ln2 = mp.log(2) / 2 * mp.mpf("1.0001")
-    widest = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.0001")
+    widest = mp.mpf(1) / 25 * mp.mpf("1.0001")
     near_last = (NEAR_END - NEAR_MIDDLE) / (NEAR_END + NEAR_MIDDLE)
     ln2_high = mp.mpf(int(mp.log(2) * 2**32)) / 2**32
     return "\n".join(

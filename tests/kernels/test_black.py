@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from tailwag.errors import InputError
 from tailwag.kernels.black import (
     COIN_GREEKS,
+    COMMON_GREEKS,
     GREEKS,
     black_greeks,
     black_greeks_plain,
     black_price,
     coin_greeks,
     coin_greeks_plain,
+    common_greeks,
 )
 
 ANSWERS = json.loads((Path(__file__).parents[1] / "answers" / "greeks.json").read_text())
@@ -136,6 +138,26 @@ def test_out_of_the_money_prices_and_tail_deltas_hold_thirteen_digits() -> None:
         assert np.max(np.abs(got[row] / wanted - 1)) < 2e-12, name
 
 
+def test_the_common_greeks_are_the_same_figures_bit_for_bit() -> None:
+    """For every length of a block's rest, in the dead wings, at years = 0 and outside the domain, with and without a rate."""
+    rows = [GREEKS.index(name) for name in COMMON_GREEKS]
+    answers = inputs(ANSWERS["points"])
+    for count in (1, 7, 31, 32, 33, 255, 256, 257, 640):
+        chain = [np.resize(values, count) for values in answers]
+        chain[3][count // 2] = 0.0
+        chain[4][count // 3] = -1.0
+        for rate in (0.0, 0.03):
+            np.testing.assert_array_equal(common_greeks(*chain, rate), black_greeks(*chain, rate)[rows])
+    assert common_greeks([], [], [], [], []).shape == (8, 0)
+
+
+def test_common_greeks_against_fifty_digits() -> None:
+    points = ANSWERS["points"]
+    got, scale = common_greeks(*inputs(points)), scales(points)
+    for row, name in enumerate(COMMON_GREEKS):
+        assert_within(got[row], np.array([point[name] for point in points]), scale[name], name)
+
+
 @pytest.mark.slow
 def test_the_five_thousand_point_gate() -> None:
     from tools.make_greeks_answers import GATE, points, reference
@@ -187,7 +209,7 @@ def test_parity_of_compiled_and_plain() -> None:
 def test_a_row_does_not_depend_on_its_neighbours_or_its_block() -> None:
     chain = ordinary_chain(777)
     whole = black_greeks(*chain)
-    for row in (0, 255, 256, 511, 512, 776):
+    for row in (0, 127, 128, 255, 256, 511, 512, 767, 768, 776):
         np.testing.assert_array_equal(whole[:, row], black_greeks(*(values[row] for values in chain))[:, 0])
 
 
@@ -338,7 +360,7 @@ BAD = {
 def test_a_row_outside_the_domain_is_nan_and_spoils_no_other(row: tuple[float, ...]) -> None:
     good = (1, 60000.0, 65000.0, 30 / 365, 0.65)
     columns = [np.array([a, b, a]) for a, b in zip(good, row, strict=True)]
-    for function in (black_greeks, coin_greeks):
+    for function in (black_greeks, coin_greeks, common_greeks):
         greeks = function(*columns)
         assert np.all(np.isnan(greeks[:, 1]))
         np.testing.assert_array_equal(greeks[:, [0, 2]], np.repeat(function(*good), 2, axis=1))

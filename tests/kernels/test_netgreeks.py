@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailwag.errors import InputError
-from tailwag.kernels.black import GREEKS, black_greeks
+from tailwag.kernels.black import GREEKS, black_greeks, common_greeks
 from tailwag.kernels.netgreeks import LEAST_VOL, NET_GREEKS, net_greeks, net_greeks_plain, row_gammas
 
 RATIOS = np.array([0.7, 0.95, 1.0, 1.02, 1.4])
@@ -218,3 +218,14 @@ def test_greeks_without_the_price_are_the_same_greeks() -> None:
     scale = gross(held, RATIOS, SHIFTS)[..., 1:]
     assert np.all(np.abs(bare[..., 1:] - whole[..., 1:]) <= 2e-15 * scale)
     np.testing.assert_array_equal(net_greeks(**held, spot_ratios=RATIOS, vol_shifts=SHIFTS, priced=False, threads=2), bare)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 511, 512, 513, 545])
+@pytest.mark.parametrize("priced", [True, False])
+def test_the_rows_that_fill_the_last_lanes_hold_nothing(count: int, priced: bool) -> None:
+    """However many rows there are, the net is the sum of each row's own greeks."""
+    held = {**book(count), "right": 1, "vol": np.linspace(0.3, 1.2, count)}
+    net = net_greeks(**held, spot_ratios=[1.02], vol_shifts=[0.0], priced=priced)[0, 0]
+    own = common_greeks(1, held["forward_usd"] * 1.02, held["strike_usd"], held["years"], held["vol"]) * held["position"]
+    first = 0 if priced else 1
+    assert np.max((np.abs(net - own.sum(axis=1)) / np.abs(own).sum(axis=1))[first:]) < 2e-13

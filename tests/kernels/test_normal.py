@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from tailwag.kernels.normal import exponential, log_ratio, mills, mills_pair, near_mills
+from tailwag.kernels.normal import exponential, log_ratio, mills, mills_pair, near_mills, near_mills_alone
 
 mp.mp.dps = 50
 LN_LARGEST = 700.0
@@ -39,6 +39,20 @@ def test_log_ratio_is_relatively_exact_however_close_the_two_are(spread: float) 
         b = a * math.exp(rng.uniform(-spread, spread))
         exact = mp.log(mp.mpf(a) / mp.mpf(b))
         assert abs(log_ratio(a, b) - exact) <= 6e-16 * abs(exact)
+
+
+@pytest.mark.parametrize("edge", [2 / 3, 0.75, 1.0, 4 / 3, 1.5, 2**0.5, 0.5, 2.0])
+def test_log_ratio_has_no_seam_where_the_power_of_two_changes(edge: float) -> None:
+    for b in (1.0, 1.0 + 2**-52, 1.3, 2.0 - 2**-52, 3e-60):
+        for nudge in (-(2**-51), 0.0, 2**-51):
+            a = b * edge * (1.0 + nudge)
+            exact = mp.log(mp.mpf(a) / mp.mpf(b))
+            assert abs(log_ratio(a, b) - exact) <= 6e-16 * abs(exact)
+
+
+def test_near_mills_alone_agrees_with_the_pair() -> None:
+    for a in np.random.default_rng(6).uniform(0.0, 12.0, 200):
+        assert near_mills_alone(a) == pytest.approx(near_mills(a, 1.0)[0], rel=2e-15)
 
 
 def test_log_ratio_of_equals_is_zero() -> None:

@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.kernels.black import as_columns
+from tailwag.kernels.black import COMMON_GREEKS, as_columns
 from tailwag.kernels.black_blocks import LEAST_USD, MOST, MOST_USD
 from tailwag.kernels.black_plain import black_greeks_plain
 from tailwag.kernels.netgreeks_blocks import LEAST_VOL, gamma_kernel, net_kernel
 
 __all__ = ["LEAST_VOL", "NET_GREEKS", "net_greeks", "net_greeks_plain", "row_gammas"]
 
-NET_GREEKS = ("price", "delta", "gamma", "vega", "theta", "vanna", "charm", "vomma")
+NET_GREEKS = COMMON_GREEKS
 """The last axis of :func:`net_greeks`: units as in `black.GREEKS`."""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 
 from tailwag.kernels.arrays import FloatArray
-from tailwag.kernels.normal import INVERSE_SQRT_2PI, exponential, inlined, log_ratio, near_mills, near_mills_alone
+from tailwag.kernels.normal import INVERSE_SQRT_2PI, LANES, LINE, aligned, exponential, inlined, log_ratio, near_mills, near_mills_alone
 
 BLOCK = 512
+STRIDE = BLOCK + LINE  # rows of one multiple of 4 kB would all want the same few places of the cache
 LEAST_VOL = 1e-4
 EXPIRED = 1e30  # stands in for 1/w at years = 0: every distance to the strike is infinitely many standard deviations
 
@@ -18,20 +18,23 @@ EXPIRED = 1e30  # stands in for 1/w at years = 0: every distance to the strike i
 summed = njit(error_model="numpy", fastmath={"contract", "reassoc", "nsz"}, cache=True, nogil=True)
 
 # rows of the flat block
-X, FORWARD, YEARS, ROOT, POSITION, P_FORWARD, P_STRIKE, P_VEGA, P_CHARM = (row * BLOCK for row in range(9))
-INVERSE_W, HALF_W, P_GAMMA, P_VANNA, INVERSE_VOL, AGEING = (row * BLOCK for row in range(9, 15))
+X, FORWARD, YEARS, ROOT, POSITION, P_FORWARD, P_STRIKE, P_VEGA, P_CHARM = (row * STRIDE for row in range(9))
+INVERSE_W, HALF_W, P_GAMMA, P_VANNA, INVERSE_VOL, AGEING = (row * STRIDE for row in range(9, 15))
 ROWS = 15
 
 
 @inlined
-def static_rows(q: FloatArray, rows: FloatArray, start: int, count: int) -> None:
-    """What depends on the options alone. `rows`: forward, strike, years, position."""
+def static_rows(q: FloatArray, rows: FloatArray, start: int, count: int, lanes: int) -> None:
+    """What depends on the options alone. `rows`: forward, strike, years, position; nothing is held of the rows that fill the last lanes."""
     for i in range(count):
         q[FORWARD + i] = rows[0, start + i]
         q[P_STRIKE + i] = rows[1, start + i]
         q[YEARS + i] = rows[2, start + i]
         q[POSITION + i] = rows[3, start + i]
-    for i in range(count):
+    for i in range(count, lanes):
+        q[FORWARD + i] = q[P_STRIKE + i] = q[YEARS + i] = 1.0
+        q[POSITION + i] = 0.0
+    for i in range(lanes):
         root = math.sqrt(q[YEARS + i])
         p_forward = q[POSITION + i] * q[FORWARD + i]
         q[X + i] = log_ratio(q[FORWARD + i], q[P_STRIKE + i])
@@ -43,11 +46,13 @@ def static_rows(q: FloatArray, rows: FloatArray, start: int, count: int) -> None
 
 
 @inlined
-def vol_rows(q: FloatArray, vol: FloatArray, shift: float, count: int) -> None:
+def vol_rows(q: FloatArray, vol: FloatArray, shift: float, lanes: int) -> None:
     """What depends on each option's vol, here shifted and floored."""
-    for i in range(count):
+    for i in range(vol.size):
         q[INVERSE_VOL + i] = vol[i]
-    for i in range(count):
+    for i in range(vol.size, lanes):
+        q[INVERSE_VOL + i] = 1.0
+    for i in range(lanes):
         moved = q[INVERSE_VOL + i] + shift
         sigma = moved if moved > LEAST_VOL else LEAST_VOL
         root = q[ROOT + i]
@@ -130,30 +135,32 @@ def net_kernel(
     rows: FloatArray, vol: FloatArray, log_moves: FloatArray, shifts: FloatArray, first: int, last: int, priced: bool, out: FloatArray
 ) -> None:
     """Add to `out` (v, g, 8) for the spots first <= g < last. `rows` (4, n): forward, strike, years, position; vol (1, n) or (g, n)."""
-    q = np.empty(ROWS * BLOCK)
+    q = aligned(ROWS * STRIDE)
     for start in range(0, rows.shape[1], BLOCK):
         count = min(BLOCK, rows.shape[1] - start)
-        static_rows(q, rows, start, count)
+        lanes = (count + LANES - 1) // LANES * LANES
+        static_rows(q, rows, start, count, lanes)
         for v in range(shifts.size):
             for g in range(first, last):
                 if vol.shape[0] > 1 or g == first:
-                    vol_rows(q, vol[g if vol.shape[0] > 1 else 0, start : start + count], shifts[v], count)
+                    vol_rows(q, vol[g if vol.shape[0] > 1 else 0, start : start + count], shifts[v], lanes)
                 if priced:
-                    add_block(q, count, log_moves[g], out[v, g])
+                    add_block(q, lanes, log_moves[g], out[v, g])
                 else:
-                    add_block_unpriced(q, count, log_moves[g], out[v, g])
+                    add_block_unpriced(q, lanes, log_moves[g], out[v, g])
 
 
 @summed
 def gamma_kernel(rows: FloatArray, vol: FloatArray, log_moves: FloatArray, out: FloatArray) -> None:
     """Fill `out` (g, n) with each row's own gamma at the moved forwards."""
-    q = np.empty(ROWS * BLOCK)
+    q = aligned(ROWS * STRIDE)
     for start in range(0, rows.shape[1], BLOCK):
         count = min(BLOCK, rows.shape[1] - start)
-        static_rows(q, rows, start, count)
+        lanes = (count + LANES - 1) // LANES * LANES
+        static_rows(q, rows, start, count, lanes)
         for g in range(log_moves.size):
             if vol.shape[0] > 1 or g == 0:
-                vol_rows(q, vol[g if vol.shape[0] > 1 else 0, start : start + count], 0.0, count)
+                vol_rows(q, vol[g if vol.shape[0] > 1 else 0, start : start + count], 0.0, lanes)
             scale = INVERSE_SQRT_2PI * math.exp(-log_moves[g])
             for i in range(count):
                 d1 = (q[X + i] + log_moves[g]) * q[INVERSE_W + i] + q[HALF_W + i]
