@@ -260,10 +260,10 @@ def test_square_root_slopes_are_derivatives_and_meet_at_the_crossover() -> None:
     flow = np.array([-5e8, -2.5e6, -1.9e6, -1.0, 0.0, 3.0, 1.5e6, 2.1e6, 7e7])
     step = np.maximum(1e-6 * np.abs(flow), 1e-3)
     slope = (law.log_move(flow + step) - law.log_move(flow - step)) / (2.0 * step)
-    assert np.allclose(law.slope_per_usd(flow), slope, rtol=1e-6)
+    assert np.allclose(law.slope_per_usd(flow), slope, rtol=1e-6, atol=0.0)
     below, above = law.log_move(np.array([2e6 * (1 - 1e-12), 2e6 * (1 + 1e-12)]))
     assert below == pytest.approx(above, rel=1e-11)
-    assert np.allclose(law.log_move(-flow), -law.log_move(flow))
+    assert np.array_equal(law.log_move(-flow), -law.log_move(flow))
 
 
 def charm_pinning(power: float, *, paths: int, marks: tuple[float, ...], strength: float = 1.0) -> list[float]:
@@ -328,7 +328,7 @@ def test_depth_stays_between_floor_and_full_and_refills_with_its_half_life() -> 
     assert np.exp(state.depth_log).min() < 0.3
     calm = replace(state, signed_flow_usd=np.zeros(64))
     rested = model.absorb(calm, np.zeros(64), np.zeros(64), np.zeros(64), 20 * MINUTE)
-    assert np.allclose(rested.depth_log, 0.5 * calm.depth_log, rtol=1e-12)
+    assert np.allclose(rested.depth_log, 0.5 * calm.depth_log, rtol=1e-12, atol=0.0)
 
 
 def test_depth_answers_one_sided_flow_alike_on_every_grid_and_ignores_two_sided_flow() -> None:
@@ -406,7 +406,7 @@ def test_slopes_are_derivatives_of_the_move() -> None:
     state = ALL_PARTS.absorb(ALL_PARTS.init(20), flow, flow, flow * 1e-11, MINUTE)
     _, per_usd, per_coin = ALL_PARTS.move(state, flow, flow)
     bumped = (ALL_PARTS.move(state, flow + 10.0, flow)[0] - ALL_PARTS.move(state, flow - 10.0, flow)[0]) / 20.0
-    assert np.allclose(per_usd, bumped, rtol=1e-6)
+    assert np.allclose(per_usd, bumped, rtol=1e-6, atol=0.0)
     assert not per_coin.any()
 
 
@@ -431,9 +431,9 @@ def test_per_coin_impact_at_a_spot() -> None:
     model = ImpactModel(permanent_per_coin=6e-7, transient_per_coin=3e-7, transient_half_life_minutes=10.0)
     assert model.small_signal_per_usd(60_000.0) == pytest.approx(1.5e-11, rel=1e-12)
     moved, per_usd, per_coin = model.move(model.init(2), np.zeros(2), np.array([100.0, -50.0]))
-    assert np.allclose(moved, [9e-5, -4.5e-5], rtol=1e-12)
+    assert np.allclose(moved, [9e-5, -4.5e-5], rtol=1e-12, atol=0.0)
     assert not per_usd.any()
-    assert np.allclose(per_coin, 9e-7, rtol=1e-12)
+    assert np.allclose(per_coin, 9e-7, rtol=1e-12, atol=0.0)
 
 
 def test_depth_is_exhausted_beyond_the_limit_only() -> None:
