@@ -20,7 +20,7 @@ import numpy as np
 
 from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.netdelta import LEAST_YEARS, VOL_FLOOR, add_averaged, held, row_values, summed
-from tailwag.kernels.netdelta_table import X_ORDERS
+from tailwag.kernels.netdelta_table import ALL_ORDERS, X_ORDERS
 from tailwag.kernels.normal import inlined, logarithm
 from tailwag.kernels.vectors import (
     add_cell_1,
@@ -32,8 +32,14 @@ from tailwag.kernels.vectors import (
     add_value_1,
     add_value_8,
     address_of,
+    clear_1,
+    clear_8,
+    float_at,
     floats_at,
-    integers_at,
+    integer_at,
+    mix_1,
+    mix_8,
+    put_integer,
 )
 
 __all__ = [
@@ -43,6 +49,7 @@ __all__ = [
     "begin_step",
     "needs_average",
     "new_reader",
+    "read_at",
     "read_path",
     "read_paths",
     "read_rest",
@@ -241,22 +248,23 @@ def _first_above(strikes: FloatArray, x: float) -> int:
 
 
 @summed
-def _add_near_rows(state: IntArray, numbers: FloatArray, x: float, shift: float, out: int) -> None:
+def _add_near_rows(state_at: int, numbers_at: int, x: float, shift: float, out: int) -> None:
     """The near options: one by one where the strike is within reach, and by their sum where the delta is 1."""
-    lanes, count = state[LANES], state[NEAR_COUNT]
-    vol = max(numbers[VOL_MOST] + numbers[SKEW_MOST] * abs(held(x)) + shift, VOL_FLOOR)
-    w = vol * numbers[ROOT_MOST]
+    lanes, count = integer_at(state_at + 8 * LANES), integer_at(state_at + 8 * NEAR_COUNT)
+    vol = max(float_at(numbers_at + 8 * VOL_MOST) + float_at(numbers_at + 8 * SKEW_MOST) * abs(held(x)) + shift, VOL_FLOOR)
+    w = vol * float_at(numbers_at + 8 * ROOT_MOST)
     reach = (REACH_SD + 0.5 * w) * w
-    rows = state[NEAR_ROWS]
+    rows = integer_at(state_at + 8 * NEAR_ROWS)
     strikes = floats_at(rows, count)
     low, high = _first_above(strikes, x - reach), _first_above(strikes, x + reach)
     size = (high - low + PADDING - 1) // PADDING * PADDING
     low = min(low, count - size)
     bytes_of_row = 8 * count
-    cdf, density = floats_at(state[SCRATCH], size), floats_at(state[SCRATCH] + 8 * size, size)
+    scratch = integer_at(state_at + 8 * SCRATCH)
+    cdf, density = floats_at(scratch, size), floats_at(scratch + 8 * size, size)
     root, sigma = floats_at(rows + bytes_of_row + 8 * low, size), floats_at(rows + 2 * bytes_of_row + 8 * low, size)
     row_values(floats_at(rows + 8 * low, size), root, sigma, floats_at(rows + 3 * bytes_of_row + 8 * low, size), (x, shift), cdf, density)
-    below, coins = state[BELOW] + 8 * low * lanes, state[COINS] + 8 * low * lanes
+    below, coins = integer_at(state_at + 8 * BELOW) + 8 * low * lanes, integer_at(state_at + 8 * COINS) + 8 * low * lanes
     if lanes == 8:
         add_row_8(below, 1.0, 0.0, out)
         for i in range(size):
@@ -286,28 +294,32 @@ def _add_inside_rows(table: Table, reader: Reader, x: float, shift: float, avera
     )
 
 
-@summed
-def _mix(state: IntArray, numbers: FloatArray, base: int, first: int, node: int) -> None:
-    """One node of this step from six times."""
-    width, stride = state[LANES] * state[ORDERS], state[base + STRIDE]
-    data = floats_at(state[base + DATA] + 8 * node * width, 5 * stride + width)
-    one, two, three = data[:width], data[stride : stride + width], data[2 * stride : 2 * stride + width]
-    four, five, six = data[3 * stride : 3 * stride + width], data[4 * stride : 4 * stride + width], data[5 * stride : 5 * stride + width]
-    out = floats_at(state[base + NODES] + 8 * node * width, width)
-    weights = numbers[first + WEIGHTS : first + WEIGHTS + TIME_POINTS]
-    a, b, c, d, e, f = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    for i in range(width):
-        out[i] = a * one[i] + b * two[i] + c * three[i] + d * four[i] + e * five[i] + f * six[i]
+# From here to `read_at` everything goes by address: an array that is handed on is counted, which would cost more than the sums.
 
 
 @inlined
-def _fresh(state: IntArray, numbers: FloatArray, base: int, first: int, node: int) -> None:
+def _mix(group_at: int, grid_at: int, lanes: int, orders: int, node: int) -> None:
+    """One node of this step from six times."""
+    w = grid_at + 8 * WEIGHTS
+    weights = (float_at(w), float_at(w + 8), float_at(w + 16), float_at(w + 24), float_at(w + 32), float_at(w + 40))
+    skipped, stride = 8 * node * orders * lanes, 8 * integer_at(group_at + 8 * STRIDE)
+    nodes, data = integer_at(group_at + 8 * NODES), integer_at(group_at + 8 * DATA)
+    if lanes == 8:
+        mix_8(data + skipped, stride, weights, orders, nodes + skipped)
+    else:
+        mix_1(data + skipped, stride, weights, orders, nodes + skipped)
+
+
+@inlined
+def _fresh(group_at: int, grid_at: int, stamp: int, lanes: int, orders: int, node: int) -> None:
     """Make sure that a node and its neighbour along x belong to this step."""
-    stamps, stamp = integers_at(state[base + STAMPS] + 8 * node, 2), state[STAMP]
-    for i in range(2):
-        if stamps[i] != stamp:
-            _mix(state, numbers, base, first, node + i)
-            stamps[i] = stamp
+    stamps = integer_at(group_at + 8 * STAMPS) + 8 * node
+    if integer_at(stamps) != stamp:
+        _mix(group_at, grid_at, lanes, orders, node)
+        put_integer(stamps, stamp)
+    if integer_at(stamps + 8) != stamp:
+        _mix(group_at, grid_at, lanes, orders, node + 1)
+        put_integer(stamps + 8, stamp)
 
 
 @inlined
@@ -341,42 +353,43 @@ def _hermite_slope(u: float, inverse: float) -> tuple[float, float, float, float
 
 
 @inlined
-def _add_table(state: IntArray, numbers: FloatArray, group: int, place_of: tuple[float, float, float], out: int, sloped: bool) -> bool:
+def _add_table(state_at: int, numbers_at: int, group: int, place_of: tuple[float, float, float], out: int, sloped: bool) -> bool:
     """Add what is tabulated at the address `out`; False where this path (x, vol shift, u) lies outside."""
     x, shift, level = place_of
-    base, first = GROUPS + group * GROUP_SIZE, GRIDS + group * GRID_SIZE
-    if state[base + HOW] != TABULATED:
-        return bool(state[base + HOW] == NOTHING)
-    x_nodes, bytes_of_node = state[base + ALONG_X], 8 * state[LANES] * state[ORDERS]
-    place = (x - numbers[first + X_FIRST]) * numbers[first + X_INVERSE]
+    group_at, grid_at = state_at + 8 * (GROUPS + group * GROUP_SIZE), numbers_at + 8 * (GRIDS + group * GRID_SIZE)
+    if integer_at(group_at + 8 * HOW) != TABULATED:
+        return integer_at(group_at + 8 * HOW) == NOTHING
+    x_nodes, lanes = integer_at(group_at + 8 * ALONG_X), integer_at(state_at + 8 * LANES)
+    inverse = float_at(grid_at + 8 * X_INVERSE)
+    place = (x - float_at(grid_at + 8 * X_FIRST)) * inverse
     if not 0.0 <= place < x_nodes - 1:
         return False
-    cell = int(place)
-    along, slopes = _hermite(place - cell), _hermite_slope(place - cell, numbers[first + X_INVERSE])
-    if state[ORDERS] == X_ORDERS:
-        if shift != numbers[first + FIXED_SHIFT]:
+    cell, stamp = int(place), integer_at(state_at + 8 * STAMP)
+    along, slopes = _hermite(place - cell), _hermite_slope(place - cell, inverse)
+    if integer_at(state_at + 8 * ORDERS) == X_ORDERS:
+        if shift != float_at(grid_at + 8 * FIXED_SHIFT):
             return False
-        _fresh(state, numbers, base, first, cell)
-        nodes = state[base + NODES] + cell * bytes_of_node
-        if state[LANES] == 8:
+        _fresh(group_at, grid_at, stamp, lanes, X_ORDERS, cell)
+        nodes = integer_at(group_at + 8 * NODES) + cell * 8 * X_ORDERS * lanes
+        if lanes == 8:
             add_pair_8(nodes, along, slopes, out)
         else:
             add_pair_1(nodes, along, slopes, out)
         return True
-    height = (level - numbers[first + U_FIRST]) * numbers[first + U_INVERSE]
-    if not 0.0 <= height < state[base + ALONG_U] - 1:
+    height = (level - float_at(grid_at + 8 * U_FIRST)) * float_at(grid_at + 8 * U_INVERSE)
+    if not 0.0 <= height < integer_at(group_at + 8 * ALONG_U) - 1:
         return False
     row = int(height)
     across, node = _hermite(height - row), row * x_nodes + cell
-    _fresh(state, numbers, base, first, node)
-    _fresh(state, numbers, base, first, node + x_nodes)
-    low = state[base + NODES] + node * bytes_of_node
-    high = low + x_nodes * bytes_of_node
-    if sloped and state[LANES] == 8:
+    _fresh(group_at, grid_at, stamp, lanes, ALL_ORDERS, node)
+    _fresh(group_at, grid_at, stamp, lanes, ALL_ORDERS, node + x_nodes)
+    low = integer_at(group_at + 8 * NODES) + node * 8 * ALL_ORDERS * lanes
+    high = low + x_nodes * 8 * ALL_ORDERS * lanes
+    if sloped and lanes == 8:
         add_cell_8(low, high, along, slopes, across, out)
     elif sloped:
         add_cell_1(low, high, along, slopes, across, out)
-    elif state[LANES] == 8:
+    elif lanes == 8:
         add_value_8(low, high, along, across, out)
     else:
         add_value_1(low, high, along, across, out)
@@ -384,23 +397,30 @@ def _add_table(state: IntArray, numbers: FloatArray, group: int, place_of: tuple
 
 
 @inlined
+def read_at(state_at: int, numbers_at: int, x: float, shift: float, out: int, sloped: bool) -> int:
+    """`read_table` at addresses (`address_of` the reader's `state` and `numbers`, and of `out`)."""
+    if integer_at(state_at + 8 * LANES) == 8:
+        clear_8(out)
+    else:
+        clear_1(out)
+    raised = shift + float_at(numbers_at + 8 * RAISED_BY)
+    at = (x, shift, logarithm(raised) if raised > 0.0 else LOWEST_LEVEL)
+    missing = 0 if _add_table(state_at, numbers_at, FAR, at, out, sloped) else 1
+    if not _add_table(state_at, numbers_at, NEAR, at, out, sloped):
+        if integer_at(state_at + 8 * NEAR_AGED) == 1:
+            _add_near_rows(state_at, numbers_at, x, shift, out)
+        else:
+            missing += 2
+    return missing + (4 if integer_at(state_at + 8 * INSIDE_COUNT) > 0 else 0)
+
+
+@inlined
 def read_table(state: IntArray, numbers: FloatArray, x: float, shift: float, out: FloatArray, sloped: bool) -> int:
     """Write what is at hand of one path to `out` (2 * lanes,); the answer tells `read_rest` what is missing, 0 if nothing is.
 
-    `sloped` False (a literal, in a compiled caller) saves a third of the time and leaves the slopes unfinished.
+    `sloped` False (a literal, in a compiled caller) saves time and leaves the slopes unfinished.
     """
-    lanes, place = state[LANES], address_of(out)
-    for i in range(2 * lanes):
-        out[i] = 0.0
-    raised = shift + numbers[RAISED_BY]
-    at = (x, shift, logarithm(raised) if raised > 0.0 else LOWEST_LEVEL)
-    missing = 0 if _add_table(state, numbers, FAR, at, place, sloped) else 1
-    if not _add_table(state, numbers, NEAR, at, place, sloped):
-        if state[NEAR_AGED] == 1:
-            _add_near_rows(state, numbers, x, shift, place)
-        else:
-            missing += 2
-    return missing + (4 if state[INSIDE_COUNT] > 0 else 0)
+    return read_at(address_of(state), address_of(numbers), x, shift, address_of(out), sloped)
 
 
 @summed
@@ -410,7 +430,7 @@ def read_rest(table: Table, reader: Reader, missing: int, x: float, shift: float
         _add_far_rows(table, reader, x, shift, out)
     if missing & 2:
         _age_near(table, reader)
-        _add_near_rows(reader.state, reader.numbers, x, shift, address_of(out))
+        _add_near_rows(address_of(reader.state), address_of(reader.numbers), x, shift, address_of(out))
     if missing & 4:
         _add_inside_rows(table, reader, x, shift, average_usd, out)
 
@@ -446,9 +466,9 @@ def read_paths(
 def _read_block(
     table: Table, reader: Reader, log_price: FloatArray, vol_shift: FloatArray, average_usd: FloatArray, out: FloatArray, sloped: bool
 ) -> None:
-    state, numbers = reader.state, reader.numbers
+    state_at, numbers_at, out_at = address_of(reader.state), address_of(reader.numbers), address_of(out)
     for path in range(log_price.size):
-        missing = read_table(state, numbers, log_price[path], vol_shift[path], out[path], sloped)
+        missing = read_at(state_at, numbers_at, log_price[path], vol_shift[path], out_at + 16 * table.lanes * path, sloped)
         if missing:
             average = average_usd[path] if average_usd.size else 0.0
             read_rest(table, reader, missing, log_price[path], vol_shift[path], average, out[path])

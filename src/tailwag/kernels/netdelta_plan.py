@@ -32,7 +32,7 @@ from tailwag.kernels.netdelta_lanes import (
     VOL,
     Table,
 )
-from tailwag.kernels.netdelta_table import X_ORDERS, build_nodes
+from tailwag.kernels.netdelta_table import ALL_ORDERS, X_ORDERS, build_nodes
 
 __all__ = ["DIRECT_YEARS", "Settings", "tabulate"]
 
@@ -87,7 +87,7 @@ def tabulate(
     windows, edges, order = _windows(rows, times, window_years)
     rows, positions, puts = (np.ascontiguousarray(part[:, order]) for part in (rows, positions, puts))
     grids = _grids(rows, positions, times, windows, edges, settings)
-    orders = X_ORDERS if settings.vol_shifts[0] == settings.vol_shifts[1] else X_ORDERS**2
+    orders = X_ORDERS if settings.vol_shifts[0] == settings.vol_shifts[1] else ALL_ORDERS
     width = orders * positions.shape[0]
     sizes = np.array([grid.times * grid.x_nodes * grid.u_nodes * width for grid in grids], dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)

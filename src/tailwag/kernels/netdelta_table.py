@@ -15,10 +15,12 @@ from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.netdelta import VOL_FLOOR, held, summed
 from tailwag.kernels.normal import INVERSE_SQRT_2PI, exponential, inlined, near_mills_alone
 
-__all__ = ["X_ORDERS", "build_nodes", "node_terms"]
+__all__ = ["ALL_ORDERS", "X_ORDERS", "build_nodes", "node_terms"]
 
 X_ORDERS = 3
 """Value, first and second derivative by log price."""
+ALL_ORDERS = 9
+"""The same times three in u."""
 BLOCK = 512
 STRIKE, ROOT, VOL, SKEW = (row * BLOCK for row in range(9, 13))
 ROWS = 13

@@ -27,8 +27,14 @@ __all__ = [
     "add_value_1",
     "add_value_8",
     "address_of",
+    "clear_1",
+    "clear_8",
+    "float_at",
     "floats_at",
-    "integers_at",
+    "integer_at",
+    "mix_1",
+    "mix_8",
+    "put_integer",
 ]
 
 DOUBLE, INTEGER = ir.DoubleType(), ir.IntType(64)
@@ -66,11 +72,41 @@ def floats_at(address: int, count: int) -> FloatArray:
     return numbers
 
 
-@njit(error_model="numpy", forceinline=True)
-def integers_at(address: int, count: int) -> IntArray:
-    """The integers at an address, as an array that nobody counts."""
-    numbers: IntArray = carray(_pointer(address), (count,), dtype=np.int64)
-    return numbers
+@intrinsic
+def _integer_at(typing_context: Any, address: Any) -> tuple[Any, Any]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], INTEGER.as_pointer()))
+
+    return types.int64(types.int64), code
+
+
+integer_at = cast("Callable[[int], int]", _integer_at)
+"""(address): the integer there."""
+
+
+@intrinsic
+def _float_at(typing_context: Any, address: Any) -> tuple[Any, Any]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], DOUBLE.as_pointer()))
+
+    return types.float64(types.int64), code
+
+
+float_at = cast("Callable[[int], float]", _float_at)
+"""(address): the number there."""
+
+
+@intrinsic
+def _put_integer(typing_context: Any, address: Any, value: Any) -> tuple[Any, Any]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], INTEGER.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+put_integer = cast("Callable[[int, int], None]", _put_integer)
+"""(address, value): store an integer."""
 
 
 class _Lanes:
@@ -168,6 +204,41 @@ def _adder_of_cells(lanes: int) -> Callable[..., Any]:
     return add_cell
 
 
+def _mixer(lanes: int) -> Callable[..., Any]:
+    @intrinsic
+    def mix(typing_context: Any, nodes: Any, stride: Any, weights: Any, orders: Any, out: Any) -> tuple[Any, Any]:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            nodes, stride, weights, orders, out = arguments
+            vector = _Lanes(builder, lanes)
+            spread, size = _six(vector, weights), ir.Constant(INTEGER, 8 * lanes)
+            starts = [nodes]
+            for _ in range(5):
+                starts.append(builder.add(starts[-1], stride))
+            with cgutils.for_range(builder, orders) as loop:
+                at = builder.mul(loop.index, size)
+                mixed = vector.products(spread, [vector.load(builder.add(start, at), 0) for start in starts])
+                builder.store(mixed, vector.pointer(builder.add(out, at), 0), align=8)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, SIX, types.int64, types.int64), code
+
+    return mix
+
+
+def _clearer(lanes: int) -> Callable[..., Any]:
+    @intrinsic
+    def clear(typing_context: Any, out: Any) -> tuple[Any, Any]:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            vector = _Lanes(builder, lanes)
+            for part in range(2):
+                builder.store(ir.Constant(vector.type, [0.0] * lanes), vector.pointer(arguments[0], part), align=8)
+            return context.get_dummy_value()
+
+        return types.void(types.int64), code
+
+    return clear
+
+
 def _adder_of_rows(lanes: int) -> Callable[..., Any]:
     @intrinsic
     def add_row(typing_context: Any, coins: Any, value: Any, slope: Any, out: Any) -> tuple[Any, Any]:
@@ -184,6 +255,10 @@ def _adder_of_rows(lanes: int) -> Callable[..., Any]:
     return add_row
 
 
+clear_1, clear_8 = _clearer(1), _clearer(8)
+"""(out): two vectors of zeros at `out`."""
+mix_1, mix_8 = _mixer(1), _mixer(8)
+"""(nodes, stride, weights, orders, out): `orders` vectors at `out` from those at six places, `stride` bytes apart."""
 add_row_1, add_row_8 = _adder_of_rows(1), _adder_of_rows(8)
 """(coins, value, slope, out): add the vector at `coins` times each number to the two vectors at `out`."""
 add_pair_1, add_pair_8 = _adder_of_pairs(1), _adder_of_pairs(8)
