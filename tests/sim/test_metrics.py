@@ -498,7 +498,7 @@ class TestAgentsAndFlows:
         assert found.turnover_usd_per_day.value == pytest.approx(who.turnover_usd.mean())
         assert found.peak_position_usd.value == pytest.approx(who.peak_position_usd.mean())
         assert found.mishedge_rms_usd.value == pytest.approx(math.sqrt(who.gap_squared_usd.mean()))
-        cost = -who.pnl_usd[4:8].sum(axis=0)
+        cost = -who.pnl_usd[5:9].sum(axis=0)
         assert found.cost_usd.value == pytest.approx(cost.mean(), rel=1e-9)
         middle = next(each for each in found.cost_quantiles_usd if each.level == 0.5)
         assert abs((middle.quantile.value or 0.0) - np.median(cost)) < 0.01 * cost.std()

@@ -96,7 +96,7 @@ class FlowHour:
 
 @dataclass(frozen=True, slots=True)
 class AgentMetrics:
-    """What one agent earned, paid, traded and left unhedged."""
+    """What one agent earned, paid (spread, fees, gas, funding), traded, left unhedged, and held at most."""
 
     name: str
     pnl_usd: Estimate

@@ -37,10 +37,10 @@ def span(hours: float) -> str:
 def with_error(value: float, error: float | None) -> str:
     """A number to the digits that its error allows.
 
-    >>> with_error(12.3456, 0.412), with_error(12.3456, 0.0), with_error(0.5, None)
+    >>> with_error(12.3456, 0.412), with_error(12.3456, 1e-9), with_error(0.5, None)
     ('12.35 +- 0.41', '12.35', '0.5')
     """
-    if not error:
+    if not error or error < 5e-5 * abs(value):
         return f"{value:.4g}"
     digits = max(0, min(12, 1 - math.floor(math.log10(error))))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
@@ -49,10 +49,12 @@ def with_error(value: float, error: float | None) -> str:
 def usd(estimate: dict[str, Any]) -> str:
     """USD with its error in one unit.
 
-    >>> usd({"value": -1_234_567.0, "standard_error": 4_000.0}), usd({"value": 0.0, "standard_error": 0.0})
+    >>> usd({"value": -1_234_567.0, "standard_error": 4_000.0}), usd({"value": 1e-9, "standard_error": 1e-12})
     ('-$1.2346m +- $0.0040m', '$0')
     """
     value, error = estimate["value"], estimate["standard_error"] or 0.0
+    if max(abs(value), error) < 0.005:
+        return "$0"
     divisor, unit = next((step for step in MONEY_STEPS if max(abs(value), error) >= step[0]), (1.0, ""))
     parts = [f"${part}{unit}" for part in with_error(abs(value) / divisor, error / divisor).split(" +- ")]
     return ("-" if value < 0 else "") + " +- ".join(parts)
@@ -69,15 +71,20 @@ def _outcomes(document: dict[str, Any]) -> str:
     if finished == paths:
         return f"All {paths:,} paths reached the horizon of {span(document['hours'])}."
     parts = [
-        f"{document[kind]['count']:,} {words} ({100 * document[kind]['value']:.2g} %, 95 % interval {100 * document[kind]['low']:.2g} to "
-        f"{100 * document[kind]['high']:.2g} %)"
+        f"{document[kind]['count']:,} {words} ({_share(document[kind]['value'])} %, 95 % interval {_share(document[kind]['low'])} to "
+        f"{_share(document[kind]['high'])} %)"
         for kind, words in stopped.items()
         if document[kind]["count"]
     ]
-    return (
-        f"Of {paths:,} paths {finished:,} reached the horizon of {span(document['hours'])}; {', '.join(parts)}. "
-        "Vols below are of those that reached it."
-    )
+    reached = f"{finished:,} reached the horizon of {span(document['hours'])}" if finished else "none reached the horizon"
+    measured = " Vols below are of those that reached it." if finished else ""
+    return f"Of {paths:,} paths {reached}; {', '.join(parts)}.{measured}"
+
+
+def _share(share: float) -> str:
+    """A share in per cent: two figures, and 100 only for all."""
+    percent = 100.0 * share
+    return f"{percent:.2g}" if percent < 99.0 else f"{percent:.4g}"
 
 
 def _volatility(document: dict[str, Any]) -> str:
@@ -139,7 +146,7 @@ def _agent(agent: dict[str, Any]) -> str:
     earned = agent["pnl_usd"]
     return (
         f"{agent['name']} {'earns' if earned['value'] >= 0.0 else 'loses'} {usd({**earned, 'value': abs(earned['value'])})} on average "
-        f"(spread over paths {usd(agent['pnl_deviation_usd'])}), pays {usd(agent['cost_usd'])} for trading "
+        f"(spread over paths {usd(agent['pnl_deviation_usd'])}), pays {usd(agent['cost_usd'])} in spread, fees and funding for trading "
         f"{usd(agent['turnover_usd_per_day'])} a day, and is mis-hedged by {usd(agent['mishedge_rms_usd'])} (root mean square)."
     )
 

@@ -14,8 +14,11 @@ from tailwag.sim.state import PNL_PARTS, AgentPaths, BlockPaths, Outcome
 from tailwag.units import DAYS_PER_YEAR
 
 SERIES = ("price", "fundamental")
-COST_PARTS = ("execution_usd", "spread_usd", "fees_usd", "gas_usd")
-"""What trading takes away: an agent's cost is the negative of their sum."""
+COST_PARTS = ("spread_usd", "fees_usd", "gas_usd", "funding_usd")
+"""What leaves an agent's pocket: its cost is the negative of their sum.
+
+Execution is no part of it: a lasting impact marks one's own purchase up, so that part can be a gain on paper and stands by itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def agent_pnl(agent: AgentPaths) -> FloatArray:
 
 
 def agent_cost(agent: AgentPaths) -> FloatArray:
-    """What trading cost on each path, + paid: execution, spread, fees and gas with their sign turned, USD (paths,)."""
+    """What trading cost on each path, + paid: spread, fees, gas and funding with their sign turned, USD (paths,)."""
     total = np.zeros(agent.pnl_usd.shape[1])
     for part in COST_PARTS:
         total = total - agent.pnl_usd[PNL_PARTS.index(part)]
