@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tailwag.errors import InputError
+from tailwag.errors import InputError, UnitError
 from tailwag.experiments.scenario_book import checked_measurement
 from tailwag.experiments.scenario_files import Overrides
+from tailwag.experiments.scenario_tables import MOST_VOL
 from tailwag.experiments.scenario_writer import Line, Section, scenario_text
 from tailwag.liquidity.money import dollars
 from tailwag.market.clock import parse_time_ns
@@ -58,7 +59,7 @@ def scenario_from_measurement(document: Any, *, name: str, overrides: Overrides,
             Line("start", start, "the measurement's as_of"),
             Line("horizon_days", hours / 24.0, _chosen(overrides.hours, "24 hours unless stated")),
             Line("step_minutes", hours * 60.0 / steps, "how often the market clears"),
-            Line("paths", overrides.paths or PATHS, _chosen(overrides.paths, "10,000 unless stated")),
+            Line("paths", PATHS if overrides.paths is None else overrides.paths, _chosen(overrides.paths, "10,000 unless stated")),
             Line("seed", SEED if overrides.seed is None else overrides.seed, _chosen(overrides.seed, "7 unless stated")),
             Line("clearing", clearing, "orders are sized at the price they clear at" if clearing == "implicit" else "stated"),
         ),
@@ -131,6 +132,8 @@ def _depth(document: Mapping[str, Any], name: str, stated: float | None) -> tupl
 def _vol(document: Mapping[str, Any], name: str, stated: float | None, end_ns: int) -> tuple[float, str]:
     """The at-the-money vol of the nearest expiry beyond the horizon, else of the last one before it."""
     if stated is not None:
+        if not 0.0 < stated <= MOST_VOL:
+            raise UnitError(f"expected a vol as a decimal a year, above 0 and at most {MOST_VOL:g}, got {stated:g}; 0.55 is 55 %")
         return stated, "stated"
     exposure = document.get("exposure")
     rows = exposure.get("by_expiry") if isinstance(exposure, Mapping) else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from tailwag.experiments.run_document import option_books, run_document
 from tailwag.experiments.scenario_files import ScenarioFile
-from tailwag.sim.calibrate import Calibration, calibrated
+from tailwag.sim.calibrate import CALIBRATION_PATHS, Calibration, calibrated
 from tailwag.sim.dynamics import expected_vol
 from tailwag.sim.metric_plan import MetricPlan, PinWatch
 from tailwag.sim.run import simulate
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
+LEAST_CALIBRATION_PATHS = 512
+"""A calibration takes as many paths as its run, within bounds: the same shocks with and without hedging need few."""
 PIN_STRIKES = 5
 """Strikes watched for each expiry inside the run: those with the most contracts."""
 MOST_PINS = 20
@@ -50,7 +52,8 @@ def calibration_of(file: ScenarioFile) -> Calibration | None:
     """
     if file.vol_is != "observed" or not file.scenario.agents:
         return None
-    return calibrated(file.scenario, seed=file.seed)
+    paths = min(max(file.paths, LEAST_CALIBRATION_PATHS), CALIBRATION_PATHS)
+    return calibrated(file.scenario, seed=file.seed, paths=paths)
 
 
 def simulate_file(
