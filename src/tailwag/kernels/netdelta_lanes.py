@@ -407,7 +407,8 @@ def read_at(state_at: int, numbers_at: int, x: float, shift: float, out: int, sl
     at = (x, shift, logarithm(raised) if raised > 0.0 else LOWEST_LEVEL)
     missing = 0 if _add_table(state_at, numbers_at, FAR, at, out, sloped) else 1
     if not _add_table(state_at, numbers_at, NEAR, at, out, sloped):
-        if integer_at(state_at + 8 * NEAR_AGED) == 1:
+        # decided by the step alone, not by what was asked before: the order of additions is part of the answer
+        if integer_at(state_at + 8 * (GROUPS + NEAR * GROUP_SIZE + HOW)) == SUMMED:
             _add_near_rows(state_at, numbers_at, x, shift, out)
         else:
             missing += 2
@@ -429,7 +430,8 @@ def read_rest(table: Table, reader: Reader, missing: int, x: float, shift: float
     if missing & 1:
         _add_far_rows(table, reader, x, shift, out)
     if missing & 2:
-        _age_near(table, reader)
+        if reader.state[NEAR_AGED] == 0:
+            _age_near(table, reader)
         _add_near_rows(address_of(reader.state), address_of(reader.numbers), x, shift, address_of(out))
     if missing & 4:
         _add_inside_rows(table, reader, x, shift, average_usd, out)
