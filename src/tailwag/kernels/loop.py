@@ -18,6 +18,7 @@ from tailwag.kernels.loop_rows import (
     PRE,
     SHIFT,
     SHOCK,
+    SLOPED,
     SPOT_PRE,
     USD,
     WIDTH,
@@ -34,13 +35,13 @@ __all__ = ["Block", "Loop", "advance"]
 def advance(loop: Loop, table: Table, reader: Reader, block: Block) -> None:
     """Run a block from start to end; `reader` is this thread's scratch for `table`."""
     steps, packs = loop.years.size - 1, block.path.shape[0]
-    books = False
+    books = 0
     for seat in range(loop.terms.shape[0]):
-        books = books or loop.terms[seat, LANE] >= 0.0
+        books += 1 if loop.terms[seat, LANE] >= 0.0 else 0
     for pack in range(packs):
         _note(block, pack, 0)
     for step in range(1, steps + 1):
-        if books:
+        if books > 0:
             begin_step(table, reader, step)
         for pack in range(packs):
             _advance_pack(loop, table, reader, block, pack, step, books)
@@ -48,7 +49,7 @@ def advance(loop: Loop, table: Table, reader: Reader, block: Block) -> None:
 
 
 @stepping
-def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, step: int, books: bool) -> None:
+def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, step: int, books: int) -> None:
     p, seats = block.path[pack], loop.terms.shape[0]
     _shocks(block, pack, step)
     move_before_trading(loop, p, step)
@@ -57,8 +58,8 @@ def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: 
     for seat in range(seats):
         same_step = same_step or (loop.terms[seat, DELAY] == 0.0 and wanted_policy(loop, seat, step))
     if same_step:
-        if books:
-            look(loop, table, reader, block, pack, PRE, True)
+        if books > 0:
+            look(loop, table, reader, block, pack, PRE, True, True)
         for seat in range(seats):
             if loop.terms[seat, DELAY] == 0.0 and wanted_policy(loop, seat, step):
                 decide(loop.terms[seat], p, block.own[seat, pack], PRE, SPOT_PRE)
@@ -71,8 +72,8 @@ def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: 
     for seat in range(seats):
         account(loop, block, pack, seat, step)
     settle_prices(loop, p, step)
-    if books:
-        look(loop, table, reader, block, pack, LOG, needs_average(reader))
+    if books > 0:
+        look(loop, table, reader, block, pack, LOG, needs_average(reader), loop.numbers[SLOPED] > 0.0)
     for seat in range(seats):
         add_gap(loop, block, pack, seat, step)
     halt(loop, p, step)

@@ -1,7 +1,7 @@
 """The clearing price of every path of a pack, one path after another: the compiled twin of `tailwag.sim.clearing`.
 
 Same root: the first met from the price before trading in the direction of the net flow there. The scan takes the same strides; inside the
-bracket the slope is exact where vol stands still and a secant elsewhere, so that fewer net deltas are read.
+bracket the slope is exact where vol stands still and a chord elsewhere, so that fewer net deltas are read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import numpy as np
 
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.loop_rows import (
-    AMOUNT,
     AVERAGE,
     BASE,
     BETA,
-    BY_COIN,
     COIN,
     DELTA,
     FOUND,
@@ -25,8 +23,6 @@ from tailwag.kernels.loop_rows import (
     LIVE,
     LOG,
     LOOKED,
-    OFFSET,
-    OWED,
     PER_COIN,
     PER_USD,
     PRE,
@@ -51,16 +47,18 @@ __all__ = ["clear", "look"]
 MOST_SCANS = 20_000
 MOST_REFINEMENTS = 200
 TOLERANCE_LOG = 2e-16
-CLOSE_LOG, CLOSE_LOG_WITH_VOL = 1e-10, 1e-13
-"""A last step this short is taken along the slope, without reading the deltas again; what bends is below 1e-15 then."""
+CLOSE = 1e-13
+"""A last step is taken along the slope, without reading the deltas again, where what bends over it is below this."""
+CHORD_LOG = 1e-12
+"""Two prices this close give no slope by difference."""
 MOST_NEWTON = 1e3
 SAME_PRICE = 1e-13
 """Net deltas read this close by are those of the price itself."""
 
 
 @stepping
-def look(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, row: int, anew: bool) -> None:
-    """Read the net deltas of all agents at the log price of a row, where they are not known there already."""
+def look(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, row: int, anew: bool, sloped: bool) -> None:
+    """Read the net deltas of all agents at the log price of a row, where they are not known there already; their slopes only if `sloped`."""
     p, beta = block.path[pack], loop.numbers[BETA]
     out = np.empty(2 * table.lanes)
     for j in range(WIDTH):
@@ -68,7 +66,10 @@ def look(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, row:
         if p[LIVE + j] == 0.0 or (abs(p[LOOKED + j] - x) <= SAME_PRICE and not anew):
             continue
         shift = p[BASE + j] + beta * (x - p[PREVIOUS + j])
-        missing = read_table(reader.state, reader.numbers, x, shift, out)
+        if sloped:
+            missing = read_table(reader.state, reader.numbers, x, shift, out, True)
+        else:
+            missing = read_table(reader.state, reader.numbers, x, shift, out, False)
         if missing:
             read_rest(table, reader, missing, x, shift, p[AVERAGE + j], out)
         p[LOOKED + j] = x
@@ -89,130 +90,115 @@ def stride(value: float, slope: float, scale: float) -> float:
 
 @stepping
 def clear(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, step: int) -> None:
-    """Put every path's clearing price into LOG, or FOUND = 0 and the bound; deltas are those of the clearing price afterwards."""
+    """Put every path's clearing price into LOG, or FOUND = 0 and the bound; deltas are those of the clearing price afterwards.
+
+    Excess(x) = x_pre + constant + linear x + sum over lanes of weight * net delta(x) - x.
+    """
     p, numbers = block.path[pack], loop.numbers
-    per_usd, per_coin, bound = numbers[PER_USD], numbers[PER_COIN], numbers[STOP]
-    out = np.empty(2 * table.lanes)
+    bound, beta = numbers[STOP], numbers[BETA]
+    out, last, weights = np.empty(2 * table.lanes), np.empty(table.lanes), np.empty(table.lanes)
     for j in range(WIDTH):
-        spot, pre = p[SPOT_PRE + j], p[PRE + j]
-        usd, coin, steep_usd, steep_coin = p[USD + j], p[COIN + j], p[STEEP_USD + j], p[STEEP_COIN + j]
-        value = per_usd * (usd + coin * spot) + per_coin * (coin + usd / spot)
-        fall = per_usd * (steep_usd + steep_coin * spot) + per_coin * (steep_coin + steep_usd / spot) - 1.0
-        p[LOG + j] = p[PRE + j] if p[LIVE + j] > 0.0 else p[LOG + j]
+        pre, spot = p[PRE + j], p[SPOT_PRE + j]
+        per_usd = numbers[PER_USD] + numbers[PER_COIN] / spot
+        per_coin = per_usd * spot
+        value = per_usd * p[USD + j] + per_coin * p[COIN + j]
+        fall = per_usd * p[STEEP_USD + j] + per_coin * p[STEEP_COIN + j] - 1.0
+        p[LOG + j] = pre if p[LIVE + j] > 0.0 else p[LOG + j]
         if value == 0.0 or p[LIVE + j] == 0.0:
             continue
-        scale = _smooth(loop, block, pack, step, j)
+        linear, scale = _weigh(loop, block, pack, step, j, per_coin, weights)
+        linear *= per_usd
         if scale == math.inf:
             newton = abs(value) / -fall if fall < 0.0 else math.inf
             found = newton < MOST_NEWTON
             p[FOUND + j] = 1.0 if found else 0.0
             p[LOG + j] = pre + math.copysign(newton, value) if found else math.copysign(bound, value)
             continue
-        p[LOG + j], p[FOUND + j] = _first_root(loop, table, reader, block, (pack, j), (value, fall, scale), out)
+        constant = value - linear * pre
+        for seat in range(loop.terms.shape[0]):
+            lane = int(loop.terms[seat, LANE])
+            if lane >= 0:
+                last[lane] = block.own[seat, pack, DELTA + j]
+                constant -= weights[lane] * last[lane]
+        place = (pre, p[BASE + j] - beta * p[PREVIOUS + j], beta, p[AVERAGE + j])
+        x, found = first_root(table, reader, place, (constant, linear), weights, (value, fall, scale, bound), out, last)
+        p[LOG + j] = p[LOOKED + j] = x
+        p[FOUND + j] = 1.0 if found else 0.0
+        for seat in range(loop.terms.shape[0]):
+            lane = int(loop.terms[seat, LANE])
+            if lane >= 0:
+                block.own[seat, pack, DELTA + j] = out[lane]
+                block.own[seat, pack, SLOPE + j] = out[table.lanes + lane]
 
 
 @stepping
-def _smooth(loop: Loop, block: Block, pack: int, step: int, j: int) -> float:
-    """Over what log distance the deltas of those who trade are smooth; inf where no options are hedged."""
-    scale = math.inf
+def _weigh(loop: Loop, block: Block, pack: int, step: int, j: int, per_coin: float, weights: FloatArray) -> tuple[float, float]:
+    """USD bought per unit of log price by those who trade a constant gamma, over what distance the others' deltas are smooth, and their weights."""
+    linear, scale = 0.0, math.inf
     for seat in range(loop.terms.shape[0]):
-        if block.own[seat, pack, SPEED + j] > 0.0:
-            scale = min(scale, loop.smooth[seat, step])
-    return scale
-
-
-@stepping
-def _excess(loop: Loop, block: Block, pack: int, j: int, x: float, out: FloatArray) -> tuple[float, float]:
-    """x_pre + impact(flow(x)) - x and its slope, from the deltas at x."""
-    p, numbers, lanes = block.path[pack], loop.numbers, out.size // 2
-    usd = coin = steep_usd = steep_coin = 0.0
-    for seat in range(loop.terms.shape[0]):
-        o, terms = block.own[seat, pack], loop.terms[seat]
-        speed, share = o[SPEED + j], terms[SHARE]
-        if terms[BY_COIN] > 0.0:
-            coin += o[AMOUNT + j]
-            if speed > 0.0:
-                lane = int(terms[LANE])
-                coin += speed * (-share * out[lane] - o[OWED + j] - o[OFFSET + j])
-                steep_coin -= speed * share * out[lanes + lane]
+        lane, speed, share = int(loop.terms[seat, LANE]), block.own[seat, pack, SPEED + j], loop.terms[seat, SHARE]
+        if lane >= 0:
+            weights[lane] = -per_coin * speed * share
+            scale = min(scale, loop.smooth[seat, step]) if speed > 0.0 else scale
         else:
-            hedged = share * terms[GAMMA_USD]
-            usd += o[AMOUNT + j]
-            if speed > 0.0:
-                usd += speed * (-hedged * x - o[OWED + j] - o[OFFSET + j])
-                steep_usd -= speed * hedged
-    spot = p[SPOT_PRE + j]
-    value = numbers[PER_USD] * (usd + coin * spot) + numbers[PER_COIN] * (coin + usd / spot)
-    fall = numbers[PER_USD] * (steep_usd + steep_coin * spot) + numbers[PER_COIN] * (steep_coin + steep_usd / spot)
-    return p[PRE + j] + value - x, fall - 1.0
+            linear -= speed * share * loop.terms[seat, GAMMA_USD]
+    return linear, scale
 
 
 @stepping
-def _first_root(
-    loop: Loop,
+def first_root(
     table: Table,
     reader: Reader,
-    block: Block,
-    where: tuple[int, int],
-    start: tuple[float, float, float],
+    place: tuple[float, float, float, float],
+    rest: tuple[float, float],
+    weights: FloatArray,
+    start: tuple[float, float, float, float],
     out: FloatArray,
-) -> tuple[float, float]:
-    """(log price, 1.0) of the first root, (bound, 0.0) where there is none; the path's deltas are left as they are there."""
-    pack, j = where
-    value, fall, scale = start
-    p, beta, bound = block.path[pack], loop.numbers[BETA], loop.numbers[STOP]
-    close = CLOSE_LOG if beta == 0.0 else CLOSE_LOG_WITH_VOL
-    direction = math.copysign(1.0, value)
-    near = last = p[PRE + j]
-    last_value = value
-    guess = near + direction * stride(value, fall, scale)
-    far = guess
-    scanning, width, rest = True, math.inf, 0.0
+    last: FloatArray,
+) -> tuple[float, bool]:
+    """(clearing log price, found); `out` becomes the deltas there and their slopes.
+
+    `place`: price before trading, vol shift at log price 0, vol per log move, settlement average; `rest`: constant and linear part of the excess;
+    `start`: excess and slope before trading, the longest stride, the bound; `last`: deltas before trading, used as scratch.
+    """
+    pre, shift, beta, average = place
+    value, fall, scale, bound = start
+    lanes, direction = last.size, math.copysign(1.0, value)
+    near = before = pre
+    before_value, scanning, width = value, True, math.inf
+    guess = far = near + direction * stride(value, fall, scale)
     for _ in range(MOST_SCANS + MOST_REFINEMENTS):
-        shift = p[BASE + j] + beta * (guess - p[PREVIOUS + j])
-        missing = read_table(reader.state, reader.numbers, guess, shift, out)
+        missing = read_table(reader.state, reader.numbers, guess, shift + beta * guess, out, True)
         if missing:
-            read_rest(table, reader, missing, guess, shift, p[AVERAGE + j], out)
-        value, fall = _excess(loop, block, pack, j, guess, out)
-        if scanning and value * direction > 0.0:
+            read_rest(table, reader, missing, guess, shift + beta * guess, average, out)
+        value, fall = pre + rest[0] + rest[1] * guess - guess, rest[1] - 1.0
+        for lane in range(lanes):
+            value += weights[lane] * out[lane]
+            fall += weights[lane] * out[lanes + lane]
+        ahead = value * direction > 0.0
+        if scanning and ahead:
             if abs(guess) > bound:
-                return direction * bound, 0.0
-            near, last, last_value = guess, guess, value
-            guess = near + direction * stride(value, fall, scale)
-            far = guess
+                return direction * bound, False
+            near, before, before_value = guess, guess, value
+            last[:] = out[:lanes]
+            guess = far = near + direction * stride(value, fall, scale)
             continue
-        if scanning:
-            scanning, width = False, abs(far - near)
-        if value * direction > 0.0:
-            near = guess
-        else:
-            far = guess
-        steep = fall
-        if beta != 0.0 and abs(guess - last) > 1e-12:
-            steep = (value - last_value) / (guess - last)
-        last, last_value = guess, value
+        width = abs(far - near) if scanning else width
+        scanning = False
+        near, far = (guess, far) if ahead else (near, guess)
+        apart = guess - before
+        chord = beta != 0.0 and abs(apart) > CHORD_LOG
+        steep = (value - before_value) / apart if chord else fall
         newton = guess - value / (steep if steep != 0.0 else -1.0)
-        small = abs(value) <= TOLERANCE_LOG * max(1.0, 0.1 + abs(guess))
-        short = abs(newton - guess) <= close and fall < 0.0
-        narrow = abs(far - near)
-        if small or short or narrow <= 4e-16 * max(abs(near), 1e-3):
-            rest = newton - guess if short else 0.0
-            break
-        inside = min(near, far) < newton < max(near, far)
-        slow = narrow > 0.5 * width and abs(newton - guess) > 0.5 * narrow
-        width = narrow
-        guess = newton if inside and not slow else 0.5 * (near + far)
-    _keep(loop, block, pack, j, rest, out)
-    p[LOOKED + j] = guess + rest
-    return guess + rest, 1.0
-
-
-@stepping
-def _keep(loop: Loop, block: Block, pack: int, j: int, rest: float, out: FloatArray) -> None:
-    """The deltas at the clearing price, `rest` away from where they were read."""
-    lanes = out.size // 2
-    for seat in range(loop.terms.shape[0]):
-        lane = int(loop.terms[seat, LANE])
-        if lane >= 0:
-            block.own[seat, pack, DELTA + j] = out[lane] + out[lanes + lane] * rest
-            block.own[seat, pack, SLOPE + j] = out[lanes + lane]
+        step, narrow = newton - guess, abs(far - near)
+        close = abs(step) * (abs(step) + (abs(apart) if chord else 0.0)) <= CLOSE * scale and steep < 0.0
+        if abs(value) <= TOLERANCE_LOG or close or narrow <= 4e-16 * max(abs(near), 1e-3):
+            step = step if close else 0.0
+            for lane in range(lanes):
+                out[lane] += step * ((out[lane] - last[lane]) / apart if chord else out[lanes + lane])
+            return guess + step, True
+        slow = narrow > 0.5 * width and abs(step) > 0.5 * narrow
+        width, before, before_value = narrow, guess, value
+        last[:] = out[:lanes]
+        guess = newton if min(near, far) < newton < max(near, far) and not slow else 0.5 * (near + far)
+    return guess, True

@@ -14,7 +14,7 @@ from tailwag.kernels.arrays import FloatArray, IntArray
 
 __all__ = ["OWN_ROWS", "PATH_ROWS", "WIDTH", "Block", "Loop", "stepping"]
 
-WIDTH = 64
+WIDTH = 128
 """Paths of one pack."""
 
 # strict rules: no licence to reorder, so that bits do not depend on where a path stands
@@ -83,8 +83,9 @@ sums; TURNOVER, TRADES, the mis-hedge and the PEAK position.
 """
 
 # entries of `Loop.numbers`
-SPOT_START, STOP, HALT, LIMIT, PER_USD, PER_COIN, BETA, OWN_VOL, COUPLED, DAMPED = range(10)
-"""Start price, bounds on |log price|, most USD a step, impact of a step's flow, vol per log move, the price's vol; 1 where coupled, damped."""
+SPOT_START, STOP, HALT, LIMIT, PER_USD, PER_COIN, BETA, OWN_VOL, COUPLED, DAMPED, SLOPED = range(11)
+"""Start price, bounds on |log price|, most USD a step, impact of a step's flow, vol per log move, the price's vol; 1 where coupled, damped; 1 if late
+agents look at slopes."""
 
 # columns of `Loop.terms`
 (

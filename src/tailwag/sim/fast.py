@@ -22,7 +22,7 @@ from tailwag.sim.engine import RunPlan
 from tailwag.sim.fast_accounts import block_paths
 from tailwag.sim.fast_columns import book_seats, loop_of
 from tailwag.sim.net_delta import LANES, Settings, TabulatedNetDelta
-from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
+from tailwag.sim.option_book import WINDOW_YEARS, OptionBook, book_greeks
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths
 
@@ -107,7 +107,7 @@ def prepare(plan: RunPlan, *, table_rows: int = TABLE_ROWS, threads: int = 1, to
     )
     nowhere, spot = np.zeros(1), np.full(1, plan.scenario.spot_usd)
     delta[seats] = source.lanes(0, nowhere, nowhere, running_average_usd=spot)[0][:, 0]
-    value[seats] = [float(trader.init(1).value_usd[0]) for trader in traders]
+    value[seats] = [float(book_greeks(trader.book, 0.0, plan.scenario.spot_usd, nowhere, nowhere)[0, 0]) for trader in traders]
     return FastPlan(plan, loop_of(plan), source.table, delta, value, threading.local())
 
 

@@ -74,7 +74,7 @@ def _options(plan: RunPlan, loop: Loop, block: Block, seat: int, stopped: IntArr
         nothing = np.zeros(paths)
         return OptionProfit(nothing, carried, nothing, nothing, nothing, nothing)
     if trader.market.full_pnl:
-        return steps_profit(trader, block, stopped)
+        return steps_profit(trader, block, stopped, value_usd)
     return ends_profit(trader, loop, block, stopped, carried, value_usd)
 
 

@@ -68,6 +68,7 @@ def loop_of(plan: RunPlan) -> Loop:
         scenario.price.annual_vol if vol.couple_price_vol else 1.0,
         float(vol.couple_price_vol),
         float(scenario.clearing == "damped"),
+        float(scenario.clearing == "damped" or any(isinstance(_dealer(seat).policy, WhalleyWilmott) for seat in plan.seats)),
     )
     return Loop(
         numbers=np.array(numbers, dtype=np.float64),

@@ -9,7 +9,7 @@ import numpy as np
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.loop_rows import Block, Loop
 from tailwag.sim.agents.protocol import Move
-from tailwag.sim.book_trader import BookTrader
+from tailwag.sim.book_trader import BookState, BookTrader
 from tailwag.sim.option_book import book_greeks, settlement_value
 
 __all__ = ["OptionProfit", "ends_profit", "steps_profit"]
@@ -67,10 +67,11 @@ def _value(trader: BookTrader, loop: Loop, block: Block, step: int, here: BoolAr
     return np.asarray(book_greeks(book, years, trader.market.spot_usd, log_price, shift, running_average_usd=average)[0])
 
 
-def steps_profit(trader: BookTrader, block: Block, stopped: IntArray) -> OptionProfit:
+def steps_profit(trader: BookTrader, block: Block, stopped: IntArray, value_usd: float) -> OptionProfit:
     """The profit split by greeks at every step, as the plain engine does it."""
     years, spot_start = trader.market.grid.years, trader.market.spot_usd
-    memory, still = trader.init(stopped.size), np.zeros(stopped.size)
+    still = np.zeros(stopped.size)
+    memory = BookState(still, np.full(stopped.size, value_usd), still, np.full(stopped.size, spot_start), 0)
     sums = np.zeros((6, stopped.size))
     for step in range(1, years.size):
         before, after = block.log_price[step - 1], block.log_price[step]
