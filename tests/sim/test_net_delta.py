@@ -175,6 +175,19 @@ def test_outside_the_table_options_are_summed() -> None:
         assert np.max(np.abs(ours - wanted)) < 1e-12 * gross
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_what_does_not_fit_is_summed(share: float) -> None:
+    books, times, _ = CASES["settlement average"]
+    whole, direct = TabulatedNetDelta(books, times, SPOT), DirectNetDelta(books, times, SPOT)
+    table = TabulatedNetDelta(books, times, SPOT, settings=Settings(most_bytes=share * whole.bytes))
+    assert table.bytes < (share + 0.1) * whole.bytes
+    gross = sum(book.gross_coin for book in books)
+    for step in range(times.size):
+        x, shift, average = states(direct, times[step], step, still=False)
+        ours, wanted = (net.lanes(step, x, shift, running_average_usd=average) for net in (table, direct))
+        assert np.max(np.abs(ours[0] - wanted[0])) < (1e-12 if share == 0.0 else 1e-6) * gross
+
+
 def test_answers_do_not_depend_on_blocks_threads_or_what_was_asked_before() -> None:
     books = chain((0.3, 2, 30), 16)
     table = TabulatedNetDelta(books, HALF_DAY, SPOT)

@@ -52,12 +52,16 @@ MOST_X, MOST_U, MOST_TIME = 0.9, 0.5, 0.6
 
 
 class Settings(NamedTuple):
-    """Tolerance relative to gross contracts, the range of vol shifts, how far log price is followed, and threads that build."""
+    """Tolerance relative to gross contracts, the range of vol shifts, how far log price is followed, threads that build, and the most memory.
+
+    Grids that would not fit are left out, the largest first: their options are summed one by one, which is slower and no less right.
+    """
 
     tolerance: float = 1e-6
     vol_shifts: tuple[float, float] = (-0.6, 0.8)
     reach_log: float = 0.9
     threads: int = 1
+    most_bytes: float = 400e6
 
 
 class Grid(NamedTuple):
@@ -86,10 +90,9 @@ def tabulate(
     """
     windows, edges, order = _windows(rows, times, window_years)
     rows, positions, puts = (np.ascontiguousarray(part[:, order]) for part in (rows, positions, puts))
-    grids = _grids(rows, positions, times, windows, edges, settings)
     orders = X_ORDERS if settings.vol_shifts[0] == settings.vol_shifts[1] else ALL_ORDERS
-    width = orders * positions.shape[0]
-    sizes = np.array([grid.times * grid.x_nodes * grid.u_nodes * width for grid in grids], dtype=np.int64)
+    grids = _fitting(_grids(rows, positions, times, windows, edges, settings), orders * positions.shape[0], settings.most_bytes)
+    sizes = np.array([_nodes(grid) * orders * positions.shape[0] for grid in grids], dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
     data = _aligned(int(starts[-1]))
     steps = np.full((times.size, 2, 2), -1, dtype=np.int64)
@@ -120,7 +123,19 @@ def tabulate(
     else:
         for task in tasks:
             _fill(*task)
-    return table, sum(grid.times * grid.x_nodes * grid.u_nodes * (grid.rows.stop - grid.rows.start) for grid in grids)
+    return table, sum(_nodes(grid) * (grid.rows.stop - grid.rows.start) for grid in grids)
+
+
+def _nodes(grid: Grid) -> int:
+    return grid.times * grid.x_nodes * grid.u_nodes
+
+
+def _fitting(grids: list[Grid], width: int, most_bytes: float) -> list[Grid]:
+    """The grids that fit into memory together, the smallest first."""
+    order = sorted(range(len(grids)), key=lambda number: (_nodes(grids[number]), number))
+    fitting = np.cumsum([8 * width * _nodes(grids[number]) for number in order]) <= most_bytes
+    kept = {number for number, fits in zip(order, fitting) if fits}
+    return [grid for number, grid in enumerate(grids) if number in kept]
 
 
 def _windows(rows: FloatArray, times: FloatArray, window_years: float) -> tuple[IntArray, IntArray, IntArray]:
