@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from scipy import stats
 
 from tailwag.errors import InputError
+from tailwag.kernels import jumps, paths, random
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.random import fill_normals, fill_uniforms, normal_at, normals, philox, sine_and_cosine, stream_key, uniforms
 from tailwag.kernels.random_plain import normal_row, plain_normals, plain_uniforms, uniform_row
@@ -64,6 +66,35 @@ def test_a_kernel_that_draws_one_number_gets_that_of_the_row() -> None:
     assert row.tolist() == [normal_at(key, 7 + p, 5, 1) for p in range(33)]
     assert np.array_equal(uniform_row(11, 2, 7, 33, 5, 1), uniforms(11, 2, 7, 33, 5, 2)[1])
     assert np.abs(normal_row(11, 2, 7, 33, 5, 1) - row).max() < 1e-15
+
+
+def test_every_kernel_states_its_float_rules() -> None:
+    """numba lets a function without stated rules inherit its first caller's licence to reorder, and caches the result."""
+    for module in (random, paths, jumps):
+        kernels = [value for value in vars(module).values() if hasattr(value, "targetoptions")]
+        assert len(kernels) > 5
+        assert all("fastmath" in kernel.targetoptions for kernel in kernels)
+    assert all(kernel.targetoptions["fastmath"] is False for kernel in (random.fill_normals, random.normal_pair, random.philox))
+
+
+@pytest.mark.slow
+def test_a_careless_caller_that_compiles_first_changes_no_bit(tmp_path: Path) -> None:
+    script = (
+        "import numpy as np\n"
+        "from numba import njit\n"
+        "from tailwag.kernels.random import fill_normals, normal_at, normals, stream_key\n"
+        "@njit(fastmath=True, error_model='numpy')\n"
+        "def careless(key, out):\n"
+        "    fill_normals(key, 0, 1, 0, out)\n"
+        "    total = 0.0\n"
+        "    for p in range(out.size):\n"
+        "        total += abs(normal_at(key, p, 1, 0) - out[p])\n"
+        "    return total\n"
+        "out = np.empty(500)\n"
+        "assert careless(stream_key(5, 3), out) == 0.0\n"
+        "assert np.array_equal(out, normals(5, 3, 0, 500, 1, 1)[0])\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
 
 
 def test_the_angle_is_exact_to_the_last_digit_at_every_eighth_of_a_turn() -> None:

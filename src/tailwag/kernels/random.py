@@ -25,9 +25,10 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.normal import exponential, log_ratio
 
-# strict: no licence to fuse or reorder, so vector and scalar code round alike
-compiled = njit(error_model="numpy", nogil=True, cache=True)
-inlined = njit(error_model="numpy", forceinline=True)
+# Strict: no licence to fuse or reorder, so vector and scalar code round alike. It must be said: a function without a word on it inherits
+# the licence of whichever caller happens to compile it first, and numba then keeps that version in its cache for everybody.
+compiled = njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
+inlined = njit(error_model="numpy", fastmath=False, forceinline=True)
 
 strict_exponential = inlined(exponential.py_func)
 strict_log_ratio = inlined(log_ratio.py_func)
