@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import greeks, measure, simulate
+    from tailwag.cli import greeks, hedge, measure, simulate
 
     app = typer.Typer(
         name="tailwag",
@@ -34,6 +34,7 @@ def build_app() -> Any:
     measure.register(app)
     greeks.register(app)
     simulate.register(app)
+    hedge.register(app)
     return app
 
 

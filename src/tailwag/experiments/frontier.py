@@ -195,4 +195,3 @@ def _added(so_far: Progressed | None, row: Sequence[_Finished]) -> Progressed:
         return Progressed(1, runs, joint)
     together = tuple(merge([old, new]) for old, new in zip(so_far.runs, runs, strict=True))
     return Progressed(so_far.blocks + 1, together, so_far.joint.plus(joint))
-

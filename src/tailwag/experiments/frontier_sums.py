@@ -134,4 +134,3 @@ class Joint:
 
     def _row(self, name: str) -> int:
         return self.names.index(name)
-

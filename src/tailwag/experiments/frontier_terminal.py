@@ -1,0 +1,118 @@
+"""What ``tailwag hedge`` prints: the answer in sentences, what was assumed, then one table for each world within 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+from tailwag.experiments.frontier_sentences import percent_added
+from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.figures.numbers import money
+from tailwag.sim.metrics_sentences import span
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+Document = dict[str, Any]
+ROUNDING_USD = 1e-2
+
+
+def print_frontier(document: Document, *, file: IO[str] | None = None) -> None:
+    """Print a comparison on ``file`` (standard output if None)."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, 120) if console.is_terminal else WIDTH
+    for sentence in document["headline"]:
+        console.print(Text(fold(sentence)))
+    console.print(Text(""))
+    for note in assumed(document):
+        console.print(Text(fold(note), style="dim"))
+    console.print(Text(""))
+    for table in _tables(document):
+        console.print(table)
+
+
+def assumed(document: Document) -> Iterator[str]:
+    """Every assumption as a sentence: market, clock, costs, who hedges, instrument, and where the book came from."""
+    said = document["assumptions"]
+    step = "steps of unequal length" if said["step_minutes"] is None else f"steps of {span(said['step_minutes'] / 60.0)}"
+    yield (
+        f"Assumed: {said['clearing']} clearing, {said['price_model']} price with a fundamental vol of {100 * said['price_vol']:.1f} % a year, "
+        f"{said['steps']:,} {step} over {span(said['hours'])}, {document['paths']:,} paths, seed {document['seed']}"
+    )
+    depth = (
+        f"{money(0.01 / said['impact_per_usd'])} moves the price 1 % at first"
+        if said["impact_per_usd"] > 0.0
+        else "no flow moves the price"
+    )
+    lasts = said["lasting_impact_per_usd"] / said["impact_per_usd"] if said["impact_per_usd"] > 0.0 else 0.0
+    yield f"Impact: {depth}, {lasts:.0%} of that stays; loop gain {said['starting_gain']:+.3f} at the start when all hedge every step"
+    costs, held = said["costs"], said["instrument"]
+    gas = f", gas {money(costs['gas_usd'])} a trade" if costs["gas_usd"] else ""
+    yield (
+        f"Costs: fee {costs['fee_bps']:g} bps, half-spread {costs['half_spread_bps']:g} bps of the value traded{gas}; hedged in {held['kind']}, margin "
+        f"{held['margin_share']:.3g} of the position, funding {100 * held['funding_per_year']:g} % a year"
+    )
+    share = said["market_share"]
+    crowd = "the whole market hedges" if share == 1.0 else f"{share:.3g} of the market hedges"
+    alike = f"{crowd} by the policy compared" + ("" if share == 1.0 else ", the rest every step")
+    yield f"Book: dollar gamma {money(said['dollar_gamma_usd'], signed=True)} hedged by the policy at the start; {alike}"
+    for dealer in said["dealers"]:
+        role = "compared" if dealer["compared"] else "the market around it"
+        held_share = "" if dealer["hedge_share"] == 1.0 else f", {dealer['hedge_share']:.0%} of its book hedged, and that part counted"
+        yield f"{dealer['name']}: {role}, {dealer['execution']}, delay {dealer['delay_steps']} steps{held_share}"
+    yield from said["notes"]
+
+
+def _tables(document: Document) -> Iterator[Group]:
+    yield _table("With everybody's hedging moving the price", document, "together")
+    yield _table("Were hedging to move nothing (same shocks)", document, "alone")
+
+
+HEADS = ("policy", "cost", "of it paid", "risk", "mis-hedge", "ES 99 %", "traded/day", "margin", "vol/step", "vol/run")
+
+
+def _table(title: str, document: Document, world: str) -> Group:
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    vol = world == "together"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for place, name in enumerate(HEADS if vol else HEADS[:8]):
+        table.add_column(fold(name), justify="left" if place == 0 else "right", overflow="fold")
+    for row in document["policies"]:
+        cells = row_cells(row, world)
+        table.add_row(*(Text(fold(cell)) for cell in (cells if vol else cells[:8])))
+    return Group(Text(fold(title), style="bold"), table, Text(""))
+
+
+def row_cells(row: Document, world: str) -> list[str]:
+    """One policy in one world, in the order of ``HEADS``."""
+    found = row[world]
+    paid = sum(found[name]["value"] for name in ("fees_usd", "spread_usd", "gas_usd", "funding_usd"))
+    tail = next((one["loss_usd"] for one in found["expected_shortfall"] if one["level"] == 0.99), {"value": None})
+    return [
+        row["policy"],
+        _money(found["cost_usd"]),
+        money(paid if abs(paid) >= ROUNDING_USD else 0.0),
+        _money(found["risk_usd"]),
+        _money(found["mishedge_rms_usd"]),
+        "unknown" if tail["value"] is None else _money(tail),
+        _money(found["turnover_usd_per_day"]),
+        _money(found["margin_usd"]),
+        _percent(found["amplification"]),
+        _percent(found["amplification_horizon"]),
+    ]
+
+
+def _money(estimate: Document) -> str:
+    value = estimate["value"]
+    return "unknown" if value is None else money(value if abs(value) >= ROUNDING_USD else 0.0)
+
+
+def _percent(estimate: Document) -> str:
+    return percent_added({**estimate, "standard_error": None})
