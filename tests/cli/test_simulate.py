@@ -218,3 +218,29 @@ def test_a_packed_measurement_is_unpacked_beside_the_scenario(tmp_path):
     (tmp_path / "measure.json.gz").write_bytes(gzip.compress(plain))
     simulated(tmp_path / "measure.json.gz", "--out", tmp_path / "run", "--hours", "1", "--paths", "4")
     assert (tmp_path / "run" / "measure.json").read_bytes() == plain
+
+
+def test_a_bar_on_a_terminal_and_nothing_elsewhere(tmp_path):
+    """Standard error of a pseudo-terminal shows paths and time left; a pipe stays empty (the demo run asserts that)."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "tailwag", "simulate", str(saved(tmp_path, BASE)), "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
+    )
+    out, _ = run.communicate(timeout=300)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:  # a pseudo-terminal whose other end is closed
+        pass
+    os.close(ours)
+    assert run.returncode == 0
+    assert b"paths" in shown
+    assert b"64/64" in shown
+    assert b"wrote" in out

@@ -13,7 +13,7 @@ import pytest
 from tests.experiments.scenario_texts import BASE, saved, saved_measurement
 
 from tailwag.experiments import scenario_agents, scenario_files, scenario_market, scenario_prices
-from tailwag.experiments.scenario_files import load_scenario
+from tailwag.experiments.scenario_files import Overrides, load_scenario
 from tailwag.experiments.scenario_writer import toml_value
 from tailwag.experiments.simulate import simulate_file
 from tailwag.hedging.spelling import KINDS as POLICIES
@@ -89,3 +89,10 @@ def test_the_page_of_run_json_names_every_key(tmp_path):
         return {key for part in value for key in keys_of(part)} if isinstance(value, list) else set()
 
     assert {key for key in keys_of(document) if f"`{key}`" not in page and f'"{key}"' not in page} == set()
+
+
+@pytest.mark.parametrize("path", sorted((DOCS.parents[1] / "examples").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_scenario_of_the_examples_runs(path):
+    document = simulate_file(load_scenario(path, overrides=Overrides(paths=8, hours=1.0))).document
+    assert document["paths"] == 8
+    assert [row["paths"] for row in document["outcomes"]] == [8, 0, 0, 0]

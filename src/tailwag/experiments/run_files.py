@@ -6,12 +6,14 @@ import io
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.kernels.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from tailwag.sim.run import KeptPaths
@@ -58,9 +60,14 @@ def paths_archive(kept: KeptPaths) -> bytes:
     """
     arrays = {"time_years": kept.time_years, "price_usd": kept.price_usd, "fundamental_usd": kept.fundamental_usd}
     arrays |= {f"{name}_position_coin": held for name, held in kept.position_coin.items()}
+    return packed_arrays(arrays)
+
+
+def packed_arrays(arrays: Mapping[str, FloatArray | IntArray]) -> bytes:
+    """Arrays by name as the bytes of an uncompressed ``.npz``, the same for equal arrays."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, values in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", ZIP_TIME), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(values, dtype=np.float64), version=(1, 0), allow_pickle=False)
+                np.lib.format.write_array(member, np.ascontiguousarray(values), version=(1, 0), allow_pickle=False)
     return packed.getvalue()

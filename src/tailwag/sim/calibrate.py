@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.scenario import Scenario
@@ -73,8 +75,10 @@ def _amplification(plan: RunPlan, horizon: int, paths: int) -> float:
     """Ratio of hedged to unhedged vol over windows of ``horizon`` steps, on the same shocks."""
     hedged, plain = 0.0, 0.0
     size = paths_per_block(plan.scenario.grid.steps)
+    quick = fast.supports(plan.scenario) is None
+    step_block = partial(fast.run_block, fast.prepare(plan)) if quick else partial(run_block, plan)
     for first in range(0, paths, size):
-        block = run_block(plan, first, min(size, paths - first))
+        block = step_block(first, min(size, paths - first), keep_agents=False)
         if block.outcome.any():
             raise InputError(
                 f"expected every path of the calibration to reach the horizon, got {int((block.outcome != 0).sum())} of {block.paths} stopped "
