@@ -96,16 +96,16 @@ def _progress() -> Iterator[Any]:
         yield lambda text: status.update(text)
 
 
-def _kernels_are_cold() -> bool:
-    """Whether no compiled kernel is on disk yet, so that the first measurement compiles them."""
+def _kernels_are_cold(kernel: str = "*") -> bool:
+    """Whether no compiled kernel (of these names) is on disk yet, so that the first use compiles them."""
     import os
 
     import tailwag.kernels
 
     folder = os.environ.get("NUMBA_CACHE_DIR")
     if folder:
-        return not any(Path(folder).rglob("*.nbi"))
-    return not any((Path(tailwag.kernels.__file__).parent / "__pycache__").glob("*.nbi"))
+        return not any(Path(folder).rglob(f"{kernel}.nbi"))
+    return not any((Path(tailwag.kernels.__file__).parent / "__pycache__").glob(f"{kernel}.nbi"))
 
 
 def _read(request: Request, say: Any) -> Snapshot:
