@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from html import escape
-from importlib.resources import files
-from string import Template
-
 from tailwag.experiments import report_tables as tables
-from tailwag.experiments.report_figures import Block, Section, sections
+from tailwag.experiments.report_figures import sections
+from tailwag.experiments.report_page import SYNTHETIC_BANNER, page_html, section_html, tile_html
 from tailwag.experiments.report_tables import safe
-from tailwag.experiments.report_view import Answer, Document, FlowCell, Tile, answer, coins, part, records
+from tailwag.experiments.report_view import Answer, Document, FlowCell, answer, coins, part, records
 from tailwag.figures.numbers import MINUS, money
-from tailwag.figures.palette import light_to_dark
 
 
 def report_html(document: Document) -> str:
@@ -30,43 +23,10 @@ def report_html(document: Document) -> str:
     from tailwag import __version__
 
     first = answer(document)
-    plotly, script = _plotly_source(), _asset("report.js")
     parts = [_answer_html(first, document), _own_book(document)]
-    parts += [_section_html(section) for section in sections(document)]
+    parts += [section_html(section) for section in sections(document)]
     parts.append(_footer(document, __version__))
-    return Template(_asset("page.html")).substitute(
-        title=safe(first.title),
-        version=escape(__version__),
-        script_hashes=f"{_digest(plotly)} {_digest(script)}",
-        style=_asset("report.css"),
-        body="\n".join(filter(None, parts)),
-        palette=_inert_json(json.dumps(light_to_dark())),
-        plotly=plotly,
-        script=script,
-    )
-
-
-def _asset(name: str) -> str:
-    return (files("tailwag.experiments") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _plotly_source() -> str:
-    source = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    # a closing tag inside a string of the library would end our script element early
-    return source.replace("</script", "<\\/script").replace("\r\n", "\n")
-
-
-def _digest(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def _inert_json(text: str) -> str:
-    """JSON that cannot end the element it stands in.
-
-    >>> _inert_json('"</script>"')
-    '"\\\\u003c/script\\\\u003e"'
-    """
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return page_html(first.title, parts)
 
 
 def _answer_html(first: Answer, document: Document) -> str:
@@ -81,7 +41,7 @@ def _answer_html(first: Answer, document: Document) -> str:
 <h1>{safe(first.headline, most=400)}</h1>
 {more}
 </div>
-<div class="tiles">{"".join(map(_tile_html, first.tiles))}</div>
+<div class="tiles">{"".join(map(tile_html, first.tiles))}</div>
 <div class="card flows">
 <h2>What dealers must trade at once if spot moves <span class="meaning">under {safe(first.flows_rule)}</span></h2>
 <ul class="strip">{"".join(_flow_html(cell, currency) for cell in first.flows)}</ul>
@@ -93,18 +53,11 @@ def _answer_html(first: Answer, document: Document) -> str:
 def _banners(first: Answer) -> str:
     found = []
     if first.synthetic:
-        found.append(
-            '<p class="banner synthetic" role="note"><strong>SYNTHETIC market:</strong> made by a seeded generator, no real quote in it.</p>'
-        )
+        found.append(SYNTHETIC_BANNER)
     if first.degraded:
         items = "".join(f"<li>{safe(line, most=400)}</li>" for line in first.degraded)
         found.append(f'<div class="banner degraded" role="note"><strong>Degraded data.</strong><ul>{items}</ul></div>')
     return "".join(found)
-
-
-def _tile_html(tile: Tile) -> str:
-    size = " long" if len(tile.value) > 13 else ""
-    return f'<div class="card tile {tile.tone}"><h2>{safe(tile.label)}</h2><p class="value{size}">{safe(tile.value)}</p><p class="detail">{safe(tile.detail, most=300)}</p></div>'
 
 
 def _flow_html(cell: FlowCell, currency: object) -> str:
@@ -118,26 +71,6 @@ def _flow_html(cell: FlowCell, currency: object) -> str:
 def _own_book(document: Document) -> str:
     own = tables.own_book_html(document)
     return f'<section id="my-book"><h2>My book</h2><div class="grid">{own}</div></section>' if own else ""
-
-
-def _section_html(section: Section) -> str:
-    intro = f'<p class="intro">{safe(section.intro, most=600)}</p>' if section.intro else ""
-    numbers = f"<details><summary>The numbers</summary>{section.table_html}</details>" if section.table_html else ""
-    blocks = f'<div class="grid">{"".join(map(_block_html, section.blocks))}</div>'
-    if section.folded:
-        return f'<section id="{section.name}"><details class="section"><summary>{safe(section.title)}</summary>{intro}{blocks}{numbers}</details></section>'
-    return f'<section id="{section.name}"><h2>{safe(section.title)}</h2>{intro}{blocks}{numbers}</section>'
-
-
-def _block_html(block: Block) -> str:
-    drawing = _inert_json(block.figure.to_json())
-    height = int(block.figure.layout.height or 380)
-    numbers = f"<details><summary>The numbers</summary>{block.table_html}</details>" if block.table_html else ""
-    return (
-        f'<div class="card block span-{block.span}"><h3>{safe(block.title)}</h3><p class="reading">{safe(block.reading, most=400)}</p>'
-        f'<div class="figure" id="{block.name}" data-span="{block.span}" style="min-height:{height}px" role="img" aria-label="{safe(block.title)}"></div>'
-        f'<script type="application/json" id="data-{block.name}">{drawing}</script>{numbers}</div>'
-    )
 
 
 def _footer(document: Document, version: str) -> str:

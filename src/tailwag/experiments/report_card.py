@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tailwag.experiments.report_view import Answer, Document, FlowCell, Tile, answer, coins, column, part, records
 from tailwag.figures.numbers import MINUS, money
@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 WIDTH_PX, HEIGHT_PX = 1200, 675
 _LEFT, _MIDDLE = 0.028, 0.445
 _DRAWABLE = "\u2212\u2013\u2014\u2026\u2265\u2264\u00b1"
+
+
+class Headed(Protocol):
+    """What the head of any card needs: a title, a headline, its regime, and whether the data are synthetic or degraded."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def headline(self) -> str: ...
+
+    @property
+    def regime(self) -> str: ...
+
+    @property
+    def synthetic(self) -> bool: ...
+
+    @property
+    def degraded(self) -> tuple[str, ...]: ...
 
 
 def report_card(document: Document, *, theme: Theme = "light") -> bytes:
@@ -32,7 +51,7 @@ def report_card(document: Document, *, theme: Theme = "light") -> bytes:
     with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
         first, colours = answer(document), palette(theme)
         figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        bottom = _head(figure, first, colours)
+        bottom = card_head(figure, first, colours)
         _tiles(figure, first, colours, top=bottom)
         _flows(figure, first, document, colours)
         _foot(figure, first, document, colours)
@@ -61,13 +80,14 @@ def report_card(document: Document, *, theme: Theme = "light") -> bytes:
     return picture.getvalue()
 
 
-def _drawable(text: Any, *, most: int) -> str:
+def drawable(text: Any, *, most: int) -> str:
     """Text that the card's font can draw, on one line, of bounded length."""
     shown = "".join(letter if letter.isprintable() and (ord(letter) < 0x180 or letter in _DRAWABLE) else "?" for letter in str(text))
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
-def _tone(tone: str, colours: Palette) -> str:
+def tone_colour(tone: str, colours: Palette) -> str:
+    """The colour of a regime or of a tile."""
     tones = {"damping": colours.damping, "amplifying": colours.amplifying, "runaway": colours.runaway}
     undetermined = "#5b4a9c" if colours.surface == palette("light").surface else "#b3a1f2"
     return {**tones, "undetermined": undetermined}.get(tone, colours.ink)
@@ -77,11 +97,11 @@ def _title(figure: Figure, text: str, height: float, colours: Palette) -> None:
     figure.text(_MIDDLE + 0.055, height, text, fontsize=10, weight="bold", color=colours.ink, va="center")
 
 
-def _head(figure: Figure, first: Answer, colours: Palette) -> float:
+def card_head(figure: Figure, first: Headed, colours: Palette) -> float:
     """Title line, labels, badge and headline; gives back where the space below them begins."""
-    tone = _tone(first.regime, colours)
-    figure.text(_LEFT, 0.955, _drawable(first.title, most=80), fontsize=11.5, color=colours.muted, va="center")
-    labels = [("SYNTHETIC", _tone("undetermined", colours))] if first.synthetic else []
+    tone = tone_colour(first.regime, colours)
+    figure.text(_LEFT, 0.955, drawable(first.title, most=80), fontsize=11.5, color=colours.muted, va="center")
+    labels = [("SYNTHETIC", tone_colour("undetermined", colours))] if first.synthetic else []
     labels += [("DEGRADED DATA", colours.amplifying)] if first.degraded else []
     at = 0.972
     figure.text(at, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
@@ -90,7 +110,7 @@ def _head(figure: Figure, first: Answer, colours: Palette) -> float:
         box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "round,pad=0.3"}
         figure.text(at, 0.955, text, fontsize=9, weight="bold", color=colours.surface, ha="right", va="center", bbox=box)
         at -= 0.006 * len(text) - 0.06
-    lines, size = _fitted(_drawable(first.headline[:1].upper() + first.headline[1:], most=230))
+    lines, size = fitted(drawable(first.headline[:1].upper() + first.headline[1:], most=230))
     step = size * 1.38 / HEIGHT_PX * 100 / 72
     top = 0.912
     for rank, line in enumerate(lines):
@@ -98,33 +118,34 @@ def _head(figure: Figure, first: Answer, colours: Palette) -> float:
     return top - step * len(lines) - 0.012
 
 
-def _fitted(text: str) -> tuple[list[str], float]:
+def fitted(text: str) -> tuple[list[str], float]:
     """The headline on at most two lines, in the largest type that allows it."""
     for size in (19.0, 16.5, 14.5, 12.5):
         lines = textwrap.wrap(text, width=int(1130 / (size * 0.685 * 100 / 72)))
         if len(lines) <= 2:
             return lines, size
-    return [*lines[:1], _drawable(" ".join(lines[1:]), most=len(lines[0]))], 12.5
+    return [*lines[:1], drawable(" ".join(lines[1:]), most=len(lines[0]))], 12.5
 
 
 def _tiles(figure: Figure, first: Answer, colours: Palette, *, top: float) -> None:
     for rank, tile in enumerate(first.tiles):
-        _tile(figure, tile, colours, left=_LEFT + (rank % 2) * 0.225, top=top - 0.02 - (rank // 2) * 0.162)
+        card_tile(figure, tile, colours, left=_LEFT + (rank % 2) * 0.225, top=top - 0.02 - (rank // 2) * 0.162)
 
 
-def _tile(figure: Figure, tile: Tile, colours: Palette, *, left: float, top: float) -> None:
+def card_tile(figure: Figure, tile: Tile, colours: Palette, *, left: float, top: float) -> None:
+    """One number with its label above and what it means below."""
     size = 17 if len(tile.value) <= 13 else 13.5
-    figure.text(left, top, _drawable(tile.label, most=30), fontsize=9.5, color=colours.muted, va="center")
+    figure.text(left, top, drawable(tile.label, most=30), fontsize=9.5, color=colours.muted, va="center")
     figure.text(
-        left, top - 0.042, _drawable(tile.value, most=24), fontsize=size, weight="bold", color=_tone(tile.tone, colours), va="center"
+        left, top - 0.042, drawable(tile.value, most=24), fontsize=size, weight="bold", color=tone_colour(tile.tone, colours), va="center"
     )
-    lines = textwrap.wrap(_drawable(tile.detail, most=200), width=36, max_lines=2, placeholder="…")
+    lines = textwrap.wrap(drawable(tile.detail, most=200), width=36, max_lines=2, placeholder="…")
     for rank, line in enumerate(lines):
         figure.text(left, top - 0.080 - 0.026 * rank, line, fontsize=8.6, color=colours.muted, va="center")
 
 
 def _flows(figure: Figure, first: Answer, document: Document, colours: Palette) -> None:
-    head = _drawable(f"Dealers must trade at once, under {first.flows_rule}", most=58)
+    head = drawable(f"Dealers must trade at once, under {first.flows_rule}", most=58)
     figure.text(_LEFT, 0.405, head, fontsize=10, weight="bold", color=colours.ink, va="center")
     for rank, cell in enumerate(first.flows):
         _flow(figure, cell, document, colours, height=0.362 - 0.0415 * rank)
@@ -134,7 +155,7 @@ def _flow(figure: Figure, cell: FlowCell, document: Document, colours: Palette, 
     colour = {"buy": colours.buy, "sell": colours.sell}.get(cell.side, colours.muted)
     words = {"buy": "BUY", "sell": "SELL", "none": "nothing", "unknown": "unknown"}[cell.side]
     amount = money(abs(cell.buy_usd)) if cell.buy_usd is not None else "n/a"
-    coin = _drawable(coins(abs(cell.buy_coin), document.get("currency")), most=13) if cell.buy_coin is not None else ""
+    coin = drawable(coins(abs(cell.buy_coin), document.get("currency")), most=13) if cell.buy_coin is not None else ""
     spot = f"spot {'+' if cell.move_pct > 0 else MINUS}{abs(cell.move_pct):g} %"
     for left, text, align, weight, paint in (
         (_LEFT, spot, "left", "normal", colours.ink),
@@ -150,6 +171,6 @@ def _foot(figure: Figure, first: Answer, document: Document, colours: Palette) -
     source = part(document, "source")
     digest = str(source.get("sha256") or "")[:12]
     where = f"Source: {source.get('name') or 'unknown'}" + (f" (sha256 {digest})" if digest else "") + ". " + " ".join(first.degraded)
-    lines = [line for text in (taken, where) for line in textwrap.wrap(_drawable(text, most=320), width=168, max_lines=2, placeholder="…")]
+    lines = [line for text in (taken, where) for line in textwrap.wrap(drawable(text, most=320), width=168, max_lines=2, placeholder="…")]
     for rank, line in enumerate(lines[:4]):
         figure.text(_LEFT, 0.078 - 0.0225 * rank, line, fontsize=8.2, color=colours.muted, va="center")
