@@ -60,8 +60,17 @@ def test_late_hedging_calibrates_by_horizon(horizon: int) -> None:
 
 
 def test_runaway_has_no_fundamental_vol() -> None:
-    with pytest.raises(InputError, match="stopped early"):
-        calibrated(scenario(1.4, clearing="lagged"), seed=1, paths=64)
+    with pytest.raises(InputError, match="paths stop early"):
+        calibrated(scenario(3.0, clearing="lagged"), seed=1, paths=16)
+
+
+def test_calibration_survives_a_first_guess_that_runs_away() -> None:
+    """Fed in unchanged, the observed vol breaks the bound; half of it and less does not."""
+    base = replace(scenario(0.8, vol=1.5), stop_log_move=0.9)
+    found = calibrated(base, seed=1, paths=256)
+    assert found.double_counted_vol is None
+    assert "would have run away" in str(found)
+    assert found.fundamental_vol == pytest.approx(0.2 * 1.5, rel=1e-9)
 
 
 @pytest.mark.parametrize("gain", [0.4, -1.5])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,11 +14,15 @@ from tailwag.kernels.arrays import FloatArray
 from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
+from tailwag.sim.fast import FastPlan
 from tailwag.sim.scenario import Scenario
+from tailwag.sim.state import BlockPaths
 
 CALIBRATION_PATHS = 4096
 MOST_ROUNDS = 25
 TOLERANCE = 1e-6
+LEAST_SLOPE, MOST_SLOPE = 0.2, 5.0
+"""Elasticity of the closed loop's vol to the fundamental one, as far as a step of the search trusts it."""
 MOST_INVERSIONS = 60
 INVERSION_LOG = 2e-15
 
@@ -26,7 +32,7 @@ class Calibration:
     """A scenario whose closed loop shows the observed vol, and how it was found.
 
     ``factor`` scales the price model's vol; ``closed_vol`` is what the calibrated loop shows on the calibration's own shocks and
-    ``double_counted_vol`` what the loop would have shown had the observed vol been fed in as fundamental.
+    ``double_counted_vol`` what the loop would have shown had the observed vol been fed in as fundamental (None: paths would have run away).
     """
 
     scenario: Scenario
@@ -34,15 +40,15 @@ class Calibration:
     observed_vol: float
     fundamental_vol: float
     closed_vol: float
-    double_counted_vol: float
+    double_counted_vol: float | None
     horizon_steps: int
     paths: int
 
     def __str__(self) -> str:
+        twice = "have run away" if self.double_counted_vol is None else f"have come out as {100 * self.double_counted_vol:.2f} %"
         return (
             f"the observed vol of {100 * self.observed_vol:.2f} % already contains hedging: a fundamental vol of "
-            f"{100 * self.fundamental_vol:.2f} % closes the loop at {100 * self.closed_vol:.2f} % (fed in unchanged, the observed vol would "
-            f"have come out as {100 * self.double_counted_vol:.2f} %)"
+            f"{100 * self.fundamental_vol:.2f} % closes the loop at {100 * self.closed_vol:.2f} % (fed in unchanged, the observed vol would {twice})"
         )
 
 
@@ -56,34 +62,56 @@ def calibrated(scenario: Scenario, *, seed: int, horizon_steps: int | None = Non
     horizon = scenario.grid.steps if horizon_steps is None else horizon_steps
     if not 1 <= horizon <= scenario.grid.steps:
         raise InputError(f"expected horizon_steps from 1 to the run's {scenario.grid.steps}, got {horizon}")
-    observed = scenario.price.annual_vol
-    factor, first = 1.0, None
+    observed, plan = scenario.price.annual_vol, plan_run(scenario, seed=seed, full_pnl=False)
+    quick = fast.prepare(plan) if fast.supports(scenario) is None else None
+    tried: list[tuple[float, float]] = []
+    ceiling = math.inf
     for _ in range(MOST_ROUNDS):
+        factor = _next_factor(tried, ceiling)
         trial = replace(scenario, price=scenario.price.scaled(factor))
-        closed = factor * observed * _amplification(plan_run(trial, seed=seed, full_pnl=False), horizon, paths)
-        first = closed if first is None else first
+        ratio = _amplification(_runner(quick, plan, trial), horizon, paths, scenario.grid.steps)
+        if ratio is None:
+            ceiling = factor
+            continue
+        closed = factor * observed * ratio
+        tried.append((math.log(factor), math.log(closed / observed)))
         if abs(closed / observed - 1.0) <= TOLERANCE:
-            return Calibration(trial, factor, observed, factor * observed, closed, first, horizon, paths)
-        factor *= observed / closed
+            twice = observed * math.exp(tried[0][1]) if tried[0][0] == 0.0 else None
+            return Calibration(trial, factor, observed, factor * observed, closed, twice, horizon, paths)
     raise InputError(
-        f"expected a fundamental vol whose closed loop shows {100 * observed:.2f} %, got none in {MOST_ROUNDS} rounds (last: "
-        f"{100 * closed:.2f} %); the gain is too near 1: deepen the market, or give the fundamental vol yourself"
+        f"expected a fundamental vol whose closed loop shows {100 * observed:.2f} %, got none in {MOST_ROUNDS} rounds; the gain is too near 1, or "
+        "paths stop early: deepen the market, cut the gamma, or give the fundamental vol yourself"
     )
 
 
-def _amplification(plan: RunPlan, horizon: int, paths: int) -> float:
-    """Ratio of hedged to unhedged vol over windows of ``horizon`` steps, on the same shocks."""
+def _next_factor(tried: list[tuple[float, float]], ceiling: float) -> float:
+    """Next scale to try: the observed vol over the closed one, then the secant of log against log; below any scale at which paths stopped."""
+    if not tried:
+        return min(1.0, 0.5 * ceiling)
+    here, miss = tried[-1]
+    slope = 1.0
+    if len(tried) > 1 and here != tried[-2][0]:
+        slope = (miss - tried[-2][1]) / (here - tried[-2][0])
+    wanted = math.exp(here - miss / min(max(slope, LEAST_SLOPE), MOST_SLOPE))
+    return wanted if wanted < ceiling else math.sqrt(math.exp(here) * ceiling)
+
+
+def _runner(quick: FastPlan | None, plan: RunPlan, trial: Scenario) -> Callable[[int, int], BlockPaths]:
+    """A block of the trial's paths; agents and their tables do not depend on the price model, so they are built once."""
+    changed = replace(plan, scenario=trial)
+    if quick is None:
+        return partial(run_block, changed)
+    return partial(fast.run_block, replace(quick, plan=changed))
+
+
+def _amplification(block_of: Callable[[int, int], BlockPaths], horizon: int, paths: int, steps: int) -> float | None:
+    """Ratio of hedged to unhedged vol over windows of ``horizon`` steps, on the same shocks; None where a path stopped early."""
     hedged, plain = 0.0, 0.0
-    size = paths_per_block(plan.scenario.grid.steps)
-    quick = fast.supports(plan.scenario) is None
-    step_block = partial(fast.run_block, fast.prepare(plan)) if quick else partial(run_block, plan)
+    size = paths_per_block(steps)
     for first in range(0, paths, size):
-        block = step_block(first, min(size, paths - first), keep_agents=False)
+        block = block_of(first, min(size, paths - first))
         if block.outcome.any():
-            raise InputError(
-                f"expected every path of the calibration to reach the horizon, got {int((block.outcome != 0).sum())} of {block.paths} stopped "
-                "early; deepen the market, cut the gamma, or give the fundamental vol yourself"
-            )
+            return None
         hedged += _squares(block.log_price, horizon)
         plain += _squares(block.fundamental_log, horizon)
     return float(np.sqrt(hedged / plain))
