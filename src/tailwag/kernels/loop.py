@@ -5,13 +5,16 @@ One step: exogenous move, orders that arrive, decisions, clearing, accounts, ord
 
 from __future__ import annotations
 
-from tailwag.kernels.loop_books import account, add_gap, finish, halt, order, settle_prices, submit
+from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.loop_books import absorb, account, add_gap, damp, finish, halt, order, settle_prices, submit
 from tailwag.kernels.loop_clear import clear, look
-from tailwag.kernels.loop_orders import arrive, decide, demand, move_before_trading, wanted_policy
+from tailwag.kernels.loop_orders import arrive, decide, demand, move_before_trading
 from tailwag.kernels.loop_rows import (
+    DAMPED,
     DELAY,
     FILLED,
     FUNDAMENTAL,
+    HALT,
     HELD,
     LANE,
     LOG,
@@ -50,62 +53,73 @@ def advance(loop: Loop, table: Table, reader: Reader, block: Block) -> None:
 
 @stepping
 def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, step: int, books: int) -> None:
-    p, seats = block.path[pack], loop.terms.shape[0]
-    _shocks(block, pack, step)
-    move_before_trading(loop, p, step)
-    arrive(loop, block, pack, step)
-    same_step = False
+    p, own, flight, terms, numbers = block.path[pack], block.own[pack], block.flight[pack], loop.terms, loop.numbers
+    may_trade, weights = loop.may_trade, loop.weights
+    seats, years = terms.shape[0], loop.years[step] - loop.years[step - 1]
+    _shocks(block.fundamental, p, pack, step)
+    move_before_trading(numbers, loop.kept[step], loop.fading[step], p)
+    arrive(terms, p, own, flight, step)
+    same_step = 0
     for seat in range(seats):
-        same_step = same_step or (loop.terms[seat, DELAY] == 0.0 and wanted_policy(loop, seat, step))
-    if same_step:
+        same_step += 1 if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0 else 0
+    if same_step > 0:
         if books > 0:
-            look(loop, table, reader, block, pack, PRE, True, True)
+            look(numbers, terms, table, reader, p, own, PRE, True, True)
         for seat in range(seats):
-            if loop.terms[seat, DELAY] == 0.0 and wanted_policy(loop, seat, step):
-                decide(loop.terms[seat], p, block.own[seat, pack], PRE, SPOT_PRE)
-                demand(loop.terms[seat], p, block.own[seat, pack])
-        clear(loop, table, reader, block, pack, step)
+            if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0:
+                decide(terms[seat], p, own[seat], PRE, SPOT_PRE)
+                demand(terms[seat], p, own[seat])
+        clear(numbers, terms, table, reader, p, own, loop.smooth[:, step])
         for seat in range(seats):
-            if loop.terms[seat, DELAY] == 0.0:
-                order(loop.terms[seat], p, block.own[seat, pack])
-    finish(loop, block, pack, step)
+            if terms[seat, DELAY] == 0.0:
+                order(terms[seat], p, own[seat])
+    finish(numbers, terms, p, own, step)
+    absorb(loop.passing, p)
     for seat in range(seats):
-        account(loop, block, pack, seat, step)
-    settle_prices(loop, p, step)
+        account(terms[seat], p, own[seat], years)
+    settle_prices(p, loop.averaged[step])
     if books > 0:
-        look(loop, table, reader, block, pack, LOG, needs_average(reader), loop.numbers[SLOPED] > 0.0)
+        look(numbers, terms, table, reader, p, own, LOG, needs_average(reader), numbers[SLOPED] > 0.0)
     for seat in range(seats):
-        add_gap(loop, block, pack, seat, step)
-    halt(loop, p, step)
-    submit(loop, block, pack, step)
+        add_gap(terms[seat], p, own[seat], years)
+    halt(numbers[HALT], p, step)
+    damped = numbers[DAMPED] > 0.0
+    if damped:
+        damp(numbers, terms, p, own, step)
+    for seat in range(seats):
+        if terms[seat, DELAY] > 0.0 and may_trade[seat, step] > 0:
+            submit(terms[seat], p, own[seat], flight[seat], weights[seat], step, damped)
 
 
 @stepping
-def _shocks(block: Block, pack: int, step: int) -> None:
+def _shocks(increments: FloatArray, p: FloatArray, pack: int, step: int) -> None:
     """This step's exogenous increments of one pack; places without a path stand still."""
     first = pack * WIDTH
-    count = min(WIDTH, block.log_price.shape[1] - first)
-    p = block.path[pack]
+    count = min(WIDTH, increments.shape[1] - first)
     for j in range(count):
-        p[SHOCK + j] = block.fundamental[step, first + j]
+        p[SHOCK + j] = increments[step, first + j]
 
 
 @stepping
 def _note(block: Block, pack: int, step: int) -> None:
     """Write down where a pack stands."""
     first, p = pack * WIDTH, block.path[pack]
-    count = min(WIDTH, block.log_price.shape[1] - first)
+    log_price, fundamental, flow = block.log_price[step], block.fundamental[step], block.flow[max(step - 1, 0)]
+    count = min(WIDTH, log_price.size - first)
     for j in range(count):
-        block.log_price[step, first + j] = p[LOG + j]
-        block.fundamental[step, first + j] = p[FUNDAMENTAL + j]
-        if step > 0:
-            block.flow[step - 1, first + j] = p[USD + j]
+        log_price[first + j] = p[LOG + j]
+        fundamental[first + j] = p[FUNDAMENTAL + j]
+    if step > 0:
+        for j in range(count):
+            flow[first + j] = p[USD + j]
     if block.shift.shape[0] > 0:
+        shift = block.shift[step]
         for j in range(count):
-            block.shift[step, first + j] = p[SHIFT + j]
+            shift[first + j] = p[SHIFT + j]
     for seat in range(block.positions.shape[0]):
-        o = block.own[seat, pack]
+        o, positions, flows = block.own[pack, seat], block.positions[seat, step], block.flows[seat, max(step - 1, 0)]
         for j in range(count):
-            block.positions[seat, step, first + j] = o[HELD + j]
-            if step > 0:
-                block.flows[seat, step - 1, first + j] = o[FILLED + j]
+            positions[first + j] = o[HELD + j]
+        if step > 0:
+            for j in range(count):
+                flows[first + j] = o[FILLED + j]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tailwag.kernels.arrays import FloatArray
-from tailwag.kernels.loop_orders import add_flying, decide, wanted_policy
+from tailwag.kernels.loop_orders import add_flying, decide
 from tailwag.kernels.loop_rows import (
     AMOUNT,
     AVERAGE,
@@ -17,7 +17,6 @@ from tailwag.kernels.loop_rows import (
     CARRY,
     CASH,
     COIN,
-    DAMPED,
     DELAY,
     DELTA,
     DEPTH_EXHAUSTED,
@@ -30,7 +29,6 @@ from tailwag.kernels.loop_rows import (
     GAMMA,
     GAMMA_USD,
     GAP_SQUARED,
-    HALT,
     HALTED,
     HELD,
     IV,
@@ -68,13 +66,11 @@ from tailwag.kernels.loop_rows import (
     TURNOVER,
     USD,
     WIDTH,
-    Block,
-    Loop,
     stepping,
 )
 from tailwag.kernels.normal import exponential
 
-__all__ = ["account", "add_gap", "finish", "halt", "order", "settle_prices"]
+__all__ = ["absorb", "account", "add_gap", "damp", "finish", "halt", "order", "settle_prices", "submit"]
 
 
 @stepping
@@ -88,13 +84,12 @@ def order(terms: FloatArray, p: FloatArray, o: FloatArray) -> None:
 
 
 @stepping
-def finish(loop: Loop, block: Block, pack: int, step: int) -> None:
+def finish(numbers: FloatArray, terms: FloatArray, p: FloatArray, own: FloatArray, step: int) -> None:
     """The cleared price from everybody's fills, and which paths stop here: their fills of this step are void."""
-    p, numbers = block.path[pack], loop.numbers
     for j in range(WIDTH):
         p[USD + j] = p[COIN + j] = 0.0
-    for seat in range(loop.terms.shape[0]):
-        o, row = block.own[seat, pack], COIN if loop.terms[seat, BY_COIN] > 0.0 else USD
+    for seat in range(terms.shape[0]):
+        o, row = own[seat], COIN if terms[seat, BY_COIN] > 0.0 else USD
         for j in range(WIDTH):
             p[row + j] += o[AMOUNT + j]
     per_usd, per_coin, stop, limit = numbers[PER_USD], numbers[PER_COIN], numbers[STOP], numbers[LIMIT]
@@ -119,32 +114,28 @@ def finish(loop: Loop, block: Block, pack: int, step: int) -> None:
         p[SPOT + j] = spot_start * exponential(x)
         p[MIDDLE + j] = 0.5 * (spot + p[SPOT + j])
         p[USD + j] = total if stands else 0.0
-    _absorb(loop, p)
 
 
 @stepping
-def _absorb(loop: Loop, p: FloatArray) -> None:
+def absorb(passing: FloatArray, p: FloatArray) -> None:
     """Passing impact takes the flow."""
-    for term in range(loop.passing.shape[1]):
-        row, per_usd, per_coin = (PATH_ROWS + term) * WIDTH, loop.passing[0, term], loop.passing[1, term]
+    for term in range(passing.shape[1]):
+        row, per_usd, per_coin = (PATH_ROWS + term) * WIDTH, passing[0, term], passing[1, term]
         for j in range(WIDTH):
             p[row + j] += per_usd * p[USD + j] + per_coin * (p[USD + j] / p[SPOT_PRE + j])
 
 
 @stepping
-def settle_prices(loop: Loop, p: FloatArray, step: int) -> None:
-    """The running mean of the settlement window that is open, else the last price."""
-    count = loop.averaged[step]
+def settle_prices(p: FloatArray, count: int) -> None:
+    """The running mean of the settlement window that already holds `count` prices; the last price where none is open (-1)."""
     for j in range(WIDTH):
         p[AVERAGE + j] = (p[AVERAGE + j] * count + p[SPOT + j]) / (count + 1) if count >= 0 else p[SPOT + j]
 
 
 @stepping
-def account(loop: Loop, block: Block, pack: int, seat: int, step: int) -> None:
-    """One agent's step in the books: fills, the position carried, what its options' delta earned."""
-    p, o, terms = block.path[pack], block.own[seat, pack], loop.terms[seat]
+def account(terms: FloatArray, p: FloatArray, o: FloatArray, years: float) -> None:
+    """One agent's step of so many years in the books: fills, the position carried, what its options' delta earned."""
     by_coin, gamma = terms[BY_COIN] > 0.0, terms[GAMMA_USD]
-    years = loop.years[step] - loop.years[step - 1]
     decay, rate = terms[IV] * terms[IV] * years, terms[FUNDING_RATE] * years
     for j in range(WIDTH):
         amount = o[AMOUNT + j] if p[TRADING + j] > 0.0 else 0.0
@@ -174,10 +165,8 @@ def account(loop: Loop, block: Block, pack: int, seat: int, step: int) -> None:
 
 
 @stepping
-def add_gap(loop: Loop, block: Block, pack: int, seat: int, step: int) -> None:
+def add_gap(terms: FloatArray, p: FloatArray, o: FloatArray, years: float) -> None:
     """Hedge still to be bought, squared and summed over time; the delta that the options carry into the next step."""
-    p, o, terms = block.path[pack], block.own[seat, pack], loop.terms[seat]
-    years = loop.years[step] - loop.years[step - 1]
     share, hedged = terms[SHARE], terms[SHARE] * terms[GAMMA_USD]
     if terms[BY_COIN] > 0.0:
         for j in range(WIDTH):
@@ -191,9 +180,8 @@ def add_gap(loop: Loop, block: Block, pack: int, seat: int, step: int) -> None:
 
 
 @stepping
-def halt(loop: Loop, p: FloatArray, step: int) -> None:
+def halt(limit: float, p: FloatArray, step: int) -> None:
     """Paths that stopped no longer live; a circuit breaker stops those that moved too far, whose trades stand."""
-    limit = loop.numbers[HALT]
     for j in range(WIDTH):
         halted = p[TRADING + j] > 0.0 and abs(p[LOG + j]) > limit
         p[OUTCOME + j] = HALTED if halted else p[OUTCOME + j]
@@ -202,43 +190,34 @@ def halt(loop: Loop, p: FloatArray, step: int) -> None:
 
 
 @stepping
-def submit(loop: Loop, block: Block, pack: int, step: int) -> None:
-    """Late agents see the cleared price and send the orders that will arrive."""
-    p = block.path[pack]
-    damped = loop.numbers[DAMPED] > 0.0
+def submit(terms: FloatArray, p: FloatArray, o: FloatArray, ring: FloatArray, weights: FloatArray, step: int, damped: bool) -> None:
+    """A late agent sees the cleared price and sends the orders that will arrive, in slices of `weights`."""
+    slots, delay = int(terms[SLOTS]), int(terms[DELAY])
+    add_flying(o, ring, slots, step)
+    decide(terms, p, o, LOG, SPOT)
+    share, hedged, by_coin = terms[SHARE], terms[SHARE] * terms[GAMMA_USD], terms[BY_COIN] > 0.0
+    for j in range(WIDTH):
+        target = -share * o[DELTA + j] if by_coin else -hedged * p[LOG + j]
+        o[AMOUNT + j] = o[SPEED + j] * (target - o[OWED + j] - o[OFFSET + j])
     if damped:
-        _damp(loop, block, pack, step)
-    for seat in range(loop.terms.shape[0]):
-        terms, o = loop.terms[seat], block.own[seat, pack]
-        if terms[DELAY] == 0.0 or not wanted_policy(loop, seat, step):
-            continue
-        add_flying(block, seat, pack, step, int(terms[SLOTS]))
-        decide(terms, p, o, LOG, SPOT)
-        share, hedged, by_coin = terms[SHARE], terms[SHARE] * terms[GAMMA_USD], terms[BY_COIN] > 0.0
         for j in range(WIDTH):
-            target = -share * o[DELTA + j] if by_coin else -hedged * p[LOG + j]
-            o[AMOUNT + j] = o[SPEED + j] * (target - o[OWED + j] - o[OFFSET + j])
-        if damped:
-            for j in range(WIDTH):
-                o[AMOUNT + j] *= p[GAMMA + j]
-        for part in range(int(terms[SLICES])):
-            due = block.flight[seat, (step + int(terms[DELAY]) + part) % int(terms[SLOTS]), pack * WIDTH : (pack + 1) * WIDTH]
-            weight = loop.weights[seat, part]
-            for j in range(WIDTH):
-                due[j] += weight * o[AMOUNT + j]
+            o[AMOUNT + j] *= p[GAMMA + j]
+    for part in range(int(terms[SLICES])):
+        due, weight = ring[(step + delay + part) % slots], weights[part]
+        for j in range(WIDTH):
+            due[j] += weight * o[AMOUNT + j]
 
 
 @stepping
-def _damp(loop: Loop, block: Block, pack: int, step: int) -> None:
+def damp(numbers: FloatArray, terms: FloatArray, p: FloatArray, own: FloatArray, step: int) -> None:
     """Everybody's speed 1/(1 - g) into GAMMA; where the gain has reached 1 there is no price."""
-    p, numbers = block.path[pack], loop.numbers
     for j in range(WIDTH):
         p[GAMMA + j] = 0.0
-    for seat in range(loop.terms.shape[0]):
-        terms, o = loop.terms[seat], block.own[seat, pack]
-        if terms[POLICY] == NEVER:
+    for seat in range(terms.shape[0]):
+        o = own[seat]
+        if terms[seat, POLICY] == NEVER:
             continue
-        share, hedged, by_coin = terms[SHARE], terms[SHARE] * terms[GAMMA_USD], terms[BY_COIN] > 0.0
+        share, hedged, by_coin = terms[seat, SHARE], terms[seat, SHARE] * terms[seat, GAMMA_USD], terms[seat, BY_COIN] > 0.0
         for j in range(WIDTH):
             p[GAMMA + j] += share * o[SLOPE + j] * p[SPOT + j] if by_coin else hedged
     per_usd, per_coin = numbers[PER_USD], numbers[PER_COIN]

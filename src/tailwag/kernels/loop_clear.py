@@ -36,16 +36,20 @@ from tailwag.kernels.loop_rows import (
     STOP,
     USD,
     WIDTH,
-    Block,
-    Loop,
+    inside,
     stepping,
 )
-from tailwag.kernels.netdelta_lanes import Reader, Table, read_rest, read_table
+from tailwag.kernels.netdelta_lanes import Reader, Table, read_at, read_rest
+from tailwag.kernels.vectors import address_of
 
 __all__ = ["clear", "look"]
 
-MOST_SCANS = 20_000
-MOST_REFINEMENTS = 200
+MOST_SEEKS = 20_200
+"""Scans and refinements of the plain solver together."""
+ONWARD, ALONG_SLOPE, ALONG_CHORD, NOWHERE = range(4)
+"""What a search does next: read on, take the last short step along the deltas' slopes or along a chord, give up."""
+Search = tuple[float, float, float, float, float, float]
+"""Bracket (near, far), the price and excess before, the bracket's width before, and 1 while it scans for a change of sign."""
 TOLERANCE_LOG = 2e-16
 CLOSE = 1e-13
 """A last step is taken along the slope, without reading the deltas again, where what bends over it is below this."""
@@ -57,30 +61,41 @@ SAME_PRICE = 1e-13
 
 
 @stepping
-def look(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, row: int, anew: bool, sloped: bool) -> None:
+def look(
+    numbers: FloatArray,
+    terms: FloatArray,
+    table: Table,
+    reader: Reader,
+    p: FloatArray,
+    own: FloatArray,
+    row: int,
+    anew: bool,
+    sloped: bool,
+) -> None:
     """Read the net deltas of all agents at the log price of a row, where they are not known there already; their slopes only if `sloped`."""
-    p, beta = block.path[pack], loop.numbers[BETA]
-    out = np.empty(2 * table.lanes)
+    beta, seats, lanes = numbers[BETA], terms.shape[0], table.lanes
+    out = np.empty(2 * lanes)
+    state_at, numbers_at, out_at = address_of(reader.state), address_of(reader.numbers), address_of(out)
     for j in range(WIDTH):
         x = p[row + j]
         if p[LIVE + j] == 0.0 or (abs(p[LOOKED + j] - x) <= SAME_PRICE and not anew):
             continue
         shift = p[BASE + j] + beta * (x - p[PREVIOUS + j])
         if sloped:
-            missing = read_table(reader.state, reader.numbers, x, shift, out, True)
+            missing = read_at(state_at, numbers_at, x, shift, out_at, True)
         else:
-            missing = read_table(reader.state, reader.numbers, x, shift, out, False)
-        if missing:
+            missing = read_at(state_at, numbers_at, x, shift, out_at, False)
+        if missing > 0:
             read_rest(table, reader, missing, x, shift, p[AVERAGE + j], out)
         p[LOOKED + j] = x
-        for seat in range(loop.terms.shape[0]):
-            lane = int(loop.terms[seat, LANE])
+        for seat in range(seats):
+            lane = int(terms[seat, LANE])
             if lane >= 0:
-                block.own[seat, pack, DELTA + j] = out[lane]
-                block.own[seat, pack, SLOPE + j] = out[table.lanes + lane]
+                own[seat, DELTA + j] = out[lane]
+                own[seat, SLOPE + j] = out[lanes + lane]
 
 
-@stepping
+@inside
 def stride(value: float, slope: float, scale: float) -> float:
     """Length of the next scan step: Newton's where it leads outward (a hair longer, to cross the root), else twice the excess."""
     newton = abs(value) / -slope if slope < 0.0 else math.inf
@@ -88,15 +103,44 @@ def stride(value: float, slope: float, scale: float) -> float:
     return min(step + 1e-16, scale)
 
 
+@inside
+def seek(search: Search, market: tuple[float, float, float, float], guess: float, value: float, fall: float) -> tuple[Search, float, int]:
+    """One step towards the first root from the excess and its slope at `guess`: (search, next guess or last step, what to do).
+
+    `market`: direction of the net flow, longest stride, bound, and 1 where vol moves with the price, so that only a chord tells the slope.
+    """
+    near, far, before, before_value, width, scanning = search
+    direction, scale, bound, by_chord = market
+    apart = guess - before
+    chord = by_chord > 0.0 and abs(apart) > CHORD_LOG
+    steep = (value - before_value) / apart if chord else fall
+    step = -value / (steep if steep != 0.0 else -1.0)
+    close = abs(step) * (abs(step) + (abs(apart) if chord else 0.0)) <= CLOSE * scale and steep < 0.0
+    narrowest = scanning == 0.0 and abs(far - near) <= 4e-16 * max(abs(near), 1e-3)
+    if close or abs(value) <= TOLERANCE_LOG or narrowest:
+        return search, step if close else 0.0, ALONG_CHORD if chord else ALONG_SLOPE
+    ahead = value * direction > 0.0
+    if scanning > 0.0 and ahead:
+        onward = guess + direction * stride(value, steep, scale)
+        return (guess, onward, guess, value, math.inf, 1.0), onward, NOWHERE if abs(guess) > bound else ONWARD
+    width = abs(far - near) if scanning > 0.0 else width
+    near, far = (guess, far) if ahead else (near, guess)
+    narrow = abs(far - near)
+    slow = narrow > 0.5 * width and abs(step) > 0.5 * narrow
+    newton = guess + step
+    onward = newton if min(near, far) < newton < max(near, far) and not slow else 0.5 * (near + far)
+    return (near, far, guess, value, narrow, 0.0), onward, ONWARD
+
+
 @stepping
-def clear(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, step: int) -> None:
+def clear(numbers: FloatArray, terms: FloatArray, table: Table, reader: Reader, p: FloatArray, own: FloatArray, smooth: FloatArray) -> None:
     """Put every path's clearing price into LOG, or FOUND = 0 and the bound; deltas are those of the clearing price afterwards.
 
     Excess(x) = x_pre + constant + linear x + sum over lanes of weight * net delta(x) - x.
     """
-    p, numbers = block.path[pack], loop.numbers
-    bound, beta = numbers[STOP], numbers[BETA]
-    out, last, weights = np.empty(2 * table.lanes), np.empty(table.lanes), np.empty(table.lanes)
+    bound, beta, lanes, seats = numbers[STOP], numbers[BETA], table.lanes, terms.shape[0]
+    out, last, weights = np.zeros(2 * lanes), np.zeros(lanes), np.zeros(lanes)  # lanes without a book weigh nothing
+    state_at, numbers_at, out_at = address_of(reader.state), address_of(reader.numbers), address_of(out)
     for j in range(WIDTH):
         pre, spot = p[PRE + j], p[SPOT_PRE + j]
         per_usd = numbers[PER_USD] + numbers[PER_COIN] / spot
@@ -106,99 +150,49 @@ def clear(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, ste
         p[LOG + j] = pre if p[LIVE + j] > 0.0 else p[LOG + j]
         if value == 0.0 or p[LIVE + j] == 0.0:
             continue
-        linear, scale = _weigh(loop, block, pack, step, j, per_coin, weights)
-        linear *= per_usd
+        linear, scale, constant = 0.0, math.inf, value
+        for seat in range(seats):
+            lane, speed = int(terms[seat, LANE]), own[seat, SPEED + j] * terms[seat, SHARE]
+            if lane >= 0:
+                weights[lane], last[lane] = -per_coin * speed, own[seat, DELTA + j]
+                constant -= weights[lane] * last[lane]
+                scale = min(scale, smooth[seat]) if own[seat, SPEED + j] > 0.0 else scale
+            else:
+                linear -= per_usd * speed * terms[seat, GAMMA_USD]
         if scale == math.inf:
             newton = abs(value) / -fall if fall < 0.0 else math.inf
             found = newton < MOST_NEWTON
             p[FOUND + j] = 1.0 if found else 0.0
             p[LOG + j] = pre + math.copysign(newton, value) if found else math.copysign(bound, value)
             continue
-        constant = value - linear * pre
-        for seat in range(loop.terms.shape[0]):
-            lane = int(loop.terms[seat, LANE])
-            if lane >= 0:
-                last[lane] = block.own[seat, pack, DELTA + j]
-                constant -= weights[lane] * last[lane]
-        place = (pre, p[BASE + j] - beta * p[PREVIOUS + j], beta, p[AVERAGE + j])
-        x, found = first_root(table, reader, place, (constant, linear), weights, (value, fall, scale, bound), out, last)
-        p[LOG + j] = p[LOOKED + j] = x
-        p[FOUND + j] = 1.0 if found else 0.0
-        for seat in range(loop.terms.shape[0]):
-            lane = int(loop.terms[seat, LANE])
-            if lane >= 0:
-                block.own[seat, pack, DELTA + j] = out[lane]
-                block.own[seat, pack, SLOPE + j] = out[table.lanes + lane]
-
-
-@stepping
-def _weigh(loop: Loop, block: Block, pack: int, step: int, j: int, per_coin: float, weights: FloatArray) -> tuple[float, float]:
-    """USD bought per unit of log price by those who trade a constant gamma, over what distance the others' deltas are smooth, and their weights."""
-    linear, scale = 0.0, math.inf
-    for seat in range(loop.terms.shape[0]):
-        lane, speed, share = int(loop.terms[seat, LANE]), block.own[seat, pack, SPEED + j], loop.terms[seat, SHARE]
-        if lane >= 0:
-            weights[lane] = -per_coin * speed * share
-            scale = min(scale, loop.smooth[seat, step]) if speed > 0.0 else scale
-        else:
-            linear -= speed * share * loop.terms[seat, GAMMA_USD]
-    return linear, scale
-
-
-@stepping
-def first_root(
-    table: Table,
-    reader: Reader,
-    place: tuple[float, float, float, float],
-    rest: tuple[float, float],
-    weights: FloatArray,
-    start: tuple[float, float, float, float],
-    out: FloatArray,
-    last: FloatArray,
-) -> tuple[float, bool]:
-    """(clearing log price, found); `out` becomes the deltas there and their slopes.
-
-    `place`: price before trading, vol shift at log price 0, vol per log move, settlement average; `rest`: constant and linear part of the excess;
-    `start`: excess and slope before trading, the longest stride, the bound; `last`: deltas before trading, used as scratch.
-    """
-    pre, shift, beta, average = place
-    value, fall, scale, bound = start
-    lanes, direction = last.size, math.copysign(1.0, value)
-    near = before = pre
-    before_value, scanning, width = value, True, math.inf
-    guess = far = near + direction * stride(value, fall, scale)
-    for _ in range(MOST_SCANS + MOST_REFINEMENTS):
-        missing = read_table(reader.state, reader.numbers, guess, shift + beta * guess, out, True)
-        if missing:
-            read_rest(table, reader, missing, guess, shift + beta * guess, average, out)
-        value, fall = pre + rest[0] + rest[1] * guess - guess, rest[1] - 1.0
-        for lane in range(lanes):
-            value += weights[lane] * out[lane]
-            fall += weights[lane] * out[lanes + lane]
-        ahead = value * direction > 0.0
-        if scanning and ahead:
-            if abs(guess) > bound:
-                return direction * bound, False
-            near, before, before_value = guess, guess, value
-            last[:] = out[:lanes]
-            guess = far = near + direction * stride(value, fall, scale)
-            continue
-        width = abs(far - near) if scanning else width
-        scanning = False
-        near, far = (guess, far) if ahead else (near, guess)
-        apart = guess - before
-        chord = beta != 0.0 and abs(apart) > CHORD_LOG
-        steep = (value - before_value) / apart if chord else fall
-        newton = guess - value / (steep if steep != 0.0 else -1.0)
-        step, narrow = newton - guess, abs(far - near)
-        close = abs(step) * (abs(step) + (abs(apart) if chord else 0.0)) <= CLOSE * scale and steep < 0.0
-        if abs(value) <= TOLERANCE_LOG or close or narrow <= 4e-16 * max(abs(near), 1e-3):
-            step = step if close else 0.0
+        constant += pre - linear * pre
+        shift = p[BASE + j] - beta * p[PREVIOUS + j]
+        direction = math.copysign(1.0, value)
+        guess = pre + direction * stride(value, fall, scale)
+        search, market, verdict = (pre, guess, pre, value, math.inf, 1.0), (direction, scale, bound, abs(beta)), ONWARD
+        for _ in range(MOST_SEEKS):
+            missing = read_at(state_at, numbers_at, guess, shift + beta * guess, out_at, True)
+            if missing > 0:
+                read_rest(table, reader, missing, guess, shift + beta * guess, p[AVERAGE + j], out)
+            value, fall = constant + linear * guess - guess, linear - 1.0
             for lane in range(lanes):
-                out[lane] += step * ((out[lane] - last[lane]) / apart if chord else out[lanes + lane])
-            return guess + step, True
-        slow = narrow > 0.5 * width and abs(step) > 0.5 * narrow
-        width, before, before_value = narrow, guess, value
-        last[:] = out[:lanes]
-        guess = newton if min(near, far) < newton < max(near, far) and not slow else 0.5 * (near + far)
-    return guess, True
+                value += weights[lane] * out[lane]
+                fall += weights[lane] * out[lanes + lane]
+            apart = guess - search[2]
+            search, onward, verdict = seek(search, market, guess, value, fall)
+            if verdict != ONWARD:
+                break
+            guess = onward
+            for lane in range(lanes):
+                last[lane] = out[lane]
+        if verdict == NOWHERE:
+            p[LOG + j], p[FOUND + j] = direction * bound, 0.0
+            continue
+        onward = 0.0 if verdict == ONWARD else onward
+        for seat in range(seats):
+            lane = int(terms[seat, LANE])
+            if lane >= 0:
+                slope = (out[lane] - last[lane]) / apart if verdict == ALONG_CHORD else out[lanes + lane]
+                own[seat, DELTA + j] = out[lane] + onward * slope
+                own[seat, SLOPE + j] = out[lanes + lane]
+        p[LOG + j] = p[LOOKED + j] = guess + onward

@@ -28,7 +28,6 @@ from tailwag.kernels.loop_rows import (
     LIVE,
     LOG,
     LOOKED,
-    NEVER,
     OFFSET,
     OVER_SPOT,
     OWED,
@@ -54,13 +53,11 @@ from tailwag.kernels.loop_rows import (
     TO_EDGE,
     USD,
     WIDTH,
-    Block,
-    Loop,
     stepping,
 )
 from tailwag.kernels.normal import exponential
 
-__all__ = ["arrive", "decide", "demand", "move_before_trading", "wanted_policy"]
+__all__ = ["add_flying", "arrive", "decide", "demand", "move_before_trading"]
 
 LEAST_VOL = 1e-4
 NOWHERE = 1e300
@@ -68,18 +65,17 @@ NOWHERE = 1e300
 
 
 @stepping
-def move_before_trading(loop: Loop, p: FloatArray, step: int) -> None:
-    """Random move and decay of passing impact; packs that stopped stay where they are."""
-    numbers = loop.numbers
-    spot_start, own, coupled, fading = numbers[SPOT_START], numbers[OWN_VOL], numbers[COUPLED], loop.fading[step]
+def move_before_trading(numbers: FloatArray, kept: FloatArray, fading: float, p: FloatArray) -> None:
+    """Random move and decay of passing impact (`kept` (terms,) of it stays); paths that stopped stay where they are."""
+    spot_start, own, coupled = numbers[SPOT_START], numbers[OWN_VOL], numbers[COUPLED]
     for j in range(WIDTH):
         p[PREVIOUS + j] = p[LOG + j]
         p[SPOT_BEFORE + j] = p[SPOT + j]
         p[PRE + j] = 0.0
-    for term in range(loop.kept.shape[1]):
-        row, kept = (PATH_ROWS + term) * WIDTH, loop.kept[step, term]
+    for term in range(kept.size):
+        row, stays = (PATH_ROWS + term) * WIDTH, kept[term]
         for j in range(WIDTH):
-            left = kept * p[row + j]
+            left = stays * p[row + j]
             p[PRE + j] += left - p[row + j]
             p[row + j] = left
     for j in range(WIDTH):
@@ -97,41 +93,32 @@ def move_before_trading(loop: Loop, p: FloatArray, step: int) -> None:
 
 
 @stepping
-def arrive(loop: Loop, block: Block, pack: int, step: int) -> None:
-    """Late orders that reach the market now, summed by unit; what is still on its way is added up."""
-    p = block.path[pack]
-    for seat in range(loop.terms.shape[0]):
-        terms, o = loop.terms[seat], block.own[seat, pack]
-        slots, delay = int(terms[SLOTS]), terms[DELAY]
+def arrive(terms: FloatArray, p: FloatArray, own: FloatArray, flight: FloatArray, step: int) -> None:
+    """Late orders that reach the market now, summed by unit; `terms`, `own` and `flight` of all agents."""
+    for seat in range(terms.shape[0]):
+        o = own[seat]
         for j in range(WIDTH):
             o[AMOUNT + j] = o[FLYING + j] = o[SPEED + j] = 0.0
-        if delay == 0.0:
+        if terms[seat, DELAY] == 0.0:
             continue
-        due = block.flight[seat, step % slots, pack * WIDTH : (pack + 1) * WIDTH]
+        due = flight[seat, step % int(terms[seat, SLOTS])]
+        row = COIN if terms[seat, BY_COIN] > 0.0 else USD
         for j in range(WIDTH):
             o[AMOUNT + j] = due[j] if p[LIVE + j] > 0.0 else 0.0
             due[j] = 0.0
-        row = COIN if terms[BY_COIN] > 0.0 else USD
         for j in range(WIDTH):
             p[row + j] += o[AMOUNT + j]
 
 
 @stepping
-def add_flying(block: Block, seat: int, pack: int, step: int, slots: int) -> None:
-    """What an agent has on its way after this step's arrivals."""
-    o = block.own[seat, pack]
+def add_flying(o: FloatArray, ring: FloatArray, slots: int, step: int) -> None:
+    """What an agent has on its way after this step's arrivals; `ring` (slots or more, paths)."""
     for j in range(WIDTH):
         o[FLYING + j] = 0.0
     for ahead in range(1, slots + 1):
-        later = block.flight[seat, (step + ahead) % slots, pack * WIDTH : (pack + 1) * WIDTH]
+        later = ring[(step + ahead) % slots]
         for j in range(WIDTH):
             o[FLYING + j] += later[j]
-
-
-@stepping
-def wanted_policy(loop: Loop, seat: int, step: int) -> bool:
-    """Whether an agent may trade at all in a step."""
-    return bool(loop.terms[seat, POLICY] != NEVER and loop.may_trade[seat, step] > 0)
 
 
 @stepping

@@ -1,6 +1,6 @@
-"""What the compiled loop remembers between steps, and where: rows of 64 paths in flat buffers, at constant distances.
+"""What the compiled loop remembers between steps, and where: rows of 128 paths in flat buffers, at constant distances.
 
-A *pack* is 64 paths that are stepped together, so that every loop has one length and every path meets the same instructions wherever it
+A *pack* is 128 paths that are stepped together, so that every loop has one length and every path meets the same instructions wherever it
 stands. A pack's own numbers are rows of `Block.path`, an agent's are rows of `Block.own`.
 """
 
@@ -12,13 +12,15 @@ from numba import njit
 
 from tailwag.kernels.arrays import FloatArray, IntArray
 
-__all__ = ["OWN_ROWS", "PATH_ROWS", "WIDTH", "Block", "Loop", "stepping"]
+__all__ = ["OWN_ROWS", "PATH_ROWS", "WIDTH", "Block", "Loop", "inside", "stepping"]
 
 WIDTH = 128
 """Paths of one pack."""
 
 # strict rules: no licence to reorder, so that bits do not depend on where a path stands
 stepping = njit(error_model="numpy", cache=True, nogil=True)
+# handing a table, a reader and a block on costs more than a short function does: what runs for every path is written into its caller
+inside = njit(error_model="numpy", forceinline=True)
 
 PATH_ROWS = 23
 (
@@ -138,7 +140,7 @@ class Loop(NamedTuple):
 class Block(NamedTuple):
     """A block of paths in packs: state, orders on their way, and the trajectories it leaves, time first.
 
-    `path` (packs, rows * 64), `own` (agents, packs, rows * 64), `flight` (agents, slots, packs * 64), a ring by arrival; `log_price`, `fundamental`
+    `path` (packs, rows * WIDTH), `own` (packs, agents, rows * WIDTH), `flight` (packs, agents, slots, WIDTH), a ring by arrival; `log_price`, `fundamental`
     (steps + 1, paths; on entry `fundamental` holds each step's increments), `flow` (steps, paths); `shift` (steps + 1 or 0, paths);
     `positions` (agents or 0, steps + 1, paths), `flows` (agents or 0, steps, paths).
     """

@@ -143,16 +143,16 @@ def _empty(fast: FastPlan, paths: int, keep_agents: bool) -> Block:
     path[:, SPOT : SPOT + WIDTH] = path[:, AVERAGE : AVERAGE + WIDTH] = scenario.spot_usd
     path[:, STOPPED : STOPPED + WIDTH] = steps
     path[:, LIVE : LIVE + WIDTH] = (np.arange(packs * WIDTH) < paths).reshape(packs, WIDTH)
-    own = np.zeros((seats, packs, OWN_ROWS * WIDTH))
+    own = np.zeros((packs, seats, OWN_ROWS * WIDTH))
     held = -fast.start_delta * loop.terms[:, SHARE]
     for row, start in ((HELD, held), (CARRIED, fast.start_delta), (PEAK, np.abs(held) * scenario.spot_usd)):
-        own[:, :, row : row + WIDTH] = start[:, None, None]
+        own[:, :, row : row + WIDTH] = start[None, :, None]
     slots = int(loop.terms[:, SLOTS].max()) if seats else 1
     kept = seats if keep_agents else 0
     return Block(
         path=path,
         own=own,
-        flight=np.zeros((seats, slots, packs * WIDTH)),
+        flight=np.zeros((packs, seats, slots, WIDTH)),
         log_price=np.zeros((steps + 1, paths)),
         fundamental=np.zeros((steps + 1, paths)),
         flow=np.zeros((steps, paths)),

@@ -69,7 +69,7 @@ def _row(packs: FloatArray, row: int, paths: int) -> FloatArray:
 
 def _options(plan: RunPlan, loop: Loop, block: Block, seat: int, stopped: IntArray, value_usd: float) -> OptionProfit:
     trader, paths = plan.seats[seat].trader, stopped.size
-    carried = _row(block.own[seat], OPTION, paths)
+    carried = _row(block.own[:, seat], OPTION, paths)
     if not isinstance(trader, BookTrader):
         nothing = np.zeros(paths)
         return OptionProfit(nothing, carried, nothing, nothing, nothing, nothing)
@@ -80,7 +80,7 @@ def _options(plan: RunPlan, loop: Loop, block: Block, seat: int, stopped: IntArr
 
 def _agent(plan: RunPlan, block: Block, seat: int, options: OptionProfit) -> tuple[AgentPaths, FloatArray, FloatArray]:
     """An agent's account, and cash that went to the venue and to liquidity providers."""
-    own, paths, costs = block.own[seat], options.paid_usd.size, plan.seats[seat].terms.costs
+    own, paths, costs = block.own[:, seat], options.paid_usd.size, plan.seats[seat].terms.costs
 
     def row(place: int) -> FloatArray:
         return _row(own, place, paths)
