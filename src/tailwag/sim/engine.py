@@ -13,11 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from tailwag.errors import InputError
 from tailwag.hedging.execution import Maker
 from tailwag.hedging.policies import Predictive
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.random import uniforms
-from tailwag.sim.agents.protocol import TO_FILL, Account, Agent, Draws, Market, Move, Orders, Trader, View
+from tailwag.sim.agents.protocol import (
+    TO_FILL,
+    Account,
+    Agent,
+    Draws,
+    Market,
+    Move,
+    Orders,
+    Trader,
+    View,
+    checked_orders,
+    missing_words,
+)
 from tailwag.sim.clearing import clear
 from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step
@@ -106,9 +119,13 @@ def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Se
     execution = getattr(agent, "execution", None)
     makes = isinstance(execution, Maker)
     instrument = getattr(agent, "instrument", None)
+    trader = agent.at_work(market)
+    missing = missing_words(trader, Trader)
+    if missing:
+        raise InputError(f"agent {agent.name!r}: expected at_work() to hand over a trader, got one without {missing}")
     return Seat(
         agent,
-        agent.at_work(market),
+        trader,
         AGENT_STREAMS + int.from_bytes(digest[:7], "big"),
         Terms(scenario.costs, makes, 0.0 if instrument is None else instrument.funding_per_year),
         np.ones(1) if execution is None else execution.weights(),
@@ -214,7 +231,7 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         orders = None
         if seat.agent.delay_steps == 0:
             view = _view(plan, state, before.step, before.step_years, before.log_pre, shift)
-            orders = seat.trader.act(view, _account(own, flight), own.memory, _draws(plan, seat, state.first_path, state.log_price.size))
+            orders = _orders(plan, state, seat, own.memory, view, _account(own, flight))
             usd, coin = usd + orders.usd, coin + orders.coin
         if seat.fill_probability is not None:
             filled = _draws(plan, seat, state.first_path, state.log_price.size)(TO_FILL, before.step) < seat.fill_probability
@@ -224,6 +241,12 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         same_step.append(orders)
         flights.append(flight)
     return arrived, same_step, flights
+
+
+def _orders(plan: RunPlan, state: State, seat: Seat, memory: Any, view: View, account: Account) -> Orders:
+    """What one agent wants to buy; an agent of a user's own may answer anything, so the answer is looked at."""
+    paths = state.log_price.size
+    return checked_orders(seat.agent.name, seat.trader.act(view, account, memory, _draws(plan, seat, state.first_path, paths)), paths)
 
 
 def _only(orders: Orders, filled: BoolArray) -> Orders:
@@ -412,7 +435,7 @@ def _submit(plan: RunPlan, before: State, state: State) -> State:
         if seat.agent.delay_steps == 0:
             seats.append(own)
             continue
-        orders = seat.trader.act(view, _account(own, own.flight), own.memory, _draws(plan, seat, state.first_path, state.log_price.size))
+        orders = _orders(plan, state, seat, own.memory, view, _account(own, own.flight))
         flight = own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)
         desk = own.desk
         if desk is not None:

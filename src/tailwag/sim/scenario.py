@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tailwag.errors import InputError, UnitError
+from tailwag.sim.agents.protocol import Agent, missing_words
 from tailwag.sim.grid import TimeGrid
 
 if TYPE_CHECKING:
-    from tailwag.sim.agents.protocol import Agent
+    from tailwag.exposure import Profile
+    from tailwag.liquidity.laws import Impact
     from tailwag.sim.dynamics import PriceModel
     from tailwag.sim.impact import ImpactModel
 
@@ -100,12 +102,27 @@ class Scenario:
                 raise InputError(f"expected {name} above 0 and at most {MOST_LOG_MOVE:g} (log price), got {value:g}; 0.7 is a doubling")
         _refuse_agents(self)
 
+    @staticmethod
+    def from_measurement(profile: Profile, impact: Impact | ImpactModel, **choices: Any) -> Scenario:
+        """The measured book hedged by one dealer against the measured liquidity; see :func:`tailwag.sim.measured.scenario_from_measurement`.
+
+        ``hours``, ``clearing`` and ``delay_steps`` must be stated; ``policy``, ``vol``, ``hedge_share`` and ``step_minutes`` may be.
+        """
+        from tailwag.sim.measured import scenario_from_measurement
+
+        return scenario_from_measurement(profile, impact, **choices)
+
     def without_hedging(self) -> Scenario:
         """The same market in which nobody trades: the paired run on the same shocks."""
         return replace(self, agents=())
 
 
 def _refuse_agents(scenario: Scenario) -> None:
+    for agent in scenario.agents:
+        missing = missing_words(agent, Agent)
+        if missing:
+            called = repr(getattr(agent, "name", type(agent).__name__))
+            raise InputError(f"agent {called}: expected all that an agent has, got one without {missing}; see tailwag.sim.agents.protocol")
     names = [agent.name for agent in scenario.agents]
     if len(set(names)) != len(names):
         raise InputError(f"expected agents of different names, got {sorted(names)}; rename one of them")

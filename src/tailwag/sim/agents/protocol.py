@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.sim.grid import TimeGrid
 
@@ -178,3 +179,30 @@ class Agent(Protocol):
     def at_work(self, market: Market) -> Trader:
         """The agent with everything precomputed that all blocks of paths share."""
         ...
+
+
+def missing_words(thing: object, protocol: type) -> str:
+    """Names of ``protocol`` that an object lacks, joined by commas; empty where it has them all.
+
+    >>> missing_words(object(), Agent)
+    'at_work, content, delay_steps, name, starting_dollar_gamma_usd'
+    """
+    return ", ".join(sorted(name for name in vars(protocol) if not name.startswith("_") and not hasattr(thing, name)))
+
+
+def checked_orders(name: str, orders: object, paths: int) -> Orders:
+    """The orders of agent ``name`` as they are; InputError where they are none, where a path has no number, or where one is not finite."""
+    if not isinstance(orders, Orders):
+        raise InputError(
+            f"agent {name!r}: expected act() to answer with Orders, got {type(orders).__name__}; no_orders(paths) buys nothing"
+        )
+    for unit, amount in (("usd", orders.usd), ("coin", orders.coin)):
+        if np.shape(amount) != (paths,):
+            raise InputError(
+                f"agent {name!r}: expected orders with one number for each of {paths} paths, got {unit} of shape {np.shape(amount)}"
+            )
+        if not np.isfinite(amount).all():
+            raise InputError(
+                f"agent {name!r}: expected finite orders, got {amount[~np.isfinite(amount)][0]} {unit}; order 0 where it wants nothing"
+            )
+    return orders
