@@ -11,8 +11,8 @@ from typing import Protocol
 
 from tailwag.errors import InputError
 from tailwag.experiments.frontier_sums import Joint, joined, kept_numbers, numbers_of_policies
-from tailwag.experiments.frontier_worlds import WORLDS, Question
-from tailwag.hedging.policies import Policy, policy_to_text
+from tailwag.experiments.frontier_worlds import WORLDS, Question, word
+from tailwag.hedging.policies import Policy
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
@@ -59,7 +59,7 @@ class PolicyRun:
     @property
     def name(self) -> str:
         """Its command-line word."""
-        return policy_to_text(self.policy)
+        return word(self.policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def compare_policies(
     assert so_far is not None
     found = [metrics(sums, plan) for sums in so_far.runs]
     runs = tuple(PolicyRun(policy, found[2 * place], found[2 * place + 1]) for place, policy in enumerate(policies))
-    return Frontier(question, paths, seed, _engine_of(question, policies[0], engine), runs, so_far.joint)
+    return Frontier(question, paths, seed, _engines(question, policies, engine), runs, so_far.joint)
 
 
 def _refuse(policies: Sequence[Policy], paths: int, threads: int) -> None:
@@ -153,15 +153,17 @@ def _stepper(question: Question, policy: Policy, world: str, seed: int, threads:
     try:
         scenario = question.world(policy, world)
     except InputError as error:
-        raise InputError(f"policy {policy_to_text(policy)}: {error}") from None
+        raise InputError(f"policy {word(policy)}: {error}") from None
     plan = plan_run(scenario, seed=seed, full_pnl=False)
     if engine == "fast" or (engine == "auto" and fast.supports(scenario) is None):
         return partial(fast.run_block, fast.prepare(plan, threads=threads))
     return partial(run_block, plan)
 
 
-def _engine_of(question: Question, policy: Policy, engine: str) -> str:
-    return engine if engine != "auto" else "plain" if fast.supports(question.world(policy, "together")) else "fast"
+def _engines(question: Question, policies: Sequence[Policy], engine: str) -> str:
+    """Which engines step the policies: "fast", "plain", or both; their numbers differ in the last digits only."""
+    used = {"plain" if fast.supports(question.world(policy, "together")) else "fast" for policy in policies}
+    return engine if engine != "auto" else " and ".join(sorted(used))
 
 
 def _work(step: Callable[[int, int], BlockPaths], first: int, size: int, compared: tuple[str, ...], plan: MetricPlan) -> _Finished:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
@@ -57,7 +59,7 @@ class SumsFile:
         try:
             with np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False) as kept:
                 return _read({name: kept[name] for name in kept.files}) if str(kept["fingerprint"]) == self.fingerprint else None
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
 
     def save(self, progressed: Progressed) -> None:

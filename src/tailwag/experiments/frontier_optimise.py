@@ -13,8 +13,8 @@ import numpy as np
 from tailwag.errors import InputError, MissingPackageError
 from tailwag.experiments.frontier import Frontier, compare_policies
 from tailwag.experiments.frontier_results import cost, shortfall, variance
-from tailwag.experiments.frontier_worlds import WORLDS, Question
-from tailwag.hedging.policies import Band, Leland, Policy, TimeGrid, WhalleyWilmott, Zakamouline, policy_to_mapping, policy_to_text
+from tailwag.experiments.frontier_worlds import WORLDS, Question, word
+from tailwag.hedging.policies import Band, Leland, Policy, TimeGrid, WhalleyWilmott, Zakamouline, policy_to_mapping
 from tailwag.sim.dynamics import expected_vol
 from tailwag.sim.metrics_sentences import usd
 from tailwag.sim.run import Progress
@@ -97,20 +97,18 @@ class Optimum:
             "objective": self.objective.kind,
             "risk_aversion_per_usd": self.objective.risk_aversion_per_usd,
             "world": self.world,
-            "policy": policy_to_text(self.policy),
+            "policy": word(self.policy),
             "numbers": policy_to_mapping(self.policy),
             "value_usd": self.value_usd,
             "at_edge": self.at_edge,
-            "trials": [
-                {"policy": policy_to_text(trial.policy), "alone_usd": trial.alone, "together_usd": trial.together} for trial in self.trials
-            ],
+            "trials": [{"policy": word(trial.policy), "alone_usd": trial.alone, "together_usd": trial.together} for trial in self.trials],
         }
 
     def __str__(self) -> str:
         world = "with hedging moving the market" if self.world == "together" else "were hedging to move nothing"
         edge = "; it lies at the edge of what was searched" if self.at_edge else ""
         value = usd({"value": self.value_usd, "standard_error": None})
-        return f"Best {self.kind} {world}: {policy_to_text(self.policy)} ({self.objective}: {value}, {len(self.trials)} trials{edge})."
+        return f"Best {self.kind} {world}: {word(self.policy)} ({self.objective}: {value}, {len(self.trials)} trials{edge})."
 
 
 class TrialKeeper(Protocol):
@@ -153,13 +151,13 @@ class Memory:
     trials: dict[str, Trial] = field(default_factory=dict)
 
     def __call__(self, policy: Policy, *, world: str) -> float:
-        word = policy_to_text(policy)
-        if word not in self.known:
-            self.known[word] = self.evaluate(policy)
+        name = word(policy)
+        if name not in self.known:
+            self.known[name] = self.evaluate(policy)
             if self.keeper is not None:
                 self.keeper.save(self.known)
-        alone, together = self.known[word]
-        self.trials.setdefault(word, Trial(policy, alone, together))
+        alone, together = self.known[name]
+        self.trials.setdefault(name, Trial(policy, alone, together))
         return alone if world == "alone" else together
 
 
@@ -198,9 +196,9 @@ def optimise_policy(
 
 def _optimum(search: Search, objective: Objective, world: str, memory: Memory) -> Optimum:
     trials = tuple(memory.trials.values())
-    best = min(trials, key=lambda trial: (getattr(trial, world), policy_to_text(trial.policy)))
-    ends = {policy_to_text(search.policy(edge)) for edge in (search.low, search.high)}
-    return Optimum(search.kind, objective, world, best.policy, getattr(best, world), policy_to_text(best.policy) in ends, trials)
+    best = min(trials, key=lambda trial: (getattr(trial, world), word(trial.policy)))
+    ends = {word(search.policy(edge)) for edge in (search.low, search.high)}
+    return Optimum(search.kind, objective, world, best.policy, getattr(best, world), word(best.policy) in ends, trials)
 
 
 def _minimise(search: Search, value: Callable[[Policy], float]) -> None:

@@ -98,12 +98,16 @@ def _market_vol(document: Document, rows: list[Document], hours: float) -> str:
     step = document["assumptions"]["step_minutes"]
     short = "a step" if step is None else span(step / 60.0)
     named = [
-        f"{row['policy']} {percent_added(row['together']['amplification'])} over {short} and "
-        f"{percent_added(row['together']['amplification_horizon'])} over {span(hours)}"
+        f"{row['policy']} {_whole(row['together']['amplification'])} and {_whole(row['together']['amplification_horizon'])}"
         for row in rows[:MOST_NAMED]
     ]
     more = f"; {len(rows) - MOST_NAMED} more below" if len(rows) > MOST_NAMED else ""
-    return f"To market vol, hedging by each rule adds: {'; '.join(named)}{more}."
+    return f"What hedging adds to market vol, over {short} and over {span(hours)}: {'; '.join(named)}{more}."
+
+
+def _whole(amplification: Document) -> str:
+    value = amplification["value"]
+    return "unknown" if value is None else f"{100.0 * (value - 1.0) + 0.0:+.1f} %"
 
 
 def _beater(row: Document, rows: list[Document], world: str) -> Document | None:

@@ -67,27 +67,42 @@ def assumed(document: Document) -> Iterator[str]:
 
 
 def _tables(document: Document) -> Iterator[Group]:
-    yield _table("With everybody's hedging moving the price", document, "together")
-    yield _table("Were hedging to move nothing (same shocks)", document, "alone")
+    rows = document["policies"]
+    yield _table("With everybody's hedging moving the price", HEADS, [row_cells(row, "together") for row in rows])
+    yield _table("Were hedging to move nothing (same shocks)", HEADS, [row_cells(row, "alone") for row in rows])
+    yield _table("What hedging by each rule adds to market vol", VOL_HEADS, [vol_cells(row) for row in rows])
 
 
-HEADS = ("policy", "cost", "of it paid", "risk", "mis-hedge", "ES 99 %", "traded/day", "margin", "vol/step", "vol/run")
+HEADS = ("policy", "cost", "of it paid", "risk", "mis-hedge", "ES 99 %", "traded/day", "margin")
+VOL_HEADS = ("policy", "over a step", "over the run", "realised vol", "stopped early")
 
 
-def _table(title: str, document: Document, world: str) -> Group:
+def _table(title: str, heads: tuple[str, ...], rows: list[list[str]]) -> Group:
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    vol = world == "together"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, name in enumerate(HEADS if vol else HEADS[:8]):
+    for place, name in enumerate(heads):
         table.add_column(fold(name), justify="left" if place == 0 else "right", overflow="fold")
-    for row in document["policies"]:
-        cells = row_cells(row, world)
-        table.add_row(*(Text(fold(cell)) for cell in (cells if vol else cells[:8])))
+    for row in rows:
+        table.add_row(*(Text(fold(cell)) for cell in row))
     return Group(Text(fold(title), style="bold"), table, Text(""))
+
+
+def vol_cells(row: Document) -> list[str]:
+    """What one policy adds to market vol, in the order of ``VOL_HEADS``."""
+    found = row["together"]
+    vol = found["realised_vol"]["value"]
+    stopped = 1.0 - found["finished"]["value"]
+    return [
+        row["policy"],
+        percent_added(found["amplification"]),
+        percent_added(found["amplification_horizon"]),
+        "unknown" if vol is None else f"{100.0 * vol:.1f} %",
+        f"{100.0 * stopped:.2g} %" if stopped else "none",
+    ]
 
 
 def row_cells(row: Document, world: str) -> list[str]:
@@ -104,15 +119,9 @@ def row_cells(row: Document, world: str) -> list[str]:
         "unknown" if tail["value"] is None else _money(tail),
         _money(found["turnover_usd_per_day"]),
         _money(found["margin_usd"]),
-        _percent(found["amplification"]),
-        _percent(found["amplification_horizon"]),
     ]
 
 
 def _money(estimate: Document) -> str:
     value = estimate["value"]
     return "unknown" if value is None else money(value if abs(value) >= ROUNDING_USD else 0.0)
-
-
-def _percent(estimate: Document) -> str:
-    return percent_added({**estimate, "standard_error": None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -15,6 +16,7 @@ from tailwag.sim.scenario import Scenario
 
 WORLDS = ("alone", "together")
 """Feedback off: hedging moves no price; feedback on: everybody's hedging moves it."""
+_NUMBER = re.compile(r"(?<![\w.])[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
 REST = " (rest)"
 MOST_POLICIES = 40
 
@@ -95,6 +97,25 @@ def cut(dealer: Dealer, share: float) -> Dealer:
     if dealer.options is None:
         return replace(dealer, gamma_usd=part * float(dealer.gamma_usd or 0.0), hedge_share=1.0)
     return replace(dealer, options=replace(dealer.options, contracts_coin=part * dealer.options.contracts_coin), hedge_share=1.0)
+
+
+def word(policy: Policy) -> str:
+    """The command-line word of a policy with its numbers at their shortest; it stands for the very same policy.
+
+    >>> word(policy_from_text("band:57000000.0usd")), word(policy_from_text("whalley-wilmott:1e-06,5.0bps"))
+    ('band:57e6usd', 'whalley-wilmott:1e-6,5bps')
+    """
+    return _NUMBER.sub(lambda found: _shortest(found[0]), policy_to_text(policy))
+
+
+def _shortest(digits: str) -> str:
+    value = float(digits)
+    for unit, ending in ((1e9, "e9"), (1e6, "e6"), (1.0, "")):
+        shown = f"{value / unit:.6g}".replace("e-0", "e-").replace("e+", "e")
+        if abs(value) >= unit and float(f"{shown}{ending}") == value:
+            return f"{shown}{ending}"
+    short = f"{value:.6g}".replace("e-0", "e-")
+    return short if float(short) == value else digits
 
 
 def policies_from_text(texts: Sequence[str]) -> tuple[Policy, ...]:
