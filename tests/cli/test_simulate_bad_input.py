@@ -17,8 +17,8 @@ def said(*words: str | Path) -> str:
 
 
 OPTIONS = [
-    (("--hours", "0"), "hours above 0|horizon_days above 0"),
-    (("--hours", "-5"), "above 0"),
+    (("--hours", "0"), "hours above 0|expected horizon_days from"),
+    (("--hours", "-5"), "above 0|expected horizon_days from"),
     (("--hours", "nan"), "finite|above 0"),
     (("--paths", "0"), "expected paths from 1"),
     (("--paths", "-3"), "expected paths from 1"),

@@ -285,6 +285,18 @@ def test_rows_that_have_settled_leave_and_are_counted(tmp_path):
     assert any("1 of 4 rows expire at or before the start" in note for note in file.notes)
 
 
+def test_rows_whose_settlement_average_is_running_leave_and_are_counted(tmp_path):
+    book = measurement()["book"]
+    book["expiry"][0] = "2026-03-01T00:20:00Z"  # averaged, in its window
+    book["expiry"][1] = "2026-03-01T00:20:00Z"
+    book["settlement"][1], book["venue"][1] = "linear", "cboe"  # settles at once
+    saved_measurement(tmp_path, book=book)
+    file = read(tmp_path, MEASURED)
+    assert file.scenario.agents[0].options.averaged.tolist() == [False, True]
+    assert any("the settlement average of 1 rows is running at the start" in note for note in file.notes)
+    assert not any("expire at or before" in note for note in file.notes)
+
+
 def test_an_undetermined_sign_and_synthetic_data_are_said(tmp_path):
     gain = {**measurement()["gain"], "regime": "undetermined"}
     saved_measurement(tmp_path, gain=gain, source={"synthetic": True})
@@ -303,14 +315,15 @@ def test_a_book_in_a_folder_below(tmp_path):
 # What is refused, and in which words
 
 RUN = "horizon_days = 0.25"
+BAND = changed(('{kind = "every-step"}', '{kind = "band", half_width_usd = 1}'))
 AGENT = "gamma_usd = -5e9\niv = 0.6"
 REFUSED = {
     "unknown table": (changed(("[price]", "[prices]")), InputError, r"unknown table 'prices' \(did you mean price\?"),
     "unknown key": (changed((RUN, "horizon_day = 1")), InputError, r"\[run\]: unknown key 'horizon_day' \(did you mean horizon_days\?"),
     "threads are no part of a scenario": (changed((RUN, f"{RUN}\nthreads = 2")), InputError, r"\[run\]: unknown key 'threads'"),
     "no horizon": (changed((RUN, "")), InputError, r"\[run\]: horizon_days is missing"),
-    "negative horizon": (changed((RUN, "horizon_days = -1")), InputError, r"\[run\]: expected horizon_days above 0.*got -1"),
-    "zero horizon": (changed((RUN, "horizon_days = 0")), InputError, r"\[run\]: expected horizon_days above 0.*got 0"),
+    "negative horizon": (changed((RUN, "horizon_days = -1")), InputError, r"\[run\]: expected horizon_days from 1e-05.*got -1"),
+    "zero horizon": (changed((RUN, "horizon_days = 0")), InputError, r"\[run\]: expected horizon_days from 1e-05.*got 0"),
     "infinite horizon": (changed((RUN, "horizon_days = inf")), InputError, r"horizon_days as a finite number"),
     "a horizon in text": (changed((RUN, 'horizon_days = "1"')), InputError, r"horizon_days as a number, got '1'"),
     "a horizon that is true": (changed((RUN, "horizon_days = true")), InputError, r"horizon_days as a number, got True"),
@@ -365,7 +378,7 @@ REFUSED = {
     "jumps without end": (
         changed(('"gbm"', '"merton"'), ("vol = 0.6", "vol = 0.6\njumps_per_year = 1e14\njump_mean = 0\njump_std = 0")),
         InputError,
-        r"jumps a step",
+        r"expected jumps_per_year from 0 to 1e\+08",
     ),
     "no impact": (changed(("[impact]\npermanent_per_usd = 3e-11", "")), InputError, r"\[impact\] is missing"),
     "an empty impact": (changed(("permanent_per_usd = 3e-11", "")), InputError, r"\[impact\]: expected permanent_per_usd.*got none"),
@@ -494,6 +507,19 @@ REFUSED = {
         changed(("start = 2026-03-01T00:00:00Z\n", ""), text=with_options(OPTION.replace("days = 7", "expiry = 2026-03-08T08:00:00Z"))),
         InputError,
         r"expiry is a time, so \[run\] start is needed",
+    ),
+    "a settlement that is running": (
+        with_options(OPTION.replace("days = 7", "days = 0.01").replace("}", ', settlement = "average-30min"}')),
+        InputError,
+        r"agent 'desk': option 1 expires in less than 30 minutes, so its settlement average is running",
+    ),
+    "an observed vol of nothing": (changed(("vol = 0.6", 'vol = 0\nvol_is = "observed"')), InputError, r"expected a vol above 0 where it is observed"),
+    "a number of no market": (changed(("half_width_usd = 1", "half_width_usd = 1e200"), text=BAND), InputError, r"agent 'desk' policy: expected half_width_usd of a size"),
+    "a speed of no market": (changed(("delay_steps = 0", "delay_steps = 0\nspeed = 1e-200")), InputError, r"expected speed of a size from 1e-18 to 1e\+18"),
+    "a variance that never reverts": (
+        changed(('"gbm"', '"heston"'), ("vol = 0.6", "v0 = 0.36\ntheta = 0.36\nkappa = 1e9\nxi = 1\nrho = 0")),
+        InputError,
+        r"expected kappa from 1e-06 to 100000",
     ),
     "an unknown settlement": (with_options(OPTION.replace("}", ', settlement = "cash"}')), InputError, r"settlement as one of spot, average-30min"),
     "paths that would not fit": (

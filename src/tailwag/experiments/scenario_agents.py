@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from tailwag.hedging.execution import MOST_SLICES, AlmgrenChriss, AtOnce, Execut
 from tailwag.hedging.policies import Policy, policy_from_mapping, policy_from_text
 from tailwag.market.clock import format_time
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
-from tailwag.sim.option_book import OptionBook
+from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.units import NS_PER_YEAR
 
 KINDS = ("dealer", "scalper")
@@ -34,6 +34,7 @@ MOST_AGENTS = 100
 MOST_OPTIONS = 100_000
 MOST_DAYS = 36_500.0
 MOST_CONTRACTS = 1e12
+MOST_STRIKE_USD = 1e12
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")
 
 
@@ -125,7 +126,13 @@ def _refuse_short(table: Table, book: dict[str, Any]) -> None:
 
 def _policy(table: Table) -> Policy:
     given = table.needed("policy", 'state how it hedges, such as policy = {kind = "every-step"}')
-    return policy_from_text(given) if isinstance(given, str) else policy_from_mapping(given)
+    if isinstance(given, str):
+        return policy_from_text(given)
+    if isinstance(given, Mapping):
+        stated = Table(f"{table.place} policy", given)
+        for key in (key for key, value in given.items() if isinstance(value, float)):
+            stated.number(key)
+    return policy_from_mapping(given)
 
 
 def _instrument(table: Table) -> HedgeInstrument:
@@ -180,12 +187,12 @@ def _option(row: Table, start_ns: int | None) -> tuple[float, ...]:
     settlement = row.text("settlement", "spot", choices=("spot", "average-30min"))
     return (
         side,
-        row.number("strike_usd", least=0.0, above=True),
+        row.number("strike_usd", least=0.0, most=MOST_STRIKE_USD, above=True),
         _expiry_years(row, start_ns),
         row.number("contracts", least=-MOST_CONTRACTS, most=MOST_CONTRACTS, hint="coin of underlying, long +, short -"),
         row.vol("iv"),
-        row.number("forward_ratio", 1.0, least=0.0, above=True, hint="forward over spot"),
-        row.number("skew", 0.0, hint="change of this row's vol per unit of ln spot"),
+        row.number("forward_ratio", 1.0, least=0.01, most=100.0, hint="forward over spot"),
+        row.number("skew", 0.0, least=-100.0, most=100.0, hint="change of this row's vol per unit of ln spot"),
         settlement == "average-30min",
     )
 
@@ -203,7 +210,13 @@ def _expiry_years(row: Table, start_ns: int | None) -> float:
 
 
 def refuse_expired(table: Table, book: OptionBook, start_ns: int | None) -> None:
-    """Refuse a book that has expired in full at the start; settled rows beside live ones simply leave."""
+    """Refuse a book that has expired in full at the start, and rows whose settlement average is already running, which nobody states."""
+    running = book.averaged & (book.expiry_years > 0.0) & (book.expiry_years < WINDOW_YEARS)
+    if bool(running.any()):
+        raise table.refuse(
+            f"option {int(np.flatnonzero(running)[0]) + 1} expires in less than 30 minutes, so its settlement average is running and unknown; "
+            "start earlier, or settle it on spot"
+        )
     if bool((book.expiry_years > 0.0).any()):
         return
     last = float(book.expiry_years.max()) * 365.0

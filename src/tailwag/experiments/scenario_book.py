@@ -13,7 +13,7 @@ from tailwag.exposure.book import AVERAGING_VENUES
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.kernels.svi import RAW_NAMES, variance_derivatives
 from tailwag.market.clock import parse_time_ns
-from tailwag.sim.option_book import VOL_FLOOR, OptionBook
+from tailwag.sim.option_book import VOL_FLOOR, WINDOW_YEARS, OptionBook
 from tailwag.surface.dynamics import parse_dynamics
 from tailwag.units import NS_PER_YEAR
 
@@ -34,24 +34,30 @@ def measured_book(document: Any, name: str, start_ns: int) -> tuple[OptionBook, 
     usable, right, numbers, expiry_ns = _parsed(columns)
     ratio = numbers["forward_usd"] / spot_usd
     readable = usable & (numbers["iv"] >= VOL_FLOOR) & (numbers["iv"] <= MOST_VOL) & (ratio > 0.0) & (numbers["strike_usd"] > 0.0)
-    live = readable & (expiry_ns > start_ns)
+    years = (expiry_ns - start_ns) / NS_PER_YEAR
+    averaged = _settles_on_average(columns)
+    settling = readable & averaged & (years > 0.0) & (years < WINDOW_YEARS)
+    live = readable & (years > 0.0) & ~settling
     held = live & (numbers["position_coin"] != 0.0)
     if not held.any():
         raise InputError(_nothing_left(name, readable, live))
-    venues = np.array(
-        [str(venue).lower() in AVERAGING_VENUES or word == "inverse" for venue, word in zip(columns["venue"], columns["settlement"])]
-    )
     book = OptionBook(
         right[held],
         numbers["strike_usd"][held],
-        (expiry_ns[held] - start_ns) / NS_PER_YEAR,
+        years[held],
         numbers["position_coin"][held],
         numbers["iv"][held],
         ratio[held],
         _skews(document, columns, numbers, name)[held],
-        venues[held],
+        averaged[held],
     )
-    return book, _notes(document, name, readable, live)
+    return book, _notes(document, name, readable, live | settling, int(settling.sum()))
+
+
+def _settles_on_average(columns: dict[str, list[Any]]) -> BoolArray:
+    """Rows that settle on the mean index of the last 30 minutes: those of crypto venues, and whatever settles in coin."""
+    pairs = zip(columns["venue"], columns["settlement"], strict=True)
+    return np.array([str(venue).lower() in AVERAGING_VENUES or settlement == "inverse" for venue, settlement in pairs])
 
 
 def checked_measurement(document: Any, name: str) -> Document:
@@ -161,7 +167,7 @@ def _list(value: Any) -> list[Any]:
     return [part for part in value if isinstance(part, Mapping)] if isinstance(value, list) else []
 
 
-def _notes(document: Document, name: str, readable: BoolArray, live: BoolArray) -> tuple[str, ...]:
+def _notes(document: Document, name: str, readable: BoolArray, live: BoolArray, settling: int) -> tuple[str, ...]:
     rules = [str(rule) for rule in _inside(document, "assumptions", "rules") or []]
     first = rules[0] if rules else "an unnamed rule"
     notes = [
@@ -172,6 +178,10 @@ def _notes(document: Document, name: str, readable: BoolArray, live: BoolArray) 
         notes.append(f"{name}: {masked} of {readable.size} rows are masked (no position, vol, forward or time) and left out")
     if settled:
         notes.append(f"{name}: {settled} of {readable.size} rows expire at or before the start and are left out")
+    if settling:
+        notes.append(
+            f"{name}: the settlement average of {settling} rows is running at the start; its value so far is not in the file, they are left out"
+        )
     if _inside(document, "gain", "regime") == "undetermined":
         notes.append(
             f"{name}: the sign of the book is undetermined, the rules {', '.join(rules)} do not agree; who is short decides this run"

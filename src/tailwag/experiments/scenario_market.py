@@ -8,7 +8,10 @@ from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import MINUTES_PER_YEAR, ImpactModel, ReactiveDepth, SquareRootLaw
 from tailwag.sim.scenario import Costs, VolDynamics
 
-MOST_DAYS = 36_500.0
+LEAST_DAYS, MOST_DAYS = 1e-5, 36_500.0
+"""From a second to a century."""
+MOST_USD = 1e15
+MOST_GAS_USD = 1e6
 MOST_PER_USD = 1e-3
 """A market that moves 0.1 % for one dollar does not exist; such a number is a depth, not an impact."""
 
@@ -31,7 +34,7 @@ IMPACT_KEYS = (
 
 def time_grid(run: Table) -> TimeGrid:
     """[run] horizon_days with step_minutes, or with time_grid = {kind = "graded", steps, exponent}."""
-    days = run.number("horizon_days", least=0.0, most=MOST_DAYS, above=True, hint="days to simulate, 1 is 24 hours")
+    days = run.number("horizon_days", least=LEAST_DAYS, most=MOST_DAYS, hint="days to simulate, 1 is 24 hours")
     run.exclusive("step_minutes", "time_grid")
     if "time_grid" not in run:
         minutes = run.number("step_minutes", least=0.0, above=True, hint="minutes between clearings, or time_grid for steps that get finer")
@@ -126,13 +129,13 @@ def _power(table: Table, grid: TimeGrid) -> dict[str, float]:
 
 def _square_root(table: Table) -> SquareRootLaw:
     crossover = table.number(
-        "crossover_usd", least=0.0, above=True, hint="the flow below which impact is linear: without it a small loop has no gain"
+        "crossover_usd", least=1.0, most=MOST_USD, hint="the flow below which impact is linear: without it a small loop has no gain"
     )
     return SquareRootLaw(
-        daily_volume_usd=table.number("daily_volume_usd", least=0.0, above=True, hint="USD traded a day"),
+        daily_volume_usd=table.number("daily_volume_usd", least=1.0, most=MOST_USD, hint="USD traded a day"),
         daily_vol=table.vol("daily_vol"),
         crossover_usd=crossover,
-        y=table.number("y", 1.0, least=0.0, above=True),
+        y=table.number("y", 1.0, least=1e-6, most=1e3),
     )
 
 
@@ -171,4 +174,8 @@ def costs(table: Table) -> Costs:
             f"{table.place}: expected half_spread_bps up to 5,000 (half of the price), got {half_spread:g}; 1 basis point is 0.01 %"
         )
     with table.named():
-        return Costs(fee_bps=table.number("fee_bps", 0.0), half_spread_bps=half_spread, gas_usd=table.number("gas_usd", 0.0, least=0.0))
+        return Costs(
+            fee_bps=table.number("fee_bps", 0.0),
+            half_spread_bps=half_spread,
+            gas_usd=table.number("gas_usd", 0.0, least=0.0, most=MOST_GAS_USD),
+        )

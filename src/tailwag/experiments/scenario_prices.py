@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, fields
 from typing import Any, Protocol
 
+from tailwag.errors import InputError
 from tailwag.experiments.candles import Candles, candle_returns, read_candles
 from tailwag.experiments.scenario_tables import Table
 from tailwag.sim.dynamics import Bates, Bootstrap, Gbm, HawkesJumps, Heston, Kou, Merton, PriceModel, Replay, StudentT, expected_vol
@@ -26,6 +28,17 @@ VOL_IS = ("fundamental", "observed")
 MOST_SPOT_USD = 1e12
 SAME_LENGTH = 1e-6
 
+BOUNDS: dict[str, tuple[float, float]] = {
+    "kappa": (1e-6, 1e5),
+    "xi": (1e-6, 1e3),
+    "jumps_per_year": (0.0, 1e8),
+    "base_jumps_per_year": (0.0, 1e8),
+    "decay_per_year": (0.0, 1e9),
+    "up_rate": (0.0, 1e6),
+    "down_rate": (0.1, 1e6),
+    "degrees_of_freedom": (0.0, 1e6),
+}
+"""Numbers beyond which a model computes nothing; what a model itself refuses is narrower."""
 HINTS = {
     "vol": "a decimal per year, 0.6 is 60 %",
     "v0": "the variance per year at the start, 0.36 is a vol of 60 %",
@@ -54,10 +67,22 @@ def price_model(table: Table, grid: TimeGrid, named: Reads, start_ns: int | None
     spot_usd = table.number("spot_usd", least=0.0, most=MOST_SPOT_USD, above=True, hint="the price at the start in USD")
     vol_is = table.text("vol_is", "fundamental", choices=VOL_IS)
     model, notes = _from_candles(table, kind, grid, named, start_ns) if kind in FROM_CANDLES else (_stated(table, kind), ())
-    with table.named():
-        for step in (1, grid.steps):  # what a grid and a model cannot do together shows in one step, before a run begins
-            model.increments(model.init(1), step=step, step_years=float(grid.step_years[step - 1]), seed=0, first_path=0)
+    _refuse_impossible(table, model, grid, vol_is)
     return spot_usd, model, vol_is, notes
+
+
+def _refuse_impossible(table: Table, model: PriceModel, grid: TimeGrid, vol_is: str) -> None:
+    """What a grid and a model cannot do together shows in one step, before a run begins."""
+    try:
+        with table.named():
+            if not starting_vol(model, grid) > 0.0 and vol_is == "observed":
+                raise InputError("expected a vol above 0 where it is observed, got 0; a price that stands still has nothing to calibrate")
+            for step in (1, grid.steps):
+                model.increments(model.init(1), step=step, step_years=float(grid.step_years[step - 1]), seed=0, first_path=0)
+    except ArithmeticError:
+        raise table.refuse(
+            "expected numbers of a market, got one so large or so small that no price comes of it; check the units"
+        ) from None
 
 
 def starting_vol(model: PriceModel, grid: TimeGrid) -> float:
@@ -69,10 +94,15 @@ def _stated(table: Table, kind: str) -> PriceModel:
     made = MODELS[kind]
     names = [entry.name for entry in fields(made) if entry.default is MISSING]
     table.only("model", "spot_usd", "vol_is", *names, "drift_per_year")
-    numbers: dict[str, Any] = {name: table.number(name, hint=HINTS.get(name, "")) for name in names}
+    numbers: dict[str, Any] = {name: _number(table, name) for name in names}
     with table.named():
         model: PriceModel = made(**numbers, drift_per_year=_drift(table))
     return model
+
+
+def _number(table: Table, name: str) -> float:
+    least, most = BOUNDS.get(name, (-math.inf, math.inf))
+    return table.number(name, least=least, most=most, hint=HINTS.get(name, ""))
 
 
 def _drift(table: Table) -> float | str:

@@ -14,6 +14,8 @@ from tailwag.errors import InputError, UnitError
 from tailwag.market.clock import parse_time_ns
 
 LONGEST_NAME = 60
+LEAST_SIZE, MOST_SIZE = 1e-18, 1e18
+"""No number of a market is smaller or larger, whatever its unit: impact per USD is about 1e-11, turnover about 1e11."""
 MOST_VOL = 10.0
 """No market's volatility is above 1,000 %; a larger number is a percentage."""
 
@@ -168,6 +170,10 @@ class Table:
             number = math.inf
         if not math.isfinite(number):
             raise self.refuse(f"expected {key} as a finite number, got {shown(value)}; state a number or leave the key out")
+        if number != 0.0 and not (LEAST_SIZE <= abs(number) <= MOST_SIZE or isinstance(value, int)):
+            raise self.refuse(
+                f"expected {key} of a size from {LEAST_SIZE:g} to {MOST_SIZE:g} (or 0), got {value:g}; no market has such a number"
+            )
         return number
 
 
