@@ -125,7 +125,7 @@ def normal_at(key: np.uint64, path: int, step: int, draw: int) -> float:
 def fill_uniforms(key: np.uint64, first_path: int, step: int, draw: int, out: FloatArray) -> None:
     """One draw for `out.size` paths from `first_path` on; callable inside other kernels. `key` comes from :func:`stream_key`."""
     paths = out.size
-    start = min(first_path & 1, paths)
+    start = first_path & 1 if paths else 0  # written so that the loops below stay vectors
     if start:
         out[0] = uniform_at(key, first_path, step, draw)
     pair = U64((first_path + start) >> 1)
@@ -140,7 +140,7 @@ def fill_uniforms(key: np.uint64, first_path: int, step: int, draw: int, out: Fl
 def fill_normals(key: np.uint64, first_path: int, step: int, draw: int, out: FloatArray) -> None:
     """One draw for `out.size` paths from `first_path` on; callable inside other kernels. `key` comes from :func:`stream_key`."""
     paths = out.size
-    start = min(first_path & 1, paths)
+    start = first_path & 1 if paths else 0  # written so that the loops below stay vectors
     if start:
         out[0] = normal_at(key, first_path, step, draw)
     pair = U64((first_path + start) >> 1)
