@@ -6,18 +6,28 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
-from tailwag.sim.engine import RunPlan, plan_run
+from tailwag.sim.engine import plan_run
 from tailwag.sim.metric_plan import MetricPlan
 from tailwag.sim.metrics import BlockSums, Metrics, fold, merge, metrics
+from tailwag.sim.option_book import OptionBook
 from tailwag.sim.scenario import MOST_PATHS, Scenario
 from tailwag.sim.state import BlockPaths, Outcome
+from tailwag.sim.watched import watched_strikes
+from tailwag.units import NS_PER_DAY, NS_PER_HOUR
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from tailwag.figures.palette import Theme
 
 ENGINES = ("auto", "plain", "fast")
 PNL_SPLITS = ("auto", "steps", "ends")
@@ -28,6 +38,9 @@ KEPT_BYTES = 2 * 2**30
 """Trajectories that are kept in memory may take this much; more is refused before anything runs."""
 
 Progress = Callable[[int, int], None]
+Made = TypeVar("Made")
+StepBlock = Callable[..., BlockPaths]
+"""``step_block(first_path, paths, keep_agents=...)``: one block of paths from start to end, by either engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,12 @@ class Run:
     def __str__(self) -> str:
         return str(self.metrics)
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Four panels: where price may go, vol by horizon, where price ends, and who earns and pays what."""
+        from tailwag.sim.run_figures import run_figure
+
+        return run_figure(self, theme=theme)
+
 
 def simulate(
     scenario: Scenario,
@@ -94,42 +113,62 @@ def simulate(
         raise InputError(f"expected engine one of {', '.join(ENGINES)} and pnl one of {', '.join(PNL_SPLITS)}, got {engine!r} and {pnl!r}")
     split = _split(scenario, pnl)
     measured = plan or default_metric_plan(scenario)
-    prepared = plan_run(scenario, seed=seed, full_pnl=split == "steps")
-    sums: list[BlockSums] = []
+    chosen, prepared = _engine(scenario, engine), plan_run(scenario, seed=seed, full_pnl=split == "steps")
+    step_block = partial(fast.run_block, fast.prepare(prepared, threads=threads)) if chosen == "fast" else partial(run_block, prepared)
+    merged: BlockSums | None = None
     blocks: list[BlockPaths] = []
     done = 0
-    for block in _blocks(prepared, paths, threads, keep_paths):
-        sums.append(fold(block, measured))
+    for block, sums in _blocks(partial(_folded, step_block, measured), _firsts(scenario, paths), threads, keep_paths):
+        merged = sums if merged is None else merge([merged, sums])
         if keep_paths:
             blocks.append(block)
         done += block.paths
         if progress is not None:
             progress(done, paths)
-    merged = merge(sums)
+    assert merged is not None  # there is one path at least
     counts = Counter({outcome.name.lower(): 0 for outcome in Outcome})
     for outcome in Outcome:
         counts[outcome.name.lower()] = int(merged.outcomes[int(outcome)])
     kept = _kept(scenario, blocks) if keep_paths else None
-    return Run(scenario, paths, seed, "plain", split, metrics(merged, measured), dict(counts), kept)
+    return Run(scenario, paths, seed, chosen, split, metrics(merged, measured), dict(counts), kept)
+
+
+def _folded(step_block: StepBlock, plan: MetricPlan, first_path: int, paths: int, *, keep_agents: bool) -> tuple[BlockPaths, BlockSums]:
+    """A block and its sums, both made on the worker's own thread."""
+    block = step_block(first_path, paths, keep_agents=keep_agents)
+    return block, fold(block, plan)
 
 
 def default_metric_plan(scenario: Scenario) -> MetricPlan:
-    """What is measured unless the caller says otherwise."""
-    return MetricPlan.for_grid(scenario.grid.years, spot_usd=scenario.spot_usd)
+    """What is measured unless the caller says otherwise: the customary horizons, hours of the day, pins at the largest strikes that expire."""
+    hour = 0.0 if scenario.start_ns is None else (scenario.start_ns % NS_PER_DAY) / NS_PER_HOUR
+    return MetricPlan.for_grid(scenario.grid.years, spot_usd=scenario.spot_usd, pins=watched_strikes(scenario), start_hour=hour)
 
 
-def _blocks(plan: RunPlan, paths: int, threads: int, keep_agents: bool) -> Iterator[BlockPaths]:
-    """Blocks in order; with several threads, at most twice as many are held as there are threads."""
-    size = paths_per_block(plan.scenario.grid.steps)
-    firsts = range(0, paths, size)
+def _engine(scenario: Scenario, engine: str) -> str:
+    """The engine that runs: the fast one where it can, unless the plain one was asked for."""
+    reason = None if engine == "plain" else fast.supports(scenario)
+    if engine == "fast" and reason is not None:
+        raise InputError(f"expected a scenario that engine 'fast' can step: {reason}; take engine 'plain' or 'auto'")
+    return "plain" if engine == "plain" or reason is not None else "fast"
+
+
+def _firsts(scenario: Scenario, paths: int) -> list[tuple[int, int]]:
+    """First path and size of every block."""
+    size = paths_per_block(scenario.grid.steps)
+    return [(first, min(size, paths - first)) for first in range(0, paths, size)]
+
+
+def _blocks(step_block: Callable[..., Made], firsts: list[tuple[int, int]], threads: int, keep_agents: bool) -> Iterator[Made]:
+    """Blocks in order; with several threads, at most one more is held than there are threads."""
     if threads == 1:
-        for first in firsts:
-            yield run_block(plan, first, min(size, paths - first), keep_agents=keep_agents)
+        for first, size in firsts:
+            yield step_block(first, size, keep_agents=keep_agents)
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[BlockPaths]] = deque()
-        for first in firsts:
-            waiting.append(pool.submit(run_block, plan, first, min(size, paths - first), keep_agents=keep_agents))
+        waiting: deque[Future[Made]] = deque()
+        for first, size in firsts:
+            waiting.append(pool.submit(step_block, first, size, keep_agents=keep_agents))
             if len(waiting) >= threads + 1:
                 yield waiting.popleft().result()
         while waiting:
@@ -144,8 +183,8 @@ def _split(scenario: Scenario, pnl: str) -> str:
 
 
 def _rows(agent: Any) -> int:
-    book = getattr(agent, "options", None)
-    return 0 if book is None else int(book.rows)
+    book = getattr(agent, "options", None)  # an agent that is its own trader has a method of that name
+    return book.rows if isinstance(book, OptionBook) else 0
 
 
 def _refuse(scenario: Scenario, paths: int, seed: int, threads: int, keep_paths: bool) -> None:
