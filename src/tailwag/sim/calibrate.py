@@ -13,6 +13,7 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
+from tailwag.sim.dynamics import expected_vol
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.fast import FastPlan
 from tailwag.sim.scenario import Scenario
@@ -53,7 +54,7 @@ class Calibration:
 
 
 def calibrated(scenario: Scenario, *, seed: int, horizon_steps: int | None = None, paths: int = CALIBRATION_PATHS) -> Calibration:
-    """Scale the price model so that the closed loop's vol equals the one the model was given (the observed one).
+    """Scale the price model so that the closed loop's vol equals the one the model was given (the observed one, over the run's length).
 
     Vol over ``horizon_steps`` (the whole run unless stated): sqrt(E[r_h^2] / h), estimated as model vol times the ratio of hedged to unhedged
     squared returns on the same shocks, which takes most of the noise out.  Each round rescales by observed / closed.
@@ -62,7 +63,7 @@ def calibrated(scenario: Scenario, *, seed: int, horizon_steps: int | None = Non
     horizon = scenario.grid.steps if horizon_steps is None else horizon_steps
     if not 1 <= horizon <= scenario.grid.steps:
         raise InputError(f"expected horizon_steps from 1 to the run's {scenario.grid.steps}, got {horizon}")
-    observed, plan = scenario.price.annual_vol, plan_run(scenario, seed=seed, full_pnl=False)
+    observed, plan = expected_vol(scenario.price, scenario.grid.horizon_years), plan_run(scenario, seed=seed, full_pnl=False)
     quick = fast.prepare(plan) if fast.supports(scenario) is None else None
     tried: list[tuple[float, float]] = []
     ceiling = math.inf
