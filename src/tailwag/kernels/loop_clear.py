@@ -51,7 +51,7 @@ ONWARD, ALONG_SLOPE, ALONG_CHORD, NOWHERE = range(4)
 Search = tuple[float, float, float, float, float, float]
 """Bracket (near, far), the price and excess before, the bracket's width before, and 1 while it scans for a change of sign."""
 TOLERANCE_LOG = 2e-16
-CLOSE = 1e-13
+CLOSE = 1e-15
 """A last step is taken along the slope, without reading the deltas again, where what bends over it is below this."""
 CHORD_LOG = 1e-12
 """Two prices this close give no slope by difference."""

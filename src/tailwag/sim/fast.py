@@ -39,6 +39,8 @@ def supports(scenario: Scenario) -> str | None:
         return "the fast engine steps linear impact, and this scenario has a square-root law"
     if scenario.impact.depth_reacts is not None:
         return "the fast engine steps constant depth, and this scenario's depth reacts"
+    if scenario.costs.internal_crossing:
+        return "the fast engine charges every agent for all it trades, and this scenario crosses orders internally"
     for agent in scenario.agents:
         reason = _refused(agent) if type(agent) is Dealer else "is no built-in dealer"
         if reason is not None:

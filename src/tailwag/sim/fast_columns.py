@@ -125,7 +125,9 @@ def _policy(policy: Policy, *, by_coin: bool) -> tuple[float, float, float, floa
 
 
 def _times(policy: Policy, years: FloatArray) -> IntArray:
-    """1 at the grid times at which a timed policy trades, and everywhere for all others."""
+    """1 at the grid times at which a policy may trade: its own times, none for who never trades, all for the others."""
+    if isinstance(policy, NoHedge):
+        return np.zeros(years.size, dtype=np.int64)
     if not isinstance(policy, TimeGrid):
         return np.ones(years.size, dtype=np.int64)
     one = np.zeros(1)
