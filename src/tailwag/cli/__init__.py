@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import greeks, hedge, measure, simulate
+    from tailwag.cli import greeks, hedge, measure, simulate, sweep
 
     app = typer.Typer(
         name="tailwag",
@@ -35,6 +35,7 @@ def build_app() -> Any:
     greeks.register(app)
     simulate.register(app)
     hedge.register(app)
+    sweep.register(app)
     return app
 
 
