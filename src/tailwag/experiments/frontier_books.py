@@ -17,6 +17,7 @@ from tailwag.experiments.simulate import calibration_of
 from tailwag.hedging.policies import EveryStep
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
 from tailwag.sim.grid import TimeGrid
+from tailwag.sim.option_book import OptionBook
 from tailwag.sim.prices_data import Replay
 from tailwag.sim.scenario import Costs, Scenario
 from tailwag.sources.opening import RawFile, read_file
@@ -27,7 +28,7 @@ DEMO_DEPTH_USD_PER_PCT = 400e6
 FEE_BPS, HALF_SPREAD_BPS = 5.0, 1.0
 """What a taker pays where nothing is said; printed as an assumption."""
 DESK = "desk"
-HOURS, PATHS, SEED = 24.0, 2_000, 7
+PATHS, SEED = 2_000, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _from_demo(terms: Terms) -> Prepared:
 
 
 def _from_measurement(raw: RawFile, terms: Terms) -> Prepared:
-    return _prepared(_measured(raw, parse_json(raw), terms), terms, kind="measurement", costs=_taker(terms), name=raw.name)
+    return _prepared(_measured(raw, parse_json(raw), terms), terms, kind="measurement", costs=_taker(), name=raw.name)
 
 
 def _measured(raw: RawFile, document: Any, terms: Terms) -> ScenarioFile:
@@ -129,7 +130,7 @@ def _measured(raw: RawFile, document: Any, terms: Terms) -> ScenarioFile:
 def _from_positions(raw: RawFile, terms: Terms) -> Prepared:
     text = _decoded(raw)
     if terms.measurement is None:
-        scenario, notes = desk_alone(text, terms, costs=_costs(_taker(terms), terms))
+        scenario, notes = desk_alone(text, terms, costs=_costs(_taker(), terms))
         question = Question(scenario, 1.0, (DESK,), _instrument(terms))
         return Prepared(
             question,
@@ -146,12 +147,8 @@ def _from_positions(raw: RawFile, terms: Terms) -> Prepared:
     document = parse_json(measured)
     market = _measured(measured, document, terms)
     options, notes = desk_book(text, document, measured.name, int(market.scenario.start_ns or 0))
-    made = _prepared(market, terms, kind="positions", costs=_taker(terms), name=raw.name)
-    delay = made.question.dealers[0].delay_steps
-    desk = Dealer(DESK, EveryStep(), delay, options=options)
-    scenario = replace(made.question.scenario, agents=(*made.question.scenario.agents, desk))
-    question = Question(scenario, terms.market_share, (DESK,), _instrument(terms))
-    return replace(made, question=question, name=raw.name, sha256=raw.sha256, notes=(*made.notes, *notes))
+    made = _prepared(market, terms, kind="positions", costs=_taker(), name=raw.name, desk=options)
+    return replace(made, sha256=raw.sha256, notes=(*made.notes, *notes))
 
 
 def _decoded(raw: RawFile) -> str:
@@ -161,11 +158,22 @@ def _decoded(raw: RawFile) -> str:
         raise InputError(f"{raw.name}: expected UTF-8 text, byte {error.start} is not; save the CSV as UTF-8") from None
 
 
-def _prepared(file: ScenarioFile, terms: Terms, *, kind: str, costs: Costs, name: str | None = None) -> Prepared:
-    """The comparison that a scenario file asks for, with what the user stated in place of the file's words."""
+def _prepared(
+    file: ScenarioFile, terms: Terms, *, kind: str, costs: Costs, name: str | None = None, desk: OptionBook | None = None
+) -> Prepared:
+    """The comparison that a scenario file asks for, with what the user stated in place of the file's words; and a desk beside its dealers.
+
+    The vol is calibrated without the desk, whose hedging is not in what was observed.
+    """
     changed = replace(file, scenario=_changed(file.scenario, terms, costs))
     scenario, vol_is, notes = _calibrated(changed)
-    question = Question(scenario, terms.market_share, (), _instrument(terms))
+    desks: tuple[str, ...] = ()
+    if desk is not None:
+        first = next((agent for agent in scenario.agents if isinstance(agent, Dealer)), None)
+        late = 0 if first is None else first.delay_steps
+        scenario = replace(scenario, agents=(*scenario.agents, Dealer(DESK, EveryStep(), late, options=desk)))
+        desks = (DESK,)
+    question = Question(scenario, terms.market_share, desks, _instrument(terms))
     said = (*file.notes, *notes, *_said(terms, kind))
     return Prepared(question, file.paths, file.seed, kind, name or file.name, file.sha256, vol_is, said)
 
@@ -194,7 +202,7 @@ def _changed(scenario: Scenario, terms: Terms, costs: Costs) -> Scenario:
     return replace(scenario, grid=grid, costs=_costs(costs, terms), agents=agents)
 
 
-def _taker(terms: Terms) -> Costs:
+def _taker() -> Costs:
     return Costs(FEE_BPS, HALF_SPREAD_BPS)
 
 

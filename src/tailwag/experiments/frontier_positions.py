@@ -36,6 +36,7 @@ def desk_book(text: str, measurement: Any, name: str, start_ns: int) -> tuple[Op
     document = checked_measurement(measurement, name)
     options, left_out = _options(text)
     rows = _rows(document)
+    _refuse_currency(document, options, name)
     found = [_measured_row(held, option, rows, name) for held, option in options]
     columns = {key: [row[key] for row in found] for key in found[0]}
     mine = {**document, "book": columns}
@@ -100,6 +101,13 @@ def _options(text: str) -> tuple[list[tuple[Holding, Option]], tuple[str, ...]]:
     if not options:
         raise InputError("own book: expected an option at least, got futures only; their delta never changes, so there is nothing to hedge")
     return options, (f"futures are left out, the hedge is built anew: {', '.join(rest[:5])}",) if rest else ()
+
+
+def _refuse_currency(document: Mapping[str, Any], options: list[tuple[Holding, Option]], name: str) -> None:
+    currency = document.get("currency")
+    for _, option in options:
+        if isinstance(currency, str) and option.currency != currency:
+            raise InputError(f"own book: {option.name} is an option on {option.currency}, {name} is about {currency}; leave it out")
 
 
 def _refuse_unknown(held: Holding) -> None:
