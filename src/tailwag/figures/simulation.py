@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 WITH, WITHOUT = "everybody hedges", "nobody hedges"
+LABEL_ROOM = 0.2
+"""Strikes closer than this share of the axis keep their line and lose their label, so that labels stay apart on a phone."""
 _HOUR_TICKS = (1 / 60, 5 / 60, 0.25, 0.5, 1, 2, 4, 8, 24, 48, 96, 168, 336, 720, 2160, 8760)
 
 
@@ -45,7 +47,8 @@ def fan_chart(
     for place in (0, levels - 1):
         traces.append(_line(at, alone[place], colours.ink, name=outer if place == 0 else None, dash="dash", width=1.6))
     _, labels = spot_marker(spot_usd, colours)
-    notes = [{**label, "x": float(at[0]), "y": float(spot_usd), "yref": "y", "xanchor": "left", "yanchor": "bottom"} for label in labels]
+    # the fan begins at a point, so that its upper left corner is free
+    notes = [{**label, "x": 0.01, "xref": "paper", "xanchor": "left", "text": f"from {label['text']}"} for label in labels]
     seen = np.concatenate([hedged.ravel(), alone.ravel()])
     x_axis, y_axis = _clock_axis(at, colours), price_axis("price", colours, seen)
     return canvas(traces, colours, height=400, xaxis=x_axis, yaxis=y_axis, annotations=notes)
@@ -135,7 +138,7 @@ def pin_histogram(
     lines, labels = spot_marker(spot_usd, colours)
     layout: dict[str, Any] = {
         "xaxis": price_axis("price at the horizon", colours, edges, range=[float(edges[0]), float(edges[-1])]),
-        "yaxis": axis("share of paths per bin, %", colours, rangemode="tozero", nticks=6),
+        "yaxis": axis("share of paths per bin, %", colours, range=[0.0, 1.3 * max(float(np.nanmax([hedged, alone])), 1e-9)], nticks=6),
         "shapes": [line for line, _ in marks] + bare + lines,
         "annotations": [label for _, label in marks] + [{**label, "y": 0.88} for label in labels],
     }
@@ -332,7 +335,7 @@ def _spaced(strikes: Sequence[float], edges: FloatArray) -> list[float]:
     """Strikes far enough apart for their labels."""
     kept: list[float] = []
     for strike in sorted(strikes):
-        if not kept or strike - kept[-1] >= 0.09 * float(edges[-1] - edges[0]):
+        if not kept or strike - kept[-1] >= LABEL_ROOM * float(edges[-1] - edges[0]):
             kept.append(strike)
     return kept
 

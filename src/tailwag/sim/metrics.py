@@ -38,6 +38,8 @@ __all__ = ["BlockSums", "MetricPlan", "Metrics", "PinWatch", "fold", "merge", "m
 
 FEWEST_IN_TAIL = 10
 FINAL_PRICE_BINS = 120
+FINAL_PRICE_REACH = 3.5
+"""Bins of the final price end this many interquartile ranges from the median (4.7 deviations of a normal law) at the latest."""
 UNEVEN = "the time grid is not uniform, and returns by horizon need equal steps"
 
 
@@ -190,9 +192,11 @@ def _fan(sums: BlockSums, plan: MetricPlan) -> Fan:
 
 
 def _final_price(sums: BlockSums, plan: MetricPlan) -> FinalPrice:
-    """Equal bins of price over all but the outermost 0.2 % of paths, hedged or not."""
+    """Equal bins of price over all but the outermost 0.2 % of paths, hedged or not; a few runaways do not stretch them."""
     found = [sums.final.distribution(row) for row in (0, 1)]
-    low, high = min(each.quantile(0.001) for each in found), max(each.quantile(0.999) for each in found)
+    reach = [FINAL_PRICE_REACH * (each.quantile(0.75) - each.quantile(0.25)) for each in found]
+    low = min(max(each.quantile(0.001), each.quantile(0.5) - far) for each, far in zip(found, reach, strict=True))
+    high = max(min(each.quantile(0.999), each.quantile(0.5) + far) for each, far in zip(found, reach, strict=True))
     edges = np.linspace(np.exp(low), np.exp(max(high, low + 1e-6)), FINAL_PRICE_BINS + 1)
     shares = [np.diff(each.share_below(np.log(edges))) for each in found]
     return FinalPrice(tuple(map(float, plan.spot_usd * edges)), *(tuple(map(float, share)) for share in shares))

@@ -50,7 +50,11 @@ def histogram_for(edges_usd: Sequence[float], *shares: Sequence[float], paths: i
 
 def _fan(found: Metrics, theme: Theme) -> Figure:
     fan = found.fan
-    return figures.fan_chart(fan.hours, fan.quantiles, fan.hedged_usd, fan.fundamental_usd, theme=theme)
+    figure = figures.fan_chart(fan.hours, fan.quantiles, fan.hedged_usd, fan.fundamental_usd, spot_usd=found.spot_usd, theme=theme)
+    # a small panel's legend names the outer shade alone
+    for trace in list(figure.data)[1:]:
+        trace.showlegend = trace.showlegend if trace.fill is None else False
+    return figure
 
 
 def _signature(found: Metrics, theme: Theme) -> Figure:
