@@ -87,6 +87,16 @@ def test_inverted_loop_replays_to_the_observed_path(gain: float, clearing: str, 
     assert np.abs(np.diff(again.log_price[0]) - observed).max() < 1e-12
 
 
+def test_calibrating_a_replay_inverts_it() -> None:
+    base = scenario(0.4)
+    observed = np.random.default_rng(5).normal(0.0, 0.004, base.grid.steps)
+    found = calibrated(replace(base, price=Replay(observed, years=base.grid.horizon_years)), seed=3)
+    again = run_block(plan_run(found.scenario, seed=3), 0, 1)
+    assert np.abs(np.diff(again.log_price[0]) - observed).max() < 1e-12
+    assert found.factor == pytest.approx(0.6, rel=1e-9)
+    assert found.double_counted_vol == pytest.approx(found.observed_vol / 0.6, rel=1e-9)
+
+
 def test_passing_impact_obeys_the_pathwise_invariant() -> None:
     """(1 - g_P) x = F + D, with D from the observed returns alone."""
     base = scenario(0.4, transient=1e-11)

@@ -222,3 +222,18 @@ def test_what_cannot_go_together_is_refused(change: dict, words: str) -> None:  
     base = random_scenario(0)
     with pytest.raises(InputError, match=words):
         replace(replace(base, agents=(), impact=ImpactModel(permanent_per_usd=3e-11)), **change)
+
+
+def test_crossing_saves_costs_and_moves_nothing() -> None:
+    """Two dealers on opposite sides: their orders meet, so that only the net pays; price, positions and impact are the same."""
+    base = random_scenario(0)
+    agents = (Dealer("short", EveryStep(), 0, gamma_usd=-3e8, iv=0.6), Dealer("long", EveryStep(), 0, gamma_usd=1e8, iv=0.6))
+    open_book = replace(base, agents=agents, impact=ImpactModel(permanent_per_usd=3e-11), costs=Costs(fee_bps=2.0, half_spread_bps=1.0))
+    crossed = replace(open_book, costs=Costs(fee_bps=2.0, half_spread_bps=1.0, internal_crossing=True))
+    one, other = (run_block(plan_run(scenario, seed=1), 0, 8) for scenario in (open_book, crossed))
+    assert digest(one) == digest(other)
+    fees = {agent.name: agent.pnl_usd[PNL_PARTS.index("fees_usd")] for agent in other.agents}
+    full = {agent.name: agent.pnl_usd[PNL_PARTS.index("fees_usd")] for agent in one.agents}
+    assert fees["long"].max() == fees["long"].min() == 0.0
+    assert fees["short"] == pytest.approx(full["short"] * 2.0 / 3.0, rel=1e-9)
+    assert other.venue_cash_usd == pytest.approx(-fees["short"], rel=1e-9)

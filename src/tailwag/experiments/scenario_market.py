@@ -167,7 +167,7 @@ def vol_dynamics(table: Table) -> VolDynamics:
 
 def costs(table: Table) -> Costs:
     """[costs]: fee, half-spread, gas."""
-    table.only("fee_bps", "half_spread_bps", "gas_usd")
+    table.only("fee_bps", "half_spread_bps", "gas_usd", "internal_crossing")
     half_spread = table.number("half_spread_bps", 0.0, least=0.0)
     if half_spread > 5_000.0:
         raise UnitError(
@@ -178,4 +178,5 @@ def costs(table: Table) -> Costs:
             fee_bps=table.number("fee_bps", 0.0),
             half_spread_bps=half_spread,
             gas_usd=table.number("gas_usd", 0.0, least=0.0, most=MOST_GAS_USD),
+            internal_crossing=table.truth("internal_crossing", False),
         )

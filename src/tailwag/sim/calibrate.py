@@ -13,7 +13,7 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
-from tailwag.sim.dynamics import expected_vol
+from tailwag.sim.dynamics import Replay, expected_vol
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.fast import FastPlan
 from tailwag.sim.scenario import Scenario
@@ -58,8 +58,11 @@ def calibrated(scenario: Scenario, *, seed: int, horizon_steps: int | None = Non
 
     Vol over ``horizon_steps`` (the whole run unless stated): sqrt(E[r_h^2] / h), estimated as model vol times the ratio of hedged to unhedged
     squared returns on the same shocks, which takes most of the noise out.  Each round rescales by observed / closed.
+    Replayed candles are inverted instead, step by step (:func:`fundamental_returns`): the loop then moves as they did.
     InputError if paths stop early or the rounds do not settle: then no fundamental vol explains the observed one.
     """
+    if isinstance(scenario.price, Replay):
+        return _inverted(scenario, seed)
     horizon = scenario.grid.steps if horizon_steps is None else horizon_steps
     if not 1 <= horizon <= scenario.grid.steps:
         raise InputError(f"expected horizon_steps from 1 to the run's {scenario.grid.steps}, got {horizon}")
@@ -82,6 +85,26 @@ def calibrated(scenario: Scenario, *, seed: int, horizon_steps: int | None = Non
     raise InputError(
         f"expected a fundamental vol whose closed loop shows {100 * observed:.2f} %, got none in {MOST_ROUNDS} rounds; the gain is too near 1, or "
         "paths stop early: deepen the market, cut the gamma, or give the fundamental vol yourself"
+    )
+
+
+def _inverted(scenario: Scenario, seed: int) -> Calibration:
+    """The replay whose closed loop moves as the observed candles did."""
+    assert isinstance(scenario.price, Replay)
+    observed = np.asarray(scenario.price.log_returns, dtype=np.float64)
+    years = scenario.grid.horizon_years
+    found = fundamental_returns(scenario, observed, seed=seed)
+    twice = run_block(plan_run(scenario, seed=seed, full_pnl=False), 0, 1)
+    vols = [float(np.sqrt((moves**2).sum() / years)) for moves in (observed, found, np.diff(twice.log_price[0]))]
+    return Calibration(
+        replace(scenario, price=Replay(found, years=years)),
+        vols[1] / vols[0],
+        vols[0],
+        vols[1],
+        vols[0],
+        None if twice.outcome[0] else vols[2],
+        observed.size,
+        1,
     )
 
 

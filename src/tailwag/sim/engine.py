@@ -33,7 +33,7 @@ from tailwag.sim.agents.protocol import (
 )
 from tailwag.sim.clearing import clear
 from tailwag.sim.impact import ImpactState
-from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step
+from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares
 from tailwag.sim.orders import Flight
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import Outcome
@@ -349,9 +349,10 @@ def _book(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray,
         live,
     )
     seats, booked, paid = [], [], []
-    for seat, own, fill, flight in zip(plan.seats, state.seats, fills, flights):
+    shares = open_shares([fill.coin for fill in fills], crossing=scenario.costs.internal_crossing)
+    for seat, own, fill, flight, share in zip(plan.seats, state.seats, fills, flights, shares):
         option, memory = seat.trader.options(move, own.memory)
-        entry = book_step(own.holding, fill, option, move, seat.terms)
+        entry = book_step(own.holding, fill, option, move, seat.terms, open_share=share)
         seats.append(SeatState(_with_gap(seat, entry, move, memory), flight, memory, own.desk))
         booked.append(entry)
         paid.append(np.zeros(spot.shape) if option is None else option.paid_usd)

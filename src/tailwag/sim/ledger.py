@@ -6,6 +6,7 @@ they pay out.  So coin and cash sum to what they were at the start, in every ste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,15 +82,19 @@ class Booked:
     to_liquidity_usd: FloatArray
 
 
-def book_step(holding: Holding, fill: Fill, option: OptionStep | None, move: Move, terms: Terms) -> Booked:
+def book_step(
+    holding: Holding, fill: Fill, option: OptionStep | None, move: Move, terms: Terms, *, open_share: FloatArray | float = 1.0
+) -> Booked:
     """One step in one account: the position carried, the fill marked at the new price, costs, funding and options.
 
+    ``open_share``: the part of the fill that met the market, not another agent; only it pays fees and spread.
     carry = position (S_t - S_{t-1}); execution = coin bought (S_t - fill price), the half-lambda term of a linear market.
     """
     value = fill.coin * move.fill_usd
     traded = fill.coin != 0.0
-    spread = terms.costs.half_spread_bps * BPS * np.abs(value) * (-1.0 if terms.makes else 1.0)
-    fees = terms.costs.fee_bps * BPS * np.abs(value)
+    open_value = np.abs(value) * open_share
+    spread = terms.costs.half_spread_bps * BPS * open_value * (-1.0 if terms.makes else 1.0)
+    fees = terms.costs.fee_bps * BPS * open_value
     gas = np.where(traded, terms.costs.gas_usd, 0.0)
     funding = np.where(move.live, terms.funding_per_year * move.step_years * holding.position_coin * move.spot_before_usd, 0.0)
     position = holding.position_coin + fill.coin
@@ -105,6 +110,27 @@ def book_step(holding: Holding, fill: Fill, option: OptionStep | None, move: Mov
         np.maximum(holding.peak_position_usd, np.abs(position) * move.spot_usd),
     )
     return Booked(after, fees + gas, value + spread + funding)
+
+
+def open_shares(coins: Sequence[FloatArray], *, crossing: bool) -> list[FloatArray]:
+    """Part of every agent's fill that meets the market, (paths,) each: all of it, or with crossing what its side has too much of, pro rata.
+
+    >>> [share.tolist() for share in open_shares([np.array([3.0]), np.array([1.0]), np.array([-1.0])], crossing=True)]
+    [[0.75], [0.75], [0.0]]
+    """
+    if not crossing:
+        return [np.ones(coin.shape) for coin in coins]
+    bought, sold = (_total([np.maximum(side * coin, 0.0) for coin in coins]) for side in (1.0, -1.0))
+    met = np.minimum(bought, sold)
+    sides = [np.where(coin > 0.0, bought, sold) for coin in coins]
+    return [1.0 - met / np.where(side > 0.0, side, 1.0) for side in sides]
+
+
+def _total(parts: Sequence[FloatArray]) -> FloatArray:
+    total = np.zeros(parts[0].shape) if parts else np.zeros(1)
+    for part in parts:
+        total = total + part
+    return total
 
 
 def _parts(

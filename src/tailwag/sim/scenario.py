@@ -55,6 +55,9 @@ class VolDynamics:
 class Costs:
     """What a trade costs beside its impact: fee and half-spread in basis points of its value, gas in USD per trade.
 
+    ``internal_crossing``: agents' opposite orders of one step meet each other first, each side pro rata, and what is crossed pays neither fee
+    nor spread; only the net ever reaches the market and moves the price, with or without it.
+
     >>> Costs(fee_bps=3.0).fee_bps
     3.0
     """
@@ -62,6 +65,7 @@ class Costs:
     fee_bps: float = 0.0
     half_spread_bps: float = 0.0
     gas_usd: float = 0.0
+    internal_crossing: bool = False
 
     def __post_init__(self) -> None:
         if not -100.0 <= self.fee_bps <= 1_000.0:
