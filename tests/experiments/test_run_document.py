@@ -16,8 +16,8 @@ from tailwag.experiments.run_document import events, run_document
 from tailwag.experiments.run_files import output_folder, paths_archive, write_whole
 from tailwag.experiments.scenario_files import load_scenario
 from tailwag.experiments.scenario_writer import Line, Section, scenario_text, toml_value
-from tailwag.experiments.simulate import calibration_of, metric_plan, simulate_file
-from tailwag.sim.run import simulate
+from tailwag.experiments.simulate import calibration_of, simulate_file
+from tailwag.sim.run import default_metric_plan, simulate
 from tailwag.sim.state import PNL_PARTS
 
 KEYS = [
@@ -101,7 +101,7 @@ def test_events_are_the_expiries_inside_the_run(done):
 
 
 def test_pins_stand_at_the_strikes_of_the_expiry_and_at_its_step(done):
-    pins = metric_plan(done.file.scenario).pins
+    pins = default_metric_plan(done.file.scenario).pins
     assert [(pin.strike_usd, pin.step) for pin in pins] == [(59500.0, 12), (60000.0, 12)]
     assert pins[0].half_width_bps == pytest.approx(1e4 * 0.02 * 0.6 * math.sqrt(0.125 / 365))
     assert [row["strike_usd"] for row in done.document["metrics"]["pins"]] == [59500.0, 60000.0]

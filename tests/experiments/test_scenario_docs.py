@@ -91,8 +91,8 @@ def test_the_page_of_run_json_names_every_key(tmp_path):
     assert {key for key in keys_of(document) if f"`{key}`" not in page and f'"{key}"' not in page} == set()
 
 
-@pytest.mark.parametrize("path", sorted((DOCS.parents[1] / "examples").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_scenario_of_the_examples_runs(path):
+def test_the_example_scenario_runs():
+    path = DOCS.parents[1] / "examples" / "short_gamma_day.toml"
     document = simulate_file(load_scenario(path, overrides=Overrides(paths=8, hours=1.0))).document
-    assert document["paths"] == 8
     assert [row["paths"] for row in document["outcomes"]] == [8, 0, 0, 0]
+    assert [row["agent"] for row in document["pnl"]] == ["every step", "band"]

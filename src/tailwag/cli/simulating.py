@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tailwag.sources.opening import RawFile
 
 SCENARIO_NAME, RUN_NAME, PATHS_NAME = "scenario.toml", "run.json", "paths.npz"
+LOOP_KERNELS = "loop.advance*"
 MARK = "# sha256 of the lines above: "
 """Last line of a scenario that was written for the user: where it no longer fits, the user has edited the file, and it is left alone."""
 
@@ -52,6 +53,7 @@ class Prepared:
 
 def run_simulate(request: Request) -> None:
     """Read a scenario or a measurement, run it, and write DIR; the summary goes to the terminal unless JSON has it."""
+    from tailwag.experiments.partial_runs import PartialRun
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import output_folder, paths_archive, write_whole
     from tailwag.experiments.simulate import calibration_of, simulate_file
@@ -63,12 +65,14 @@ def run_simulate(request: Request) -> None:
         say("calibrating" if ready.file.vol_is == "observed" else "simulating")
         calibration = ready.calibration or calibration_of(ready.file)
         say("simulating")
-        done = simulate_file(ready.file, threads=threads, calibration=calibration, progress=progress)
+        part = PartialRun.opened(folder, ready.file)
+        done = simulate_file(ready.file, threads=threads, calibration=calibration, part=part, progress=progress)
         text = strict_json(done.document) + b"\n"
         if done.kept is not None:
             say("writing the paths")
             write_whole(folder / PATHS_NAME, paths_archive(done.kept))
         write_whole(folder / RUN_NAME, text)
+        part.finish()
     _tell(request, done.document, text, folder, (*ready.wrote, *((PATHS_NAME,) if done.kept else ()), RUN_NAME))
 
 
@@ -104,7 +108,7 @@ def _prepared(request: Request, say: Callable[[str], None]) -> Prepared:
 
     overrides = Overrides(hours=request.hours, paths=request.paths, seed=request.seed, clearing=request.clearing)
     raw = read_file(request.source)
-    if _kernels_are_cold():
+    if _kernels_are_cold(LOOP_KERNELS):
         sys.stderr.write("tailwag: compiling the numerical kernels, once after installation (about half a minute)\n")
     if raw.data.lstrip()[:1] == b"{":
         return _from_measurement(request, raw, overrides, say)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tailwag.experiments.run_document import option_books, run_document
+from tailwag.experiments.run_document import run_document
 from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.sim.calibrate import CALIBRATION_PATHS, Calibration, calibrated
-from tailwag.sim.dynamics import expected_vol
-from tailwag.sim.metric_plan import MetricPlan, PinWatch
-from tailwag.sim.run import simulate
-from tailwag.sim.scenario import Scenario
-from tailwag.units import NS_PER_DAY, NS_PER_HOUR
+from tailwag.sim.resumed import Part, simulate_rest
+from tailwag.sim.run import default_metric_plan, simulate
 
 if TYPE_CHECKING:
     from tailwag.sim.run import KeptPaths, Run
@@ -24,11 +19,6 @@ Progress = Callable[[int, int], None]
 
 LEAST_CALIBRATION_PATHS = 512
 """A calibration takes as many paths as its run, within bounds: the same shocks with and without hedging need few."""
-PIN_STRIKES = 5
-"""Strikes watched for each expiry inside the run: those with the most contracts."""
-MOST_PINS = 20
-PIN_REACH = 3.0
-"""A strike further away than this many standard deviations at its expiry is not watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,50 +47,25 @@ def calibration_of(file: ScenarioFile) -> Calibration | None:
 
 
 def simulate_file(
-    file: ScenarioFile, *, threads: int = 1, calibration: Calibration | None = None, progress: Progress | None = None
+    file: ScenarioFile,
+    *,
+    threads: int = 1,
+    calibration: Calibration | None = None,
+    part: Part | None = None,
+    progress: Progress | None = None,
 ) -> Simulated:
     """Run a scenario file; the document is the same to the byte for any number of threads.
 
-    Where [price] says that its vol is observed, the fundamental vol is calibrated first (unless the ``calibration`` is given).
+    Where [price] says that its vol is observed, the fundamental vol is calibrated first (unless the ``calibration`` is given).  With a
+    ``part``, blocks that it holds are not run again, and new ones are added to it; a run that keeps its paths runs whole.
     """
     found = calibration or calibration_of(file)
     scenario = file.scenario if found is None else found.scenario
-    run = simulate(
-        scenario,
-        paths=file.paths,
-        seed=file.seed,
-        threads=threads,
-        keep_paths=file.write_paths,
-        progress=progress,
-        plan=metric_plan(scenario),
-    )
+    plan = default_metric_plan(scenario)
+    if part is None or file.write_paths:
+        run = simulate(
+            scenario, paths=file.paths, seed=file.seed, threads=threads, keep_paths=file.write_paths, progress=progress, plan=plan
+        )
+    else:
+        run = simulate_rest(scenario, paths=file.paths, seed=file.seed, part=part, plan=plan, threads=threads, progress=progress)
     return Simulated(file, run, run_document(file, run, notes=() if found is None else (str(found),)))
-
-
-def metric_plan(scenario: Scenario) -> MetricPlan:
-    """What is measured: the customary horizons, the hour of the day where the start is known, and pins at the strikes that expire inside."""
-    hour = 0.0 if scenario.start_ns is None else (scenario.start_ns % NS_PER_DAY) / NS_PER_HOUR
-    plan = MetricPlan.for_grid(scenario.grid.years, spot_usd=scenario.spot_usd, start_hour=hour)
-    return replace(plan, pins=_pins(scenario))
-
-
-def _pins(scenario: Scenario) -> tuple[PinWatch, ...]:
-    """The strikes with the most contracts of each expiry inside the run, all agents together, watched at the step of their expiry."""
-    years, ends = scenario.grid.years, scenario.grid.horizon_years * (1.0 + 1e-12)
-    books = [book for _, book in option_books(scenario)]
-    if not books:
-        return ()
-    expiry, strike, size = (
-        np.concatenate([getattr(book, name) for book in books]) for name in ("expiry_years", "strike_usd", "contracts_coin")
-    )
-    pins: list[PinWatch] = []
-    for at in np.unique(expiry[(expiry > 0.0) & (expiry <= ends)]):
-        vol = expected_vol(scenario.price, float(at))
-        spread = vol * float(at) ** 0.5
-        near = (expiry == at) & (np.abs(np.log(strike / scenario.spot_usd)) <= PIN_REACH * spread)
-        strikes = np.unique(strike[near])
-        held = np.array([np.abs(size[near & (strike == one)]).sum() for one in strikes])
-        step = max(int(np.searchsorted(years, at * (1.0 + 1e-12), side="right")) - 1, 1)
-        chosen = strikes[np.lexsort((strikes, -held))[:PIN_STRIKES]]
-        pins += [replace(PinWatch.from_vol(float(one), vol=vol, years=float(at)), step=step) for one in sorted(chosen)]
-    return tuple(pins[:MOST_PINS])
