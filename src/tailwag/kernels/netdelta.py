@@ -34,6 +34,8 @@ SKEW_REACH_LOG = 0.5
 """A row's vol follows spot for this log move and then stays, or a straight skew would end in absurd vols."""
 LEAST_YEARS = 1.0 / (365 * 86400)
 """Time left is at least one second: at the fixing itself a delta is a step, and this keeps it a function."""
+CERTAIN_SD = 8.5
+"""A settlement average this many standard deviations from a strike is on its side of it to every digit."""
 SETTLED_YEARS = 1e-3 / (365 * 86400)
 """An option within a millisecond of its expiry has settled: grid times and expiries are rounded numbers."""
 
@@ -136,6 +138,10 @@ def add_averaged(
         sigma = raw if free else VOL_FLOOR
         sd = sigma * spread
         d = (mean - strike[i]) / sd
+        if abs(d) > CERTAIN_SD:
+            for lane in range(offsets.size if d > 0.0 else 0):
+                delta[lane] += share * positions[lane, i]
+            continue
         phi = exponential(-0.5 * d * d) * INVERSE_SQRT_2PI
         tail = phi * near_mills_alone(abs(d))
         turn = skew[i] * follows / sigma if free else 0.0
