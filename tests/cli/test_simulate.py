@@ -128,8 +128,10 @@ def test_where_no_vol_closes_the_loop_the_scenario_says_so(tmp_path):
     words = ("--hours", "24", "--paths", "64", "--depth-usd-per-pct", "60e6", "--clearing", "lagged")
     simulated(source, "--out", tmp_path / "run", *words)
     text = (tmp_path / "run" / "scenario.toml").read_text()
-    assert tomllib.loads(text)["price"]["vol_is"] == "fundamental"
+    assert tomllib.loads(text)["price"]["vol_is"] == "uncalibrated"
     assert "counted twice" in text
+    document = json.loads((tmp_path / "run" / "run.json").read_bytes())
+    assert any("taken as fundamental without calibration" in note for note in document["assumptions"]["notes"])
     simulated(tmp_path / "run" / "scenario.toml", "--out", tmp_path / "again")
     assert (tmp_path / "again" / "run.json").read_bytes() == (tmp_path / "run" / "run.json").read_bytes()
 

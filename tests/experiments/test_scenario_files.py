@@ -366,7 +366,7 @@ REFUSED = {
     "negative spot": (changed(("spot_usd = 60000", "spot_usd = -1")), InputError, r"spot_usd above 0"),
     "unknown drift": (changed(("vol = 0.6", 'vol = 0.6\ndrift_per_year = "up"')), InputError, r"drift_per_year.*martingale"),
     "drift in per cent": (changed(("vol = 0.6", "vol = 0.6\ndrift_per_year = 500")), UnitError, r"drift_per_year.*got 500"),
-    "what the vol is": (changed(("vol = 0.6", 'vol = 0.6\nvol_is = "implied"')), InputError, r"vol_is as one of fundamental, observed"),
+    "what the vol is": (changed(("vol = 0.6", 'vol = 0.6\nvol_is = "implied"')), InputError, r"vol_is as one of fundamental, observed, uncalibrated"),
     "branching of one": (
         changed(
             ('"gbm"', '"hawkes"'),

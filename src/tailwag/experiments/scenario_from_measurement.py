@@ -81,7 +81,7 @@ def _vol_is(uncalibrated: str) -> Line:
     if uncalibrated:
         return Line(
             "vol_is",
-            "fundamental",
+            "uncalibrated",
             f"the observed vol, which holds the hedgers' feedback already, counted twice for want of better: {uncalibrated}",
         )
     return Line("vol_is", "observed", "observed vol already holds the hedgers' feedback: the fundamental vol is calibrated to it")

@@ -24,7 +24,8 @@ MODELS: dict[str, Any] = {
     "hawkes": HawkesJumps,
 }
 FROM_CANDLES = ("bootstrap", "replay")
-VOL_IS = ("fundamental", "observed")
+VOL_IS = ("fundamental", "observed", "uncalibrated")
+UNCALIBRATED = "[price]: the vol is an observed one, taken as fundamental without calibration: it holds the hedgers' feedback already, which counts twice"
 MOST_SPOT_USD = 1e12
 SAME_LENGTH = 1e-6
 
@@ -62,13 +63,13 @@ class Reads(Protocol):
 
 
 def price_model(table: Table, grid: TimeGrid, named: Reads, start_ns: int | None) -> tuple[float, PriceModel, str, tuple[str, ...]]:
-    """[price]: the first price, the model, what its vol is ("fundamental" or "observed"), and what was assumed, in sentences."""
+    """[price]: the first price, the model, what its vol is (one of VOL_IS), and what was assumed, in sentences."""
     kind = table.text("model", choices=(*MODELS, *FROM_CANDLES))
     spot_usd = table.number("spot_usd", least=0.0, most=MOST_SPOT_USD, above=True, hint="the price at the start in USD")
     vol_is = table.text("vol_is", "fundamental", choices=VOL_IS)
     model, notes = _from_candles(table, kind, grid, named, start_ns) if kind in FROM_CANDLES else (_stated(table, kind), ())
     _refuse_impossible(table, model, grid, vol_is)
-    return spot_usd, model, vol_is, notes
+    return spot_usd, model, vol_is, (*notes, UNCALIBRATED) if vol_is == "uncalibrated" else notes
 
 
 def _refuse_impossible(table: Table, model: PriceModel, grid: TimeGrid, vol_is: str) -> None:
