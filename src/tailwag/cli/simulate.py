@@ -15,7 +15,7 @@ EXAMPLES = """
 
   tailwag simulate run/scenario.toml --out again --threads 2
 
-  tailwag simulate scenario.toml --out week --hours 168 --paths 2000 --seed 11
+  tailwag simulate scenario.toml --out week --hours 168 --paths 2000 --seed 11 --html week.html --png week.png
 
 From a measurement, DIR/scenario.toml is written first, with a remark on where each number came from; it reruns to the same bytes. DIR then
 holds run.json, and paths.npz where the scenario says paths = true. The same scenario and seed give the same bytes for any number of threads.
@@ -48,6 +48,8 @@ def simulate_command(  # noqa: PLR0913 - one parameter for each option of the co
         float | None, option("--vol", help="Observed vol a year as a decimal, in place of the measurement's (measurement only).")
     ] = None,
     json_file: Annotated[str | None, option("--json", metavar="FILE", help="Write run.json here too ('-' = stdout, alone).")] = None,
+    html: Annotated[str | None, option("--html", metavar="FILE", help="Write the report: one page that opens offline, about 5 MB.")] = None,
+    png: Annotated[str | None, option("--png", metavar="FILE", help="Write a card for chat, 1200 x 675 pixels.")] = None,
 ) -> None:
     """What does the next day look like with this book, this depth and this hedging: how much vol do hedgers add, where does price pin, when does it run away?"""
     from tailwag.cli.simulating import Request, run_simulate

@@ -16,6 +16,7 @@ from tailwag.errors import InputError
 if TYPE_CHECKING:
     from tailwag.experiments.scenario_files import Overrides, ScenarioFile
     from tailwag.experiments.scenario_from_measurement import Stated
+    from tailwag.experiments.simulate import Simulated
     from tailwag.sim.calibrate import Calibration
     from tailwag.sources.opening import RawFile
 
@@ -39,6 +40,8 @@ class Request:
     depth_usd_per_pct: float | None
     vol: float | None
     json_file: str | None
+    html: str | None = None
+    png: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def run_simulate(request: Request) -> None:
     from tailwag.experiments.simulate import calibration_of, simulate_file
 
     threads = _threads(request.threads)
+    _refuse_nowhere(request)
     with _progress() as (say, progress):
         ready = _prepared(request, say)
         folder = ready.folder or output_folder(request.out)
@@ -73,6 +77,7 @@ def run_simulate(request: Request) -> None:
             write_whole(folder / PATHS_NAME, paths_archive(done.kept))
         write_whole(folder / RUN_NAME, text)
         part.finish()
+        _draw(request, done, say)
     _tell(request, done.document, text, folder, (*ready.wrote, *((PATHS_NAME,) if done.kept else ()), RUN_NAME))
 
 
@@ -89,8 +94,31 @@ def _tell(request: Request, document: dict[str, Any], text: bytes, folder: Path,
     print_run(document)
     for name in wrote:
         sys.stdout.write(f"wrote {folder / name}\n")
-    if request.json_file:
-        sys.stdout.write(f"wrote {request.json_file}\n")
+    for path in (request.json_file, request.html, request.png):
+        if path:
+            sys.stdout.write(f"wrote {path}\n")
+
+
+def _refuse_nowhere(request: Request) -> None:
+    """Refuse a file that cannot be written before anything runs, not after."""
+    for name, path in (("--html", request.html), ("--png", request.png)):
+        if path is not None and (not Path(path).parent.is_dir() or Path(path).is_dir()):
+            raise InputError(f"{name} expects a file in a folder that exists, got {path[:80]!a}; make the folder or name another")
+
+
+def _draw(request: Request, done: Simulated, say: Callable[[str], None]) -> None:
+    from tailwag.experiments.run_files import write_whole
+
+    if request.html:
+        from tailwag.experiments.run_report import write_run_report
+
+        say("drawing the report")
+        write_run_report(done.run, done.document, Path(request.html))
+    if request.png:
+        from tailwag.experiments.run_report_card import run_card
+
+        say("drawing the card")
+        write_whole(Path(request.png), run_card(done.document))
 
 
 def _threads(stated: int | None) -> int:
