@@ -110,8 +110,8 @@ def _objectives(request: Request) -> list[tuple[str, Objective]]:
 
 def _refuse_outputs(request: Request) -> None:
     for path in (request.json_file, request.html, request.png):
-        if path and path != "-" and not Path(path).parent.is_dir():
-            raise InputError(f"cannot write {path}: its folder is not there; make it, or name another")
+        if path and path != "-" and (not Path(path).parent.is_dir() or Path(path).is_dir()):
+            raise InputError(f"cannot write {path[:200]!a}: expected a file in a folder that exists; name another")
 
 
 def _usual(book: Prepared) -> tuple[Policy, ...]:

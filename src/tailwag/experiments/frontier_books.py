@@ -85,7 +85,7 @@ def prepare_book(book: str, terms: Terms) -> Prepared:
         return _from_positions(raw, terms)
     _refuse(terms, ("measurement", "spot_usd", "at", "vol", "depth_usd_per_pct"), f"{raw.name} is a scenario and states its own; edit it")
     folder = os.path.dirname(os.path.abspath(book))
-    file = read_scenario(raw, folder, overrides=_overrides(terms))
+    file = read_scenario(raw, folder, overrides=replace(_overrides(terms), clearing=None))
     return _prepared(file, terms, kind="scenario", costs=file.scenario.costs)
 
 
@@ -124,7 +124,7 @@ def _measured(raw: RawFile, document: Any, terms: Terms) -> ScenarioFile:
         document, name=raw.name, overrides=overrides, stated=Stated(terms.depth_usd_per_pct, terms.vol)
     ).encode()
     scenario = RawFile(raw.name, text, hashlib.sha256(text).hexdigest())
-    return replace(read_scenario(scenario, ".", given={BOOK_NAME: replace(raw, name=BOOK_NAME)}), sha256=raw.sha256)
+    return replace(read_scenario(scenario, ".", given={BOOK_NAME: raw}), sha256=raw.sha256)
 
 
 def _from_positions(raw: RawFile, terms: Terms) -> Prepared:
@@ -190,7 +190,9 @@ def _calibrated(file: ScenarioFile) -> tuple[Scenario, str, tuple[str, ...]]:
 
 
 def _changed(scenario: Scenario, terms: Terms, costs: Costs) -> Scenario:
-    """The scenario with another clock, costs, delay or share hedged."""
+    """The scenario with another clock, clearing, costs, delay or share hedged."""
+    if terms.hedge_share is not None and not 0.0 < terms.hedge_share <= 1.0:
+        raise InputError(f"--hedge-share expects a share above 0 and at most 1, got {terms.hedge_share:g}; at 0 nobody hedges")
     grid = scenario.grid
     if terms.step_minutes is not None:
         if isinstance(scenario.price, Replay):
@@ -199,7 +201,7 @@ def _changed(scenario: Scenario, terms: Terms, costs: Costs) -> Scenario:
     stated = {"delay_steps": terms.delay_steps, "hedge_share": terms.hedge_share}
     words: Mapping[str, Any] = {name: value for name, value in stated.items() if value is not None}
     agents = tuple(replace(agent, **words) if isinstance(agent, Dealer) else agent for agent in scenario.agents)
-    return replace(scenario, grid=grid, costs=_costs(costs, terms), agents=agents)
+    return replace(scenario, grid=grid, costs=_costs(costs, terms), agents=agents, clearing=terms.clearing or scenario.clearing)
 
 
 def _taker() -> Costs:
