@@ -179,7 +179,7 @@ def _written_out(raw: RawFile, overrides: Overrides, stated: Stated) -> tuple[by
     text = scenario_from_measurement(parse_json(raw), name=raw.name, overrides=overrides, stated=stated)
     data = _marked(text)
     book = RawFile(BOOK_NAME, raw.data, hashlib.sha256(raw.data).hexdigest())
-    scenario = RawFile(SCENARIO_NAME, data, hashlib.sha256(data).hexdigest())
+    scenario = RawFile(f"{raw.name} as a scenario", data, hashlib.sha256(data).hexdigest())
     return data, read_scenario(scenario, ".", given={BOOK_NAME: book})
 
 
