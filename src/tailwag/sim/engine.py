@@ -7,6 +7,7 @@ are summed, and draw their random numbers, in an order that depends on what they
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -146,7 +147,8 @@ def init(plan: RunPlan, first_path: int, paths: int) -> State:
         desk = (
             VegaDesk.opened(seat.trader.hedged_vega_usd(0, nothing, nothing, memory), seat.agent.delay_steps) if seat.hedges_vega else None
         )
-        seats.append(SeatState(Holding.opened(seat.trader.start_coin(memory), scenario.spot_usd), Flight.empty(slots, paths), memory, desk))
+        holding = Holding.opened(seat.trader.start_coin(memory), scenario.spot_usd, cost_usd=opening_cost_usd(seat))
+        seats.append(SeatState(holding, Flight.empty(slots, paths), memory, desk))
     return State(
         step=0,
         first_path=first_path,
@@ -157,7 +159,7 @@ def init(plan: RunPlan, first_path: int, paths: int) -> State:
         impact=scenario.impact.init(paths),
         seats=tuple(seats),
         liquidity_coin=nothing,
-        liquidity_usd=nothing,
+        liquidity_usd=nothing + math.fsum(opening_cost_usd(seat) for seat in plan.seats),
         venue_usd=nothing,
         holders_usd=nothing,
         net_flow_usd=nothing,
@@ -165,6 +167,11 @@ def init(plan: RunPlan, first_path: int, paths: int) -> State:
         outcome=np.full(paths, int(Outcome.FINISHED)),
         stopped_step=np.full(paths, scenario.grid.steps),
     )
+
+
+def opening_cost_usd(seat: Seat) -> float:
+    """What an agent paid liquidity providers in spreads for options it starts with."""
+    return float(getattr(seat.agent, "opening_cost_usd", 0.0))
 
 
 @dataclass(frozen=True, slots=True)

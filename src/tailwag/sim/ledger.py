@@ -34,15 +34,16 @@ class Holding:
     peak_position_usd: FloatArray
 
     @classmethod
-    def opened(cls, position_coin: FloatArray, spot_usd: float) -> Holding:
-        """The account at the start: the coin it begins with and no cash."""
+    def opened(cls, position_coin: FloatArray, spot_usd: float, *, cost_usd: float = 0.0) -> Holding:
+        """The account at the start: the coin it begins with, and no cash but what it paid in spreads for options it starts with."""
         paths = position_coin.size
-        nothing = np.zeros(paths)
+        nothing, parts = np.zeros(paths), np.zeros((len(PNL_PARTS), paths))
+        parts[PART["spread_usd"]] -= cost_usd
         return cls(
             position_coin,
+            nothing - cost_usd,
             nothing,
-            nothing,
-            np.zeros((len(PNL_PARTS), paths)),
+            parts,
             nothing,
             np.zeros(paths, dtype=np.int64),
             nothing,

@@ -48,7 +48,8 @@ class Dealer:
     gamma_usd (dx^2 - iv^2 dt) / 2.  An option book is hedged to minus its net Black delta in coin.  ``delay_steps``: 0 trades in the step
     of the move.  ``speed`` closes that fraction of the gap.  After an expiry the hedge is unwound, or held at its last size.
     ``vega_hedge_share`` of the vega is neutralised with listed options, which moves implied vol by the market's vega impact.
-    ``stream`` separates the random numbers of two dealers that are alike in everything else.
+    ``stream`` separates the random numbers of two dealers that are alike in everything else.  ``opening_cost_usd`` was paid in half-spreads
+    for options bought at the start (see :mod:`tailwag.sim.option_hedge`).
     Raises InputError or UnitError for a book that is neither or both, a delay below 0, a speed or share outside (0, 1] or [0, 1].
     """
 
@@ -65,6 +66,7 @@ class Dealer:
     instrument: HedgeInstrument = field(default_factory=HedgeInstrument)
     vega_hedge_share: float = 0.0
     stream: int = 0
+    opening_cost_usd: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.gamma_usd is None) == (self.options is None):
@@ -87,6 +89,8 @@ class Dealer:
             raise InputError(
                 f"agent {self.name!r}: expected vega_hedge_share from 0 to 1, for a list of options, got {self.vega_hedge_share:g}"
             )
+        if not 0.0 <= self.opening_cost_usd < 1e15:
+            raise UnitError(f"agent {self.name!r}: expected opening_cost_usd of 0 or more, got {self.opening_cost_usd:g}")
         if self.after_expiry not in ("unwind", "hold"):
             raise InputError(f"agent {self.name!r}: expected after_expiry 'unwind' or 'hold', got {self.after_expiry!r}")
         if self.delay_steps == 0 and self.execution.slices > 1:
@@ -111,8 +115,9 @@ class Dealer:
         return "usd" if self.options is None else "coin"
 
     def content(self) -> str:
-        """Everything but the name, as text; a book by the digest of its columns."""
-        return repr([_plain(getattr(self, entry.name)) for entry in fields(self) if entry.name != "name"])
+        """Everything but the name, as text; a book by the digest of its columns.  A cost of the start that is zero changes no dealer."""
+        skipped = ("name",) if self.opening_cost_usd else ("name", "opening_cost_usd")
+        return repr([_plain(getattr(self, entry.name)) for entry in fields(self) if entry.name not in skipped])
 
     def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
         """Hedged dollar gamma at the start; a policy that answers no price move has none."""
