@@ -7,6 +7,7 @@ import pytest
 
 from tailwag.kernels.loop_clear import ALONG_CHORD, ALONG_SLOPE, NOWHERE, ONWARD, seek, stride
 from tailwag.kernels.loop_rows import OWN_ROWS, PATH_ROWS, WIDTH
+from tailwag.kernels.loop_value import pay, value_books
 from tailwag.sim.clearing import _stride, clear
 
 BOUND = 0.7
@@ -105,3 +106,36 @@ def test_rows_do_not_overlap():
     for count, first, last in ((PATH_ROWS, "LOG", "SHOCK"), (OWN_ROWS, "HELD", "PEAK")):
         assert getattr(loop_rows, first) == 0
         assert getattr(loop_rows, last) == (count - 1) * WIDTH
+
+
+def test_values_of_several_books_are_those_of_each_book_alone():
+    from tailwag.sim.fast_options import MergedBooks
+    from tailwag.sim.option_book import OptionBook, book_greeks, time_left
+
+    rng = np.random.default_rng(5)
+    strike, days = 60_000 * np.exp(0.1 * rng.normal(size=30)), rng.choice([1.0, 7.0, 90.0], 30)
+    shared = {
+        "strike_usd": strike,
+        "expiry_years": days / 365,
+        "iv": rng.uniform(0.3, 0.9, 30),
+        "forward_ratio": rng.uniform(0.98, 1.05, 30),
+        "skew": rng.normal(0, 0.3, 30),
+        "averaged": rng.random(30) < 0.5,
+    }
+    held = [OptionBook(right=rng.choice([-1, 1], 30), contracts_coin=rng.normal(size=30), **shared) for _ in range(3)]
+    merged = MergedBooks.of(held)
+    assert merged.options.rows == 30  # each option once, whoever holds it
+    left, _, _ = time_left(merged.options, 0.0)
+    one = merged.options
+    columns = np.array((one.strike_usd, np.log(one.strike_usd / (one.forward_ratio * 60_000)), np.sqrt(left), one.iv, one.skew))
+    x, shift = rng.normal(0, 0.3, 12), rng.normal(-0.1, 0.2, 12)
+    values = np.empty((3, 12))
+    value_books(columns, merged.positions, merged.puts, x, shift, values)
+    for mine, book in zip(values, held):
+        assert mine == pytest.approx(book_greeks(book, 0.0, 60_000.0, x, shift)[0], rel=1e-10, abs=1e-6)
+
+
+def test_payments_are_those_of_each_option():
+    price, paid = np.array([50.0, 100.0, 120.0]), np.ones(3)
+    pay(np.array([1, -1, 1]), np.array([90.0, 110.0, 100.0]), np.array([2.0, -3.0, 0.5]), price, paid)
+    assert paid == pytest.approx([1.0 - 180.0, 1.0 + 20.0 - 30.0, 1.0 + 60.0 + 10.0])

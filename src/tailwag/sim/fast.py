@@ -21,6 +21,7 @@ from tailwag.sim.book_trader import BookTrader
 from tailwag.sim.engine import RunPlan
 from tailwag.sim.fast_accounts import block_paths
 from tailwag.sim.fast_columns import book_seats, loop_of
+from tailwag.sim.fast_options import MergedBooks
 from tailwag.sim.net_delta import LANES, Settings, TabulatedNetDelta
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook, book_greeks
 from tailwag.sim.scenario import Scenario
@@ -81,6 +82,7 @@ class FastPlan:
     table: Table
     start_delta: FloatArray
     start_value_usd: FloatArray
+    merged: MergedBooks | None
     readers: threading.local
 
     def reader(self) -> Reader:
@@ -99,7 +101,7 @@ def prepare(plan: RunPlan, *, table_rows: int = TABLE_ROWS, threads: int = 1, to
     seats = book_seats(plan)
     delta, value = np.zeros(len(plan.seats)), np.zeros(len(plan.seats))
     if not seats:
-        return FastPlan(plan, loop_of(plan), _no_table(plan), delta, value, threading.local())
+        return FastPlan(plan, loop_of(plan), _no_table(plan), delta, value, None, threading.local())
     traders = [trader for trader in (plan.seats[seat].trader for seat in seats) if isinstance(trader, BookTrader)]
     source = TabulatedNetDelta(
         [trader.book for trader in traders],
@@ -107,10 +109,11 @@ def prepare(plan: RunPlan, *, table_rows: int = TABLE_ROWS, threads: int = 1, to
         plan.scenario.spot_usd,
         settings=_settings(plan, sum(trader.book.rows for trader in traders) > table_rows, threads, tolerance),
     )
+    merged = MergedBooks.of([trader.book for trader in traders])
     nowhere, spot = np.zeros(1), np.full(1, plan.scenario.spot_usd)
     delta[seats] = source.lanes(0, nowhere, nowhere, running_average_usd=spot)[0][:, 0]
     value[seats] = [float(book_greeks(trader.book, 0.0, plan.scenario.spot_usd, nowhere, nowhere)[0, 0]) for trader in traders]
-    return FastPlan(plan, loop_of(plan), source.table, delta, value, threading.local())
+    return FastPlan(plan, loop_of(plan), source.table, delta, value, merged, threading.local())
 
 
 def _settings(plan: RunPlan, tabulate: bool, threads: int, tolerance: float) -> Settings:
@@ -134,7 +137,7 @@ def run_block(fast: FastPlan, first_path: int, paths: int, *, keep_agents: bool 
     block = _empty(fast, paths, keep_agents)
     _shocks(fast, block, first_path, paths)
     advance(fast.loop, fast.table, fast.reader(), block)
-    return block_paths(fast.plan, fast.loop, block, first_path, fast.start_value_usd, fast.start_delta)
+    return block_paths(fast.plan, fast.loop, block, first_path, fast.start_value_usd, fast.start_delta, fast.merged)
 
 
 def _empty(fast: FastPlan, paths: int, keep_agents: bool) -> Block:

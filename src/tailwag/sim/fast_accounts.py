@@ -24,22 +24,25 @@ from tailwag.kernels.loop_rows import (
     Loop,
 )
 from tailwag.sim.book_trader import BookTrader
-from tailwag.sim.engine import RunPlan
-from tailwag.sim.fast_options import OptionProfit, ends_profit, steps_profit
+from tailwag.sim.engine import RunPlan, opening_cost_usd
+from tailwag.sim.fast_options import MergedBooks, OptionProfit, ends_profit, final_values, steps_profit
 from tailwag.sim.ledger import BPS, PART
 from tailwag.sim.state import PNL_PARTS, AgentPaths, BlockPaths
 
 __all__ = ["block_paths"]
 
 
-def block_paths(plan: RunPlan, loop: Loop, block: Block, first_path: int, value_usd: FloatArray, delta: FloatArray) -> BlockPaths:
-    """The block as the plain engine would hand it over; ``value_usd`` and ``delta`` of every seat's options at the start."""
+def block_paths(
+    plan: RunPlan, loop: Loop, block: Block, first_path: int, value_usd: FloatArray, delta: FloatArray, merged: MergedBooks | None
+) -> BlockPaths:
+    """The block as the plain engine would hand it over; ``value_usd`` and ``delta`` of every seat's options at the start, all options in ``merged``."""
     paths = block.flow.shape[1]
     stopped = _row(block.path, STOPPED, paths).astype(np.int64)
+    changes = _changes(plan, loop, block, stopped, value_usd, merged)
     agents: list[AgentPaths] = []
     liquidity, venue, holders, coin = (np.zeros(paths) for _ in range(4))
     for seat in range(len(plan.seats)):
-        options = _options(plan, loop, block, seat, stopped, float(value_usd[seat]))
+        options = _options(plan, loop, block, seat, stopped, float(value_usd[seat]), changes.get(seat))
         agent, to_venue, to_liquidity = _agent(plan, block, seat, options)
         agents.append(agent)
         venue, liquidity, holders = venue + to_venue, liquidity + to_liquidity, holders - options.paid_usd
@@ -67,15 +70,28 @@ def _row(packs: FloatArray, row: int, paths: int) -> FloatArray:
     return packs[:, row : row + WIDTH].reshape(-1)[:paths]
 
 
-def _options(plan: RunPlan, loop: Loop, block: Block, seat: int, stopped: IntArray, value_usd: float) -> OptionProfit:
+def _changes(
+    plan: RunPlan, loop: Loop, block: Block, stopped: IntArray, value_usd: FloatArray, merged: MergedBooks | None
+) -> dict[int, FloatArray]:
+    """By seat, how the value of its options changed from the start to where each path ended; none where every step is split."""
+    seats = {seat: one.trader for seat, one in enumerate(plan.seats) if isinstance(one.trader, BookTrader)}
+    if merged is None or any(trader.market.full_pnl for trader in seats.values()):
+        return {}
+    values = final_values(list(seats.values()), merged, loop, block, stopped)
+    return {seat: value - value_usd[seat] for seat, value in zip(seats, values)}
+
+
+def _options(
+    plan: RunPlan, loop: Loop, block: Block, seat: int, stopped: IntArray, value_usd: float, change_usd: FloatArray | None
+) -> OptionProfit:
     trader, paths = plan.seats[seat].trader, stopped.size
     carried = _row(block.own[:, seat], OPTION, paths)
     if not isinstance(trader, BookTrader):
         nothing = np.zeros(paths)
         return OptionProfit(nothing, carried, nothing, nothing, nothing, nothing)
-    if trader.market.full_pnl:
+    if change_usd is None:
         return steps_profit(trader, block, stopped, value_usd)
-    return ends_profit(trader, loop, block, stopped, carried, value_usd)
+    return ends_profit(trader, loop, block, stopped, carried, change_usd)
 
 
 def _agent(plan: RunPlan, block: Block, seat: int, options: OptionProfit) -> tuple[AgentPaths, FloatArray, FloatArray]:
@@ -87,6 +103,7 @@ def _agent(plan: RunPlan, block: Block, seat: int, options: OptionProfit) -> tup
 
     turnover, trades, funding = row(TURNOVER), row(TRADES), row(FUNDING)
     spread, fees, gas = costs.half_spread_bps * BPS * turnover, costs.fee_bps * BPS * turnover, costs.gas_usd * trades
+    spread = spread + opening_cost_usd(plan.seats[seat])
     parts = np.zeros((len(PNL_PARTS), paths))
     for name, amount in (
         ("delta_usd", row(CARRY) + options.delta_usd),
