@@ -15,6 +15,7 @@ SAYS = {
     "measure_a_chain": ["SYNTHETIC", "break-even depth"],
     "compare_rules": ["long-calls-short-puts", "the sign is undetermined"],
     "own_book": ["own book of 2 options and 1 futures", "limits exceeded: 1 before the trade, 0 after"],
+    "policy_frontier": ["With hedging moving the market, ", "every-step", "whalley-wilmott:1e-7,6bps"],
     "gain_over_depths": ["runaway", "amplifying", "nothing finite", "square-root law"],
 }
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tailwag.errors import InputError, MissingPackageError
 from tailwag.experiments.frontier import Progressed, compare_policies
-from tailwag.experiments.frontier_books import Prepared
+from tailwag.experiments.frontier_books import Prepared, Terms, prepare_book
 from tailwag.experiments.frontier_card import frontier_card
 from tailwag.experiments.frontier_document import frontier_document
 from tailwag.experiments.frontier_files import SumsFile, TrialsFile, fingerprint
@@ -20,7 +23,8 @@ from tailwag.experiments.frontier_report import frontier_html
 from tailwag.experiments.frontier_results import differences, policy_results
 from tailwag.experiments.frontier_worlds import Question, policies_from_text, word
 from tailwag.experiments.report_json import strict_json
-from tailwag.hedging.policies import Band, EveryStep, TimeGrid, policy_from_text
+from tailwag.figures.numbers import money
+from tailwag.hedging.policies import Band, EveryStep, TimeGrid, policy_from_text, policy_to_mapping
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm
@@ -30,6 +34,7 @@ from tailwag.sim.impact import ImpactModel
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.scenario import Costs, Scenario
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 SPOT, VOL, STEP_MINUTES = 60_000.0, 0.6, 5.0
 STEP_YEARS = STEP_MINUTES / (365 * 24 * 60)
 
@@ -540,3 +545,62 @@ def test_a_policy_that_only_the_plain_engine_steps_is_compared_too():
 
 def test_time_grid_prints_its_word():
     assert word(TimeGrid(60.0)) == "grid:60min"
+
+
+# The pages
+
+
+def keys_of(value):
+    if isinstance(value, dict):
+        return set(value) | {key for item in value.values() for key in keys_of(item)}
+    return {key for item in value for key in keys_of(item)} if isinstance(value, list) else set()
+
+
+def test_the_page_of_the_json_names_every_key(document):
+    optima = optimise_policy(Question(market(0.3, steps=12)), "band", Objective("variance", 1e-6), paths=8, seed=3)
+    whole = {**document, "optimised": [one.document() for one in optima]}
+    text = (DOCS / "reference" / "frontier-json.md").read_text(encoding="utf-8")
+    named = keys_of(whole) | {
+        key for text in ("grid:60min,30min", "zakamouline:1e-6,5bps") for key in policy_to_mapping(policy_from_text(text))
+    }
+    assert {key for key in named if not re.search(rf"[`{{\"]{key}[`\"]", text)} == set()
+
+
+@pytest.mark.realdata
+def test_what_the_page_says_of_a_real_chain_is_what_comes_out(tmp_path):
+    """The figures of the how-to, computed again; the sign of the feedback's effect on risk must be beyond doubt."""
+    folder = os.environ.get("TAILWAG_DATA")
+    if not folder or not (Path(folder) / "INDEX.md").is_file():
+        pytest.skip("set TAILWAG_DATA to the folder of real market data to run this")
+    from tailwag.experiments.measure import MeasureOptions, measure
+    from tailwag.positioning import LongCallsShortPuts
+    from tailwag.sources import load
+
+    chain = load(Path(folder) / "deribit-rest" / "gamma-data-btc-2025-11-19T11-21-13-295Z.json", currency="BTC")
+    options = MeasureOptions(dynamics="sticky-strike", rules=(LongCallsShortPuts(),), liquidity="given", depth_usd_per_pct=400e6)
+    path = tmp_path / "measure.json"
+    path.write_bytes(strict_json(measure(chain, options).document()))
+    book = prepare_book(str(path), Terms(paths=4096, seed=7))
+    texts = ["every-step, grid:60min, band:72e6usd, whalley-wilmott:1e-7,6bps, band:220e6usd"]
+    frontier = compare_policies(book.question, policies_from_text(texts), paths=4096, seed=7, threads=2)
+    document = frontier_document(frontier, book)
+    page = re.sub(r"\s+", " ", (DOCS / "how-to" / "compare-hedging-policies.md").read_text(encoding="utf-8"))
+    said = document["assumptions"]
+    assert f"the loop gain is {said['starting_gain']:+.3f}" in page
+    assert f"{100 * said['price_vol']:.1f} %. |" in page
+    for row in document["policies"]:
+        off, on = row["alone"], row["together"]
+        cells = [row["policy"], *(money(world[key]["value"]) for world in (off, on) for key in ("cost_usd", "risk_usd"))]
+        cells += [f"{100 * (on[name]['value'] - 1):+.1f} %" for name in ("amplification", "amplification_horizon")]
+        line = "| " + " | ".join(cells) + " |"
+        assert line.replace(".0k", "k").replace("$84.2k", "$84k") in page, line
+    assert len(document["efficient"]["alone"]) == 5
+    assert document["efficient"]["together"] == ["band:72e6usd", "whalley-wilmott:1e-7,6bps", "band:220e6usd"]
+    pair = next(row for row in document["differences"] if (row["policy"], row["less"]) == ("every-step", "band:72e6usd"))
+    on, off = pair["together"]["risk_usd"], pair["alone"]["risk_usd"]
+    assert on["value"] > 6 * on["standard_error"]
+    assert off["value"] < -6 * off["standard_error"]
+    assert f"${on['value'] / 1e3:.0f}k +- ${on['standard_error'] / 1e3:.0f}k *more* risk" in page
+    assert f"${-off['value'] / 1e3:.0f}k +- ${off['standard_error'] / 1e3:.0f}k less" in page
+    feedback = [row["together"]["feedback_usd"]["value"] / 1e6 for row in document["policies"]]
+    assert f"between ${min(feedback):.2f}m and ${max(feedback):.2f}m" in page

@@ -51,6 +51,7 @@ def assumed(document: Document) -> Iterator[str]:
     yield f"Impact: {depth}, {lasts:.0%} of that stays; loop gain {said['starting_gain']:+.3f} at the start when all hedge every step"
     costs, held = said["costs"], said["instrument"]
     gas = f", gas {money(costs['gas_usd'])} a trade" if costs["gas_usd"] else ""
+    gas += ", opposite orders crossed first" if costs.get("internal_crossing") else ""
     yield (
         f"Costs: fee {costs['fee_bps']:g} bps, half-spread {costs['half_spread_bps']:g} bps of the value traded{gas}; hedged in {held['kind']}, margin "
         f"{held['margin_share']:.3g} of the position, funding {100 * held['funding_per_year']:g} % a year"
@@ -73,7 +74,7 @@ def _tables(document: Document) -> Iterator[Group]:
     yield _table("What hedging by each rule adds to market vol", VOL_HEADS, [vol_cells(row) for row in rows])
 
 
-HEADS = ("policy", "cost", "of it paid", "risk", "mis-hedge", "ES 99 %", "traded/day", "margin")
+HEADS = ("policy", "cost", "of it paid", "risk", "mis-hedge", "ES 99 %", "traded/d", "margin")
 VOL_HEADS = ("policy", "over a step", "over the run", "realised vol", "stopped early")
 
 
