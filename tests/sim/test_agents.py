@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import norm
-from tests.contracts.agent import HALF_HOUR, SPOT, AgentContract, account_digest, agent_stream, market, prices_digest
+from tests.contracts.agent import HALF_HOUR, SPOT, AgentContract, account_digest, agent_stream, flat, market, prices_digest
 
 from tailwag.errors import InputError
 from tailwag.hedging.execution import Maker
@@ -25,11 +25,15 @@ from tailwag.sim.engine import plan_run
 from tailwag.sim.fast import supports
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.option_book import OptionBook
+from tailwag.sim.option_hedge import ListedOptions, neutral_dealer
 from tailwag.sim.run import simulate
+from tailwag.sim.scalping import scalper
 from tailwag.sim.scenario import Costs
+from tailwag.sim.state import PNL_PARTS
 
 WEEK = 7 / 365
 CALL = OptionBook.single("call", strike_usd=60_500.0, expiry_years=WEEK, contracts_coin=-1_000.0, iv=0.6)
+LISTED = ListedOptions.from_book(replace(CALL, strike_usd=CALL.strike_usd - 1_000.0), half_spread_volpt=0.5)
 
 
 # a user's own agent
@@ -209,6 +213,30 @@ class TestLadderLate(AgentContract):
     agent = LiquidationLadder("ladder", 1, density_usd=5e8, levels_per_log=400.0, level_usd=1e6, reach_log=0.1)
 
 
+class TestScalper(AgentContract):
+    agent = scalper("scalper", replace(CALL, contracts_coin=-CALL.contracts_coin), Band(half_width_coin=5.0), delay_steps=1)
+    decays = False  # a call loses little delta in six hours: less than its band
+
+    def test_sells_rises(self) -> None:
+        """Long 1,000 calls: what their delta gains is sold, one step late, down to the edge of the band."""
+        prices = np.array([60_000.0, 60_600.0, 60_600.0])
+        left = WEEK - HALF_HOUR * np.arange(3)
+        spread = 0.6 * np.sqrt(left)
+        delta = norm.cdf(np.log(prices / 60_500.0) / spread + 0.5 * spread)
+        self.plays(prices=prices, expected_coin=[0.0, -(1_000.0 * (delta[1] - delta[0]) - 5.0)], rel=1e-7)
+
+
+class TestNeutralDealer(AgentContract):
+    """A cost paid at the start has its counterparty, too."""
+
+    agent = neutral_dealer(Dealer("neutral", EveryStep(), 0, options=CALL), LISTED, spot_usd=SPOT, rule="gamma-neutral")[0]
+    decays = True
+
+    def test_pays_at_the_start(self) -> None:
+        assert self.agent.opening_cost_usd > 1e3
+        assert (self.run(flat()).agents[0].pnl_usd[PNL_PARTS.index("spread_usd")] < -self.agent.opening_cost_usd).all()
+
+
 # what the contract catches
 
 
@@ -341,4 +369,28 @@ def test_an_own_agent_that_never_trades_changes_nothing() -> None:
 def test_own_agents_run_on_any_number_of_threads() -> None:
     scenario = market(MomentumTrader("trend", 5e8), price=Gbm(vol=0.6))
     told = [str(simulate(scenario, paths=2_100, seed=3, threads=threads).metrics.to_document()) for threads in (1, 2)]
+    assert told[0] == told[1]
+
+
+@dataclass(frozen=True)
+class OwnTrader(MomentumAtWork):
+    """One object that is the agent and its trader at once: its `options` is a method, not a book."""
+
+    terms: Any = field(default_factory=lambda: MomentumTrader("both", 5e8))
+    spot_usd: float = SPOT
+    name: str = "both"
+    delay_steps: int = 1
+
+    def content(self) -> str:
+        return "own trader"
+
+    def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
+        return -5e8
+
+    def at_work(self, market: Market) -> OwnTrader:
+        return self
+
+
+def test_an_agent_may_be_its_own_trader() -> None:
+    told = [simulate(market(agent), paths=16, seed=3).metrics.realised_vol for agent in (OwnTrader(), MomentumTrader("both", 5e8))]
     assert told[0] == told[1]

@@ -47,6 +47,7 @@ MATRICES = [
         id="three",
     ),
 ]
+HEAVY = [*MATRICES[:2], pytest.param(*MATRICES[2].values, id="three", marks=pytest.mark.slow)]
 
 
 def scenario(
@@ -110,7 +111,7 @@ def test_t13_f_lagged_invariant_holds_on_every_path(gamma: np.ndarray, impact: n
     assert np.abs(x[:, delay:] - late[:, 1 : x.shape[1] - delay + 1] - exogenous[:, delay:]).max() > 1e-4
 
 
-@pytest.mark.parametrize(("gamma", "impact", "sigma"), MATRICES)
+@pytest.mark.parametrize(("gamma", "impact", "sigma"), HEAVY)
 def test_t13_f_same_step_covariance(gamma: np.ndarray, impact: np.ndarray, sigma: np.ndarray) -> None:
     """(I - G)^-1 Sigma (I - G)^-T in every step and over the run: estimates with power, and a transposed gain must fail."""
     run = simulate_assets(scenario(gamma, impact, sigma, clearing="implicit", delay=0), paths=1_000, seed=11)
@@ -144,7 +145,7 @@ def test_t13_f_printed_covariance_and_correlation() -> None:
     assert run.outcomes == {"finished": 1_000, "runaway": 0}
 
 
-@pytest.mark.parametrize(("gamma", "impact", "sigma"), MATRICES)
+@pytest.mark.parametrize(("gamma", "impact", "sigma"), HEAVY)
 def test_t13_f_lagged_covariance_is_the_discrete_lyapunov_solution(gamma: np.ndarray, impact: np.ndarray, sigma: np.ndarray) -> None:
     """V = G V G' + Sigma a step late; the first steps, which start from rest, are summed as they are."""
     steps, gain = 250, -impact @ gamma
@@ -194,7 +195,7 @@ def turned(radius: float, angle: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angle", [0.0, 1.0, math.pi / 2, 2.5, math.pi])
-@pytest.mark.parametrize("delay", [1, 3])
+@pytest.mark.parametrize("delay", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_late_hedges_settle_up_to_a_spectral_radius_of_one(angle: float, delay: int) -> None:
     for radius, settles in ((0.97, True), (1.03, False)):
         gamma, ratio, impact = with_gain(turned(radius, angle))
@@ -316,7 +317,7 @@ def random_scenario(seed: int) -> AssetScenario:
     )
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_coin_and_cash_are_conserved_for_every_asset(seed: int) -> None:
     given = random_scenario(seed)
     block = block_of(given, 16)

@@ -67,7 +67,8 @@ def sharpened(profit: np.ndarray, *controls: np.ndarray) -> tuple[float, float]:
 
 CASES = [
     pytest.param(60_000.0, 60_000.0, 0.6, 0.8, 30.0, 2.0, id="printed"),
-    pytest.param(3_000.0, 3_100.0, 0.9, 0.6, 14.0, 1.0, id="a loss"),
+    pytest.param(3_000.0, 3_100.0, 0.9, 0.6, 14.0, 1.0, id="a loss", marks=pytest.mark.slow),
+    pytest.param(3_000.0, 3_100.0, 0.9, 0.6, 7.0, 1.0, id="a loss within a week"),
 ]
 
 
@@ -101,6 +102,7 @@ def test_t9_expectation_is_the_difference_of_two_prices(
     assert other == pytest.approx(-profit[:500], rel=1e-6, abs=1e-6 * abs(theory))
 
 
+@pytest.mark.slow
 def test_t9_path_by_path_profit_is_gamma_times_the_variance_gap() -> None:
     """Sum of S^2 Gamma (return^2 - implied^2 dt) / 2 along the path: correlation .999, rms gap 25.4 of 622.4 at hourly steps (30 days)."""
     years = 30 / 365
@@ -134,6 +136,7 @@ def test_a_scalper_that_moves_the_price_breaks_even_at_less_than_it_sees_moving(
     assert float((0.25 + 2.0 * seen / (gamma * years)).mean()) == pytest.approx(0.36 / (1.0 - gain) ** 2, rel=0.02)
 
 
+@pytest.mark.slow
 def test_at_the_break_even_vol_a_scalper_neither_earns_nor_loses() -> None:
     gain = -0.8
     told = {}
