@@ -124,9 +124,25 @@ def _depth(document: Mapping[str, Any], name: str, stated: float | None) -> tupl
         raise InputError(
             f"{name}: the measurement knows no depth, and how far a dollar moves the price decides the answer; give --depth-usd-per-pct"
         )
-    source, law = (gain.get("source"), gain.get("law")) if isinstance(gain, Mapping) else (None, None)
+    law = gain.get("law") if isinstance(gain, Mapping) else None
+    hours = _law_of_hours(gain) if law == "book" and isinstance(gain, Mapping) else None
+    if hours is not None:
+        return hours, (
+            f"0.01 / depth, depth {dollars(hours)} per 1 % of the square-root law, which answers for hours; the order book's {dollars(float(depth))} "
+            "answer for minutes and only as far as it reaches"
+        )
+    source = gain.get("source") if isinstance(gain, Mapping) else None
     doubt = "; a book refills within minutes, so that impact which stays is an upper bound" if law == "book" else "; all of it stays"
     return float(depth), f"0.01 / depth, depth {dollars(float(depth))} per 1 % ({source}){doubt}"
+
+
+def _law_of_hours(gain: Mapping[str, Any]) -> float | None:
+    """Depth of the square-root law at the measured move, where it is known."""
+    rows = gain.get("by_law")
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, Mapping) and row.get("law") == "square-root" and isinstance(row.get("depth_usd_per_pct"), float):
+            return float(row["depth_usd_per_pct"])
+    return None
 
 
 def _vol(document: Mapping[str, Any], name: str, stated: float | None, end_ns: int) -> tuple[float, str]:
