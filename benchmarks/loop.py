@@ -15,9 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -180,6 +183,7 @@ def whole(full: Scenario, paths: int) -> None:
     simulate(full, paths=BLOCK, seed=1, pnl="ends")
     alone = wall(lambda: simulate(full, paths=paths, seed=1, pnl="ends"))
     together = wall(lambda: simulate(full, paths=paths, seed=1, pnl="ends", threads=2))
+    print(f"two threads on blocks alone {on_two(full):.2f}x, on sums that need nothing but a core {on_two(None):.2f}x")
     table, half = wall(lambda: prepared(full)), paths // 2
     loops = wall(lambda: simulate(full, paths=half, seed=1, pnl="ends"))
     print(
@@ -189,6 +193,27 @@ def whole(full: Scenario, paths: int) -> None:
     print(
         f"tables {table:.2f} s of it, half the paths {loops:.2f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
     )
+
+
+@njit(nogil=True)
+def sums(count: int) -> float:
+    total = 0.0
+    for i in range(count):
+        total += np.sqrt(float(i))
+    return total
+
+
+def on_two(full: Scenario | None) -> float:
+    """How much faster two threads are than one on eight blocks; without a scenario, on plain sums: what the machine has to give just now."""
+    job: Callable[[int], object] = sums if full is None else partial(fast.run_block, prepared(full), paths=BLOCK)
+    arguments = [50_000_000] * 8 if full is None else list(range(0, 8 * BLOCK, BLOCK))
+
+    def run(threads: int) -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(job, arguments))
+
+    run(1)
+    return wall(lambda: run(1)) / wall(lambda: run(2))
 
 
 def pfhedge() -> None:
