@@ -64,7 +64,13 @@ def vol_by_rule(policy: Sequence[str], hours: Any, vol_added: Any, *, error: Any
         zeroline=False,
         range=[float(np.log10(at.min() / 1.25)), float(np.log10(at.max() * 1.25))],
     )
-    return canvas(traces, colours, height=400, xaxis=x_axis, yaxis=axis("vol added by hedging, %", colours, ticksuffix=" %", nticks=8, rangemode="tozero"))
+    return canvas(
+        traces,
+        colours,
+        height=400,
+        xaxis=x_axis,
+        yaxis=axis("vol added by hedging, %", colours, ticksuffix=" %", nticks=8, rangemode="tozero"),
+    )
 
 
 def draw_frontier(
