@@ -24,7 +24,7 @@ from tailwag.experiments.frontier_results import differences, policy_results
 from tailwag.experiments.frontier_worlds import Question, policies_from_text, word
 from tailwag.experiments.report_json import strict_json
 from tailwag.figures.numbers import money
-from tailwag.hedging.policies import Band, EveryStep, TimeGrid, policy_from_text, policy_to_mapping
+from tailwag.hedging.policies import AtTimes, Band, EveryStep, policy_from_text, policy_to_mapping
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm
@@ -544,7 +544,7 @@ def test_a_policy_that_only_the_plain_engine_steps_is_compared_too():
 
 
 def test_time_grid_prints_its_word():
-    assert word(TimeGrid(60.0)) == "grid:60min"
+    assert word(AtTimes(60.0)) == "grid:60min"
 
 
 # The pages

@@ -15,6 +15,7 @@ from tests.hedging.loops import option_price, play, replicate
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import (
+    AtTimes,
     Band,
     CharmOnly,
     Decision,
@@ -23,7 +24,6 @@ from tailwag.hedging.policies import (
     Leland,
     NoHedge,
     Predictive,
-    TimeGrid,
     WhalleyWilmott,
     Zakamouline,
     policy_from_mapping,
@@ -58,8 +58,8 @@ class TestEveryStep(PolicyContract):
         assert EveryStep().decide(view_of([0.0])).active.all()
 
 
-class TestTimeGrid(PolicyContract):
-    policy = TimeGrid(60.0)
+class TestAtTimes(PolicyContract):
+    policy = AtTimes(60.0)
 
     @pytest.mark.parametrize("step_minutes", [1.0, 5.0, 7.0, 60.0, 90.0, 0.3])
     @pytest.mark.parametrize("every", [60.0, 45.0, 480.0])
@@ -67,7 +67,7 @@ class TestTimeGrid(PolicyContract):
         steps = math.ceil(4_000 / step_minutes)
         ends = [np.float64(step_minutes) / MINUTES_PER_YEAR * k for k in range(1, steps + 1)]
         clock = {"step_years": step_minutes / MINUTES_PER_YEAR}
-        traded = [trades(TimeGrid(every), 1.0, time_years=end, **clock)[0] > 0 for end in ends]
+        traded = [trades(AtTimes(every), 1.0, time_years=end, **clock)[0] > 0 for end in ends]
         expected = [
             math.floor(k * step_minutes / every + 1e-9) > math.floor((k - 1) * step_minutes / every + 1e-9) for k in range(1, steps + 1)
         ]
@@ -77,15 +77,15 @@ class TestTimeGrid(PolicyContract):
         step, clock, count = 5.0 / MINUTES_PER_YEAR, 0.0, 0
         for _ in range(12 * 24 * 30):
             clock += step
-            count += trades(TimeGrid(60.0), 1.0, time_years=clock, step_years=step)[0] > 0
+            count += trades(AtTimes(60.0), 1.0, time_years=clock, step_years=step)[0] > 0
         assert count == 24 * 30
 
 
-class TestTimeGridWithJitter(PolicyContract):
-    policy = TimeGrid(60.0, jitter_minutes=30.0)
+class TestAtTimesWithJitter(PolicyContract):
+    policy = AtTimes(60.0, jitter_minutes=30.0)
 
     @staticmethod
-    def played(policy: TimeGrid, *, kept: bool, paths: int = 400, hours: int = 48) -> Any:
+    def played(policy: AtTimes, *, kept: bool, paths: int = 400, hours: int = 48) -> Any:
         """Whether each path trades in each five-minute step, (steps, paths); `kept`: one draw a period."""
         rng = np.random.default_rng(8)
         step = 5.0 / MINUTES_PER_YEAR
@@ -99,13 +99,13 @@ class TestTimeGridWithJitter(PolicyContract):
 
     @pytest.mark.parametrize("jitter", [7.0, 30.0, 60.0])
     def test_exactly_one_trade_a_period_where_the_draw_is_kept(self, jitter: float) -> None:
-        active = self.played(TimeGrid(60.0, jitter), kept=True)
+        active = self.played(AtTimes(60.0, jitter), kept=True)
         periods = np.arange(1, len(active) + 1) // 12
         for period in range(48):
             assert (active[periods == period].sum(axis=0) == 1).all()
 
     def test_times_spread_evenly_over_the_window(self) -> None:
-        active = self.played(TimeGrid(60.0, 30.0), kept=True, paths=2_000)
+        active = self.played(AtTimes(60.0, 30.0), kept=True, paths=2_000)
         minutes = np.nonzero(active)[0] % 12 * 5 + 5
         assert set(minutes.tolist()) == {5, 10, 15, 20, 25, 30}
         counts = np.bincount(minutes // 5)[1:]
@@ -113,7 +113,7 @@ class TestTimeGridWithJitter(PolicyContract):
         assert np.abs(counts - expected).max() < 4 * math.sqrt(expected)
 
     def test_one_trade_a_period_on_average_where_every_step_draws_anew(self) -> None:
-        active = self.played(TimeGrid(60.0, 30.0), kept=False, paths=2_000)
+        active = self.played(AtTimes(60.0, 30.0), kept=False, paths=2_000)
         each = active.sum(axis=0)
         assert abs(z_score(float(each.mean()), 48.0, float(each.std() / math.sqrt(each.size)))) < 4
 
@@ -246,7 +246,7 @@ class TestDiscreteHedgingT8:
         assert abs(slope + 0.488) < 4 * math.hypot(0.005, 0.004)
 
     def test_a_grid_on_a_finer_clock_leaves_the_same_open(self) -> None:
-        run = replicate(TimeGrid(MINUTES_PER_YEAR / 12 / 21), position=1.0, steps=84, paths=40_000, seed=5, **ATM_MONTH)
+        run = replicate(AtTimes(MINUTES_PER_YEAR / 12 / 21), position=1.0, steps=84, paths=40_000, seed=5, **ATM_MONTH)
         std, error = spread_of(run.profit)
         assert abs(z_score(std, 0.4269, error, 0.0006)) < 4
 
@@ -294,7 +294,7 @@ class TestLelandHedgeT10:
 
     @pytest.mark.parametrize(("times", "paths"), [(12, 200_000), (52, 20_000), (250, 3_000)])
     def test_anchor_t10_the_book_vol_loses_the_costs(self, times: int, paths: int) -> None:
-        profit = replicate(TimeGrid(MINUTES_PER_YEAR / times), steps=times, paths=paths, seed=times + 1, **YEAR).profit
+        profit = replicate(AtTimes(MINUTES_PER_YEAR / times), steps=times, paths=paths, seed=times + 1, **YEAR).profit
         error = float(profit.std()) / math.sqrt(paths)
         anchor, anchor_error = PLAIN_MEANS[times]
         assert abs(z_score(float(profit.mean()), anchor, error, anchor_error)) < 4
@@ -357,8 +357,8 @@ class TestBandInTheLoopT13E:
 
 GOOD = {
     "every-step": EveryStep(),
-    "grid:60min": TimeGrid(60.0),
-    "grid:1440min,90min": TimeGrid(1440.0, 90.0),
+    "grid:60min": AtTimes(60.0),
+    "grid:1440min,90min": AtTimes(1440.0, 90.0),
     "band:2e6usd": Band(half_width_usd=2e6),
     "band:2e6usd:edge": Band(half_width_usd=2e6),
     " band:5coin:centre ": Band(half_width_coin=5.0, target="centre"),
@@ -433,7 +433,7 @@ class TestSpelling:
         assert "\n" not in str(caught.value)
 
     def test_whole_numbers_in_files_are_numbers(self) -> None:
-        assert policy_from_mapping({"kind": "grid", "every_minutes": 60}) == TimeGrid(60.0)
+        assert policy_from_mapping({"kind": "grid", "every_minutes": 60}) == AtTimes(60.0)
 
     @given(width=st.floats(0.0, 1e15), coin=st.booleans(), target=st.sampled_from(["edge", "centre"]))
     def test_any_band_survives_both_spellings(self, width: float, coin: bool, target: Any) -> None:
@@ -457,4 +457,4 @@ class TestSpelling:
     def test_phrases(self) -> None:
         assert str(Band(half_width_usd=2e6)) == "band of +-2.0 M USD, to the edge"
         assert str(Band(half_width_coin=0.125)) == "band of +-0.125 coin, to the edge"
-        assert str(TimeGrid(1440.0)) == "every 1 day"
+        assert str(AtTimes(1440.0)) == "every 1 day"

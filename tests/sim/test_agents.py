@@ -13,8 +13,7 @@ from tests.contracts.agent import HALF_HOUR, SPOT, AgentContract, account_digest
 
 from tailwag.errors import InputError
 from tailwag.hedging.execution import Maker
-from tailwag.hedging.policies import Band, CharmOnly, EveryStep
-from tailwag.hedging.policies import TimeGrid as AtTimes
+from tailwag.hedging.policies import AtTimes, Band, CharmOnly, EveryStep
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import Cluster, LiquidationLadder

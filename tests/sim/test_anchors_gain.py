@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.sim.anchors import LAMBDA, VOL, agrees, blocks, gamma_scenario, of_blocks, returns, shocks
 
-from tailwag.hedging.policies import TimeGrid as AtTimes
+from tailwag.hedging.policies import AtTimes
 from tailwag.sim.dynamics import Gbm
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.state import PNL_PARTS, Outcome

@@ -10,8 +10,7 @@ import pytest
 
 from tailwag.errors import InputError
 from tailwag.hedging.execution import AtOnce, Maker, Twap
-from tailwag.hedging.policies import Band, EveryStep, Leland, NoHedge, Predictive, WhalleyWilmott, Zakamouline
-from tailwag.hedging.policies import TimeGrid as AtTimes
+from tailwag.hedging.policies import AtTimes, Band, EveryStep, Leland, NoHedge, Predictive, WhalleyWilmott, Zakamouline
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm

@@ -9,7 +9,7 @@ import pytest
 
 from tailwag.errors import InputError
 from tailwag.hedging.execution import Maker, Twap
-from tailwag.hedging.policies import Band, EveryStep, Leland, NoHedge, Predictive, TimeGrid, WhalleyWilmott, Zakamouline
+from tailwag.hedging.policies import AtTimes, Band, EveryStep, Leland, NoHedge, Predictive, WhalleyWilmott, Zakamouline
 from tailwag.sim import blocks, fast
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
 from tailwag.sim.dynamics import Gbm, Heston, Merton
@@ -46,7 +46,7 @@ def drawn_policy(rng, *, by_coin):
     choices = (
         EveryStep(),
         EveryStep(),
-        TimeGrid(float(rng.choice([30.0, 45.0, 120.0]))),
+        AtTimes(float(rng.choice([30.0, 45.0, 120.0]))),
         Band(half_width_usd=usd),
         Band(half_width_coin=coin, target="centre"),
         Band(half_width_coin=coin),
@@ -338,7 +338,7 @@ REFUSED = {
     "zakamouline": Dealer(
         "x", Zakamouline(1e-6, 5.0), 1, options=OptionBook.single(strike_usd=SPOT, expiry_years=0.1, contracts_coin=1.0, iv=0.6)
     ),
-    "jitter": Dealer("x", TimeGrid(60.0, jitter_minutes=10.0), 1, gamma_usd=1.0),
+    "jitter": Dealer("x", AtTimes(60.0, jitter_minutes=10.0), 1, gamma_usd=1.0),
     "maker": Dealer("x", EveryStep(), 1, gamma_usd=1.0, execution=Maker(fill_probability=0.5)),
     "hold": Dealer(
         "x", EveryStep(), 1, options=OptionBook.single(strike_usd=SPOT, expiry_years=0.1, contracts_coin=1.0, iv=0.6), after_expiry="hold"

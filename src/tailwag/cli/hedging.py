@@ -116,11 +116,11 @@ def _refuse_outputs(request: Request) -> None:
 
 def _usual(book: Prepared) -> tuple[Policy, ...]:
     """What is compared where nothing is named: every step, every hour, and bands that a move of 0.5 % and of 1.5 % fills."""
-    from tailwag.hedging.policies import Band, EveryStep, TimeGrid
+    from tailwag.hedging.policies import AtTimes, Band, EveryStep
 
     gamma = abs(book.question.starting_dollar_gamma_usd())
     bands = tuple(Band(half_width_usd=float(f"{gamma * move:.2g}")) for move in (0.005, 0.015) if gamma > 0.0)
-    return (EveryStep(), TimeGrid(60.0), *bands)
+    return (EveryStep(), AtTimes(60.0), *bands)
 
 
 def _optima(

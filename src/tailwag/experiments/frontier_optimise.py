@@ -14,7 +14,7 @@ from tailwag.errors import InputError, MissingPackageError
 from tailwag.experiments.frontier import Frontier, compare_policies
 from tailwag.experiments.frontier_results import cost, shortfall, variance
 from tailwag.experiments.frontier_worlds import WORLDS, Question, word
-from tailwag.hedging.policies import Band, Leland, Policy, TimeGrid, WhalleyWilmott, Zakamouline, policy_to_mapping
+from tailwag.hedging.policies import AtTimes, Band, Leland, Policy, WhalleyWilmott, Zakamouline, policy_to_mapping
 from tailwag.sim.dynamics import expected_vol
 from tailwag.sim.metrics_sentences import usd
 from tailwag.sim.run import Progress
@@ -242,7 +242,7 @@ def _search(question: Question, kind: str) -> Search:
     if kind == "band":
         return Search(kind, (math.log(widths[0]),), (math.log(widths[1]),), lambda width: Band(half_width_usd=width))
     if kind == "grid":
-        return Search(kind, (math.log(minutes[0]),), (math.log(minutes[1]),), TimeGrid, step=minutes[0])
+        return Search(kind, (math.log(minutes[0]),), (math.log(minutes[1]),), AtTimes, step=minutes[0])
     bps = scenario.costs.fee_bps + scenario.costs.half_spread_bps
     if bps <= 0.0:
         raise InputError(f"{kind} weighs a cost of trading, and fee and half-spread sum to {bps:g} bps here; state --fee-bps")

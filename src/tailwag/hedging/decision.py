@@ -19,7 +19,7 @@ class HedgeView:
     ``gap``: target hedge less what is held and what is on its way, in ``unit``; + must be bought.  ``dollar_gamma_usd``: S^2 Gamma of the
     own book, long +.  ``vol``: decimal and positive, the book's representative vol.  ``years_left``: to the book's next expiry, inf for a
     constant gamma.  ``market_gain``: public estimate of -lambda times everybody's dollar gamma, 0 where unknown.  ``uniform``: own random
-    numbers in (0, 1), new in every step; :class:`~tailwag.hedging.policies.TimeGrid` with jitter keeps to exactly one trade a period where
+    numbers in (0, 1), new in every step; :class:`~tailwag.hedging.policies.AtTimes` with jitter keeps to exactly one trade a period where
     they are drawn once per its `period` instead.  The step that is decided ends at ``time_years`` and is ``step_years`` long.
 
     Shapes: every array (paths,).

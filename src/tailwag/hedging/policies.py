@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from tailwag.hedging.cost_aware import Leland, WhalleyWilmott, Zakamouline
 from tailwag.hedging.decision import Decision, GapUnit, HedgeView, Policy
-from tailwag.hedging.rebalancing import Band, CharmOnly, EveryStep, NoHedge, Predictive, TimeGrid
+from tailwag.hedging.rebalancing import AtTimes, Band, CharmOnly, EveryStep, NoHedge, Predictive
 from tailwag.hedging.spelling import POLICY_SPELLINGS, policy_from_mapping, policy_from_text, policy_to_mapping, policy_to_text
 
 __all__ = [
     "POLICY_SPELLINGS",
+    "AtTimes",
     "Band",
     "CharmOnly",
     "Decision",
@@ -24,7 +25,6 @@ __all__ = [
     "NoHedge",
     "Policy",
     "Predictive",
-    "TimeGrid",
     "WhalleyWilmott",
     "Zakamouline",
     "policy_from_mapping",

@@ -40,14 +40,14 @@ class EveryStep:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeGrid:
+class AtTimes:
     """Closes the gap at set times: in the step that meets a multiple of ``every_minutes``, or up to ``jitter_minutes`` later by chance.
 
     With jitter, a dealer trades at n * every + u * jitter of its n-th period.  Where the view's random numbers are drawn once per
     :meth:`period` that is exactly one trade a period; where they are new in every step, each step inside the window trades with
     probability step/jitter, which is one a period on average.  A grid finer than the step trades in every step.
 
-    >>> str(TimeGrid(60.0)), str(TimeGrid(1440.0, jitter_minutes=60.0))
+    >>> str(AtTimes(60.0)), str(AtTimes(1440.0, jitter_minutes=60.0))
     ('every 60 minutes', 'every 1 day, up to 60 minutes late by chance')
     """
 

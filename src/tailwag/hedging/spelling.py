@@ -11,11 +11,11 @@ from typing import Any
 from tailwag.errors import InputError
 from tailwag.hedging.cost_aware import Leland, WhalleyWilmott, Zakamouline
 from tailwag.hedging.decision import Policy
-from tailwag.hedging.rebalancing import Band, CharmOnly, EveryStep, NoHedge, Predictive, TimeGrid
+from tailwag.hedging.rebalancing import AtTimes, Band, CharmOnly, EveryStep, NoHedge, Predictive
 
 KINDS: Mapping[str, Callable[..., Any]] = {
     "every-step": EveryStep,
-    "grid": TimeGrid,
+    "grid": AtTimes,
     "band": Band,
     "whalley-wilmott": WhalleyWilmott,
     "zakamouline": Zakamouline,

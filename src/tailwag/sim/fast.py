@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailwag.hedging.execution import Maker
-from tailwag.hedging.policies import Band, EveryStep, NoHedge, TimeGrid, WhalleyWilmott
+from tailwag.hedging.policies import AtTimes, Band, EveryStep, NoHedge, WhalleyWilmott
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.loop import Block, Loop, advance
 from tailwag.kernels.loop_rows import AVERAGE, CARRIED, HELD, LIVE, OWN_ROWS, PATH_ROWS, PEAK, SHARE, SLOTS, SPOT, STOPPED, WIDTH
@@ -29,7 +29,7 @@ from tailwag.sim.state import BlockPaths
 
 __all__ = ["FastPlan", "prepare", "run_block", "supports"]
 
-POLICIES = (EveryStep, TimeGrid, Band, WhalleyWilmott, NoHedge)
+POLICIES = (EveryStep, AtTimes, Band, WhalleyWilmott, NoHedge)
 TABLE_ROWS = 64
 """Books of more distinct options than this, all together, are read from a table; fewer are summed one by one."""
 
@@ -52,7 +52,7 @@ def supports(scenario: Scenario) -> str | None:
 def _refused(dealer: Dealer) -> str | None:
     if not isinstance(dealer.policy, POLICIES):
         return f"hedges by the policy {str(dealer.policy)!r}"
-    if isinstance(dealer.policy, TimeGrid) and dealer.policy.jitter_minutes > 0.0:
+    if isinstance(dealer.policy, AtTimes) and dealer.policy.jitter_minutes > 0.0:
         return "trades at times that differ by chance"
     if isinstance(dealer.execution, Maker):
         return "rests its orders as a maker"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tailwag.hedging.cost_aware import BPS, WhalleyWilmott
-from tailwag.hedging.policies import Band, HedgeView, NoHedge, Policy, TimeGrid
+from tailwag.hedging.policies import AtTimes, Band, HedgeView, NoHedge, Policy
 from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.loop_rows import (
     ALWAYS,
@@ -128,7 +128,7 @@ def _times(policy: Policy, years: FloatArray) -> IntArray:
     """1 at the grid times at which a policy may trade: its own times, none for who never trades, all for the others."""
     if isinstance(policy, NoHedge):
         return np.zeros(years.size, dtype=np.int64)
-    if not isinstance(policy, TimeGrid):
+    if not isinstance(policy, AtTimes):
         return np.ones(years.size, dtype=np.int64)
     one = np.zeros(1)
     return np.array(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tailwag.hedging.policies import Decision, GapUnit, HedgeView, Policy, TimeGrid
+from tailwag.hedging.policies import AtTimes, Decision, GapUnit, HedgeView, Policy
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.protocol import TO_DECIDE, Draws, View
 
@@ -61,8 +61,8 @@ def hedge_view(
     years_left: float,
 ) -> HedgeView:
     """What the policy sees; a time grid with jitter draws once a period, so that it trades exactly once in each."""
-    jittered = isinstance(terms.policy, TimeGrid) and terms.policy.jitter_minutes > 0.0
-    count = terms.policy.period(view.time_years) if jittered and isinstance(terms.policy, TimeGrid) else view.step
+    jittered = isinstance(terms.policy, AtTimes) and terms.policy.jitter_minutes > 0.0
+    count = terms.policy.period(view.time_years) if jittered and isinstance(terms.policy, AtTimes) else view.step
     uniform = draw(TO_DECIDE, count) if jittered else np.full(gap.shape, 0.5)
     return HedgeView(
         step=view.step,
