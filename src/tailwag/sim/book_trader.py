@@ -25,7 +25,8 @@ FIXING_YEARS = 2.0 * SETTLED_YEARS
 class BookState:
     """What a book remembers: coin held on for options that have left (``after_expiry = "hold"``), its value, and its settlement average.
 
-    Shapes: (paths,).  ``value_usd`` is from the last valuation, ``delta_since_usd`` what delta explains since then.  ``average_usd`` is the
+    Shapes: (paths,).  ``leaving_coin`` is held on for those that fixed at ``leaving_step``, where they are still hedged as options: it counts
+    from the next step on.  ``last_step`` is the last one in which a path traded: where it stopped it is valued.  ``value_usd`` is from the last valuation, ``delta_since_usd`` what delta explains since then.  ``average_usd`` is the
     mean price over the ``average_count`` grid times since the settlement window opened (0: the last price).
     """
 
@@ -34,6 +35,13 @@ class BookState:
     delta_since_usd: FloatArray
     average_usd: FloatArray
     average_count: int
+    leaving_coin: FloatArray | float = 0.0
+    leaving_step: int = 0
+    last_step: IntArray | int = 0
+
+    def held_at(self, step: int) -> FloatArray:
+        """Coin held on for options that have left before a step."""
+        return self.held_coin + self.leaving_coin if step > self.leaving_step else self.held_coin
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -125,20 +133,23 @@ class BookTrader:
         does not explain stands under gamma and theta.
         """
         average, count = self._averaged(move, state)
+        average = np.where(move.live, average, state.average_usd)
         leaving = self.fixing_step == move.step
-        held = state.held_coin + (
-            self._leaving_delta(move, leaving, average) if leaving.any() and self.terms.after_expiry == "hold" else 0.0
-        )
+        held = state.held_at(move.step)
+        going = self._leaving_delta(move, leaving, average) if leaving.any() and self.terms.after_expiry == "hold" else 0.0
+        traded = np.where(move.live, move.step, state.last_step)
         if not (self.market.full_pnl or leaving.any() or move.step == self.market.grid.steps):
             delta = self._carried(move, state)
             nothing = np.zeros(delta.shape)
             return OptionStep(delta, nothing, nothing, nothing, delta, nothing), BookState(
-                held, state.value_usd, state.delta_since_usd + delta, average, count
+                held, state.value_usd, state.delta_since_usd + delta, average, count, going, move.step, traded
             )
         paid = np.where(move.live, self._paid(move, leaving, average), 0.0)
-        value = np.where(move.live, self._value(move, leaving, average), state.value_usd)
-        step = self._split(move, value + paid - state.value_usd - state.delta_since_usd, paid, state)
-        return step, BookState(held, value, np.zeros(held.shape), average, count)
+        valued = move.live | (move.step == self.market.grid.steps)
+        value = np.where(move.live, self._value(move, leaving, average), self._value_where_stopped(move, state))
+        total = np.where(valued, value + paid - state.value_usd - state.delta_since_usd, 0.0)
+        since = np.where(valued, 0.0, state.delta_since_usd)
+        return self._split(move, total, paid, state), BookState(held, value, since, average, count, going, move.step, traded)
 
     def gap_usd(
         self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BookState
@@ -148,7 +159,7 @@ class BookTrader:
 
     def _target(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
         delta, slope = self.net_delta.at(step, log_price, vol_shift, running_average_usd=state.average_usd)
-        return state.held_coin - self.terms.hedge_share * delta, -self.terms.hedge_share * slope
+        return state.held_at(step) - self.terms.hedge_share * delta, -self.terms.hedge_share * slope
 
     def _policy_shift(self, view: View, draw: Draws, state: BookState) -> FloatArray:
         """What a cost-aware policy adds to the vol at which the target is read."""
@@ -204,6 +215,23 @@ class BookTrader:
         )
         return np.asarray(greeks[0])
 
+    def _value_where_stopped(self, move: Move, state: BookState) -> FloatArray:
+        """Last valuation of paths that have stopped; at the end, if steps were skipped, the value of what had not fixed when they did."""
+        value, stopped = state.value_usd.copy(), np.broadcast_to(state.last_step, move.live.shape)
+        if self.market.full_pnl or move.step < self.market.grid.steps:
+            return value
+        for step in np.unique(stopped[~move.live]).tolist():
+            here = ~move.live & (stopped == step)
+            value[here] = book_greeks(
+                self.book.where(self.fixing_step > step),
+                float(self._years[step]),
+                self.market.spot_usd,
+                move.log_price[here],
+                move.vol_shift[here],
+                running_average_usd=state.average_usd[here],
+            )[0]
+        return value
+
     def _leaving_delta(self, move: Move, leaving: BoolArray, average: FloatArray) -> FloatArray:
         book = self.book.where(leaving)
         years = np.array([self._years[move.step]])
@@ -219,8 +247,9 @@ class BookTrader:
             delta = self._carried(move, state)
             nothing = np.zeros(delta.shape)
             return OptionStep(delta, total - delta, nothing, nothing, total, paid)
+        fixed = self.fixing_step == move.step - 1  # paid out: what its hedge earns from here on is carry, and no option's
         _, delta, gamma, vega, theta, vanna, _, vomma = book_greeks(
-            self.book,
+            self.book.where(~fixed) if fixed.any() else self.book,
             self._years[move.step - 1],
             self.market.spot_usd,
             move.log_before,

@@ -34,7 +34,8 @@ def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log:
     """First clearing price from ``start_log`` in the direction of the net flow there.
 
     Scans outward by Newton steps no longer than ``scale_log`` until the excess changes sign, then closes in by Newton steps that never
-    leave the bracket (bisection where they would).  ``bound_log``: |x| beyond it counts as not found.
+    leave the bracket (bisection where they would).  ``bound_log``: no root is sought beyond it in
+    that direction.
 
     >>> def long_gamma(x, wanted):
     ...     return 0.01 - 0.5 * x - x, np.full(x.shape, -1.5)
@@ -56,7 +57,7 @@ def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log:
         value, slope = excess(far, walking)
         crossed = walking & (value * direction <= 0.0)
         found |= crossed
-        lost = walking & ~crossed & (np.abs(far) > bound_log)
+        lost = walking & ~crossed & (far * direction > bound_log)  # a jump beyond the bound may be brought back inside
         far_value = np.where(crossed, value, far_value)
         walking = walking & ~crossed & ~lost
         near = np.where(walking, far, near)
