@@ -2,7 +2,9 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from tailwag.sim.state import PNL_PARTS, BlockPaths, Outcome
 
 SPOT = 60_000.0
 SAME = 1e-9
+SEEDS = 80
 
 
 @dataclass(frozen=True)
@@ -193,24 +196,35 @@ def played(scenario: Scenario, *, full_pnl: bool = True) -> dict[str, BlockPaths
     return played
 
 
-def apart(world: Drawn, told: Told) -> float:
-    """The largest difference between what was told and what any engine plays; infinite where a path ends in another way."""
+def apart(world: Drawn, told: Told, played_out: Sequence[BlockPaths]) -> float:
+    """The largest difference between what was told and what the engines played; infinite where a path ends in another way."""
     worst = 0.0
-    for block in (*played(world.scenario).values(), *played(world.scenario, full_pnl=False).values()):
+    for block in played_out:
         if Outcome(block.outcome[0]).name.lower() != told.outcome:
             return math.inf
         worst = max(worst, *differences(told, block, world.market).values())
     return worst
 
 
+def all_played(world: Drawn) -> list[BlockPaths]:
+    """By every engine, profit split at every step and at the ends."""
+    return [*played(world.scenario).values(), *played(world.scenario, full_pnl=False).values()]
+
+
+@cache
+def few_worlds() -> list[tuple[Drawn, list[BlockPaths]]]:
+    """The worlds of the fast suite, played once."""
+    worlds = [world for world in map(drawn, range(SEEDS)) if world is not None]
+    return [(world, all_played(world)) for world in worlds]
+
+
 def told(world: Drawn) -> Told:
     return run_path(world.market, list(world.increments))
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_engines_are_the_oracle(seed: int) -> None:
-    world = drawn(seed)
-    assert world is None or apart(world, told(world)) <= SAME
+def test_engines_are_the_oracle() -> None:
+    for number, (world, played_out) in enumerate(few_worlds()):
+        assert apart(world, told(world), played_out) <= SAME, number
 
 
 @pytest.mark.slow
@@ -220,17 +234,17 @@ def test_engines_are_the_oracle_over_long_runs(hundred: int) -> None:
         world = drawn(seed, steps=16 + 6 * hundred)
         if world is not None and max(map(abs, world.increments)) > world.market.stop:
             continue  # FAST_GIVES_UP
-        assert world is None or apart(world, told(world)) <= SAME, seed
+        assert world is None or apart(world, told(world), all_played(world)) <= SAME, seed
 
 
 def test_the_worlds_hold_everything() -> None:
     """Seeds that draw nothing but quiet paths would prove little."""
-    worlds = [world for world in map(drawn, range(100)) if world is not None]
+    worlds = [world for world, _ in few_worlds()]
     ends = [told(world).outcome for world in worlds]
-    assert len(worlds) >= 90
-    assert sum(fast.supports(world.scenario) is None for world in worlds) >= 50
-    assert all(ends.count(end) >= 3 for end in ("finished", "runaway", "halted", "depth_exhausted"))
-    assert all(sum(world.scenario.clearing == name for world in worlds) >= 15 for name in ("implicit", "lagged", "damped"))
+    assert len(worlds) >= 0.9 * SEEDS
+    assert sum(fast.supports(world.scenario) is None for world in worlds) >= 0.5 * SEEDS
+    assert all(ends.count(end) >= 2 for end in ("finished", "runaway", "halted", "depth_exhausted"))
+    assert all(sum(world.scenario.clearing == name for world in worlds) / SEEDS >= 0.15 for name in ("implicit", "lagged", "damped"))
 
 
 MUTATIONS = {
@@ -249,9 +263,9 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_another_rule_shows(mutation: str) -> None:
-    worlds = [world for world in map(drawn, range(100)) if world is not None]
-    changed = [world for world in worlds if apart(world, run_path(MUTATIONS[mutation](world.market), list(world.increments))) > 1e3 * SAME]
-    assert len(changed) >= 4
+    wrong = MUTATIONS[mutation]
+    differ = [apart(world, run_path(wrong(world.market), list(world.increments)), played_out) for world, played_out in few_worlds()]
+    assert sum(difference > 1e3 * SAME for difference in differ) >= 3
 
 
 FAST_GIVES_UP = "the compiled clearing stops seeking while it is still on its way back inside the bound"
@@ -292,7 +306,7 @@ def test_a_late_hedger_holds_an_expired_hedge_once(delay: int) -> None:
     )
     increments = [0.004, -0.003] * 8
     world = Drawn(market, as_scenario(market, increments), tuple(increments))
-    assert apart(world, told(world)) <= SAME
+    assert apart(world, told(world), all_played(world)) <= SAME
     positions = played(world.scenario)["plain"].agents[0].position_coin
     assert positions is not None
     assert np.abs(positions[0] - 1000.0).max() < 1.0
