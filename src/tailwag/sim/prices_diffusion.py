@@ -88,7 +88,8 @@ class StudentT:
         check_vol("vol", self.vol)
         check_least("degrees_of_freedom", self.degrees_of_freedom, 2.0, beyond=True, advice="at 2 or fewer the variance is infinite")
         check_drift(self.drift_per_year)
-        if isinstance(self.drift_per_year, str):
+        given: object = self.drift_per_year
+        if isinstance(given, str):
             raise RuleError(
                 'expected drift_per_year of a Student-t price as a number, got "martingale"; E[e^x] is infinite, so no drift keeps it still'
             )
