@@ -49,3 +49,11 @@ class MissingPackageError(InputError):
 
 class VenueError(TailwagError):
     """A venue did not answer, or answered with something other than what it documents."""
+
+
+class StoreError(TailwagError):
+    """A store on disk cannot be written to or holds damage where it was read; nothing is acknowledged that is not safe."""
+
+
+class StoreBusyError(StoreError):
+    """Another process records to this store, or has taken it over."""

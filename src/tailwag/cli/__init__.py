@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import greeks, hedge, measure, simulate, sweep
+    from tailwag.cli import greeks, hedge, measure, record, simulate, sweep
 
     app = typer.Typer(
         name="tailwag",
@@ -36,6 +36,7 @@ def build_app() -> Any:
     simulate.register(app)
     hedge.register(app)
     sweep.register(app)
+    record.register(app)
     return app
 
 

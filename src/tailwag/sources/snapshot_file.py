@@ -50,12 +50,18 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
     Written beside the target, synced, then renamed over it, and the folder synced: a crash leaves the old file or the new one.
     Raises FileFormatError if a text cannot be stored as UTF-8.
     """
-    target = Path(path)
+    _write_atomically(Path(path), encoded_snapshot(snapshot))
+
+
+def encoded_snapshot(snapshot: Snapshot) -> bytes:
+    """The bytes of a snapshot file, for whoever keeps them elsewhere than in a file of its own.
+
+    Raises FileFormatError if a text cannot be stored as UTF-8.
+    """
     try:
-        data = _encoded(snapshot)
+        return _encoded(snapshot)
     except UnicodeEncodeError as error:
         raise FileFormatError(f"cannot save: {error.object[:60]!a} is no valid UTF-8 text; mend that name first") from None
-    _write_atomically(target, data)
 
 
 def read_snapshot(raw: RawFile) -> Snapshot:

@@ -1,0 +1,183 @@
+"""Feeds: a SOURCE word of the recorder as a stream of snapshots, live, invented, or played again from files in the order of their times."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tailwag.errors import EmptyChainError, InputError
+from tailwag.market.snapshot import Snapshot
+from tailwag.sources.opening import bare_name, checked_path_text, list_folder
+from tailwag.units import NS_PER_SECOND
+
+VENUES = ("deribit", "okx", "bybit", "binance")
+LIVE_SECONDS, DEMO_SECONDS = 60.0, 1.0
+"""Pause between two snapshots unless one is given."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a feed may know of the world: the time (UTC ns), how to wait, whom to tell, and the currency to take from files."""
+
+    clock: Callable[[], int]
+    sleep: Callable[[float], None]
+    say: Say
+    currency: str = "BTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A named stream of snapshots; ``every_seconds`` is the pause it asks for between two, None where it has its own pace."""
+
+    name: str
+    snapshots: Iterator[Snapshot | None]
+    """None: nothing new this time."""
+    every_seconds: float | None
+
+
+class Moment(NamedTuple):
+    """One snapshot of a replay: its time and the file that holds it."""
+
+    as_of_ns: int
+    path: str
+
+
+def open_feed(word: str, around: Surroundings, *, speed: float | None = None, again: bool = False) -> Feed:
+    """The feed that a SOURCE word names: ``demo``, ``replay:FOLDER``, ``VENUE:CURRENCY``, a file or a folder.
+
+    ``speed`` paces a replay: 1 is as it happened, 60 is an hour a minute, None is as fast as it can be read.  With ``again`` a file or
+    folder is read anew each time and given when it changed; else it is given once.
+
+    Raises InputError, FileFormatError for a word or a file that cannot be used.
+    """
+    kind, colon, rest = word.partition(":")
+    if word == "demo":
+        return Feed(word, _demo(around), DEMO_SECONDS)
+    if colon and kind == "replay":
+        return Feed(word, _replay(rest, around, speed), None)
+    if colon and kind in VENUES:
+        if not rest:
+            raise InputError(f"{word} names no currency; write it after the colon, such as {kind}:BTC")
+        return Feed(word, _live(kind, rest, around), LIVE_SECONDS)
+    checked_path_text(word)
+    if not os.path.exists(word):
+        raise InputError(f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join(VENUES)}), a file or a folder, got {word[:80]!a}")
+    return Feed(
+        bare_name(word), _changing(word, around) if again else iter((_loaded(word, around, None),)), LIVE_SECONDS if again else None
+    )
+
+
+def _demo(around: Surroundings) -> Iterator[Snapshot]:
+    from tailwag.sources.demo import demo
+
+    while True:
+        # to the microsecond, so that the time in words is the time in numbers
+        yield demo(currency=around.currency, as_of_ns=around.clock() // 1_000 * 1_000)
+
+
+def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]:
+    """A fetch that fails does not end the feed: the next turn asks again."""
+    from tailwag.sources.venues import fetch
+
+    class Live:
+        def __iter__(self) -> Live:
+            return self
+
+        def __next__(self) -> Snapshot:
+            return fetch(venue, currency, clock=around.clock, progress=around.say, sleep=around.sleep, trades=venue == "deribit")
+
+    return Live()
+
+
+def _loaded(path: str, around: Surroundings, at_ns: int | None) -> Snapshot:
+    from tailwag.sources.files import load
+
+    return load(path, currency=around.currency, at_ns=at_ns)
+
+
+def _changing(path: str, around: Surroundings) -> Iterator[Snapshot | None]:
+    before = None
+    while True:
+        snapshot = _loaded(path, around, None)
+        now = (snapshot.as_of_ns, snapshot.source.sha256)
+        yield None if now == before else snapshot
+        before = now
+
+
+# playing files again
+
+
+def _replay(folder: str, around: Surroundings, speed: float | None) -> Iterator[Snapshot]:
+    if not folder or not os.path.isdir(folder):
+        raise InputError(f"replay: expects a folder, got {bare_name(folder)!a}; write replay:FOLDER")
+    if speed is not None and not 0.0 < speed < 1e9:
+        raise InputError(f"--speed expects a factor above 0, got {speed:g}; 1 is as it happened, leave it out for as fast as possible")
+    from tailwag.sources.store.segments import segment_numbers
+
+    played = _from_store(folder) if segment_numbers(Path(folder)) else _from_files(folder, around)
+    return played if speed is None else _paced(played, around, speed)
+
+
+def _from_store(folder: str) -> Iterator[Snapshot]:
+    from tailwag.sources.store.history import History
+
+    return History.open(folder).snapshots()
+
+
+def _from_files(folder: str, around: Surroundings) -> Iterator[Snapshot]:
+    moments = replay_moments(folder, around)
+    if not moments:
+        raise InputError(
+            f"replay: found no snapshot with {around.currency} options in {bare_name(folder)}; give another folder or --currency"
+        )
+    return (_loaded(moment.path, around, moment.as_of_ns) for moment in moments)
+
+
+def replay_moments(folder: str, around: Surroundings) -> list[Moment]:
+    """Every snapshot of a folder's files, in the order of their times.
+
+    Files that are each a market of their own are taken one by one; where some are only pieces (an order book beside its chain), the
+    folder is read as a whole for each moment.
+    """
+    paths = [os.path.join(folder, name) for name in list_folder(folder)]
+    found: list[Moment] = []
+    for path in paths:
+        moments = _moments_of(path, around)
+        if not moments:
+            return sorted(_moments_of(folder, around))
+        found.extend(moments)
+    return sorted(found)
+
+
+def _moments_of(path: str, around: Surroundings) -> list[Moment]:
+    """The snapshots in one file or folder, from the last back to the first."""
+    found: list[Moment] = []
+    at_ns: int | None = None
+    while True:
+        try:
+            as_of_ns = _loaded(path, around, at_ns).as_of_ns
+        except (EmptyChainError, InputError) as nothing:
+            if not found:
+                around.say(f"left out: {nothing}")
+            return found
+        if at_ns is not None and as_of_ns > at_ns:
+            return found
+        found.append(Moment(as_of_ns, path))
+        at_ns = as_of_ns - 1
+
+
+def _paced(snapshots: Iterator[Snapshot], around: Surroundings, speed: float) -> Iterator[Snapshot]:
+    """Each snapshot when its time has come: lateness of one is caught up by the next."""
+    started_ns = first_ns = None
+    for snapshot in snapshots:
+        if started_ns is None or first_ns is None:
+            started_ns, first_ns = around.clock(), snapshot.as_of_ns
+        due_ns = started_ns + (snapshot.as_of_ns - first_ns) / speed
+        wait_seconds = (due_ns - around.clock()) / NS_PER_SECOND
+        if wait_seconds > 0.0:
+            around.sleep(wait_seconds)
+        yield snapshot

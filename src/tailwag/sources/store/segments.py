@@ -1,0 +1,159 @@
+"""Segments: append-only files of records behind a sealed head, and a scan that finds every whole record whatever has happened to the file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from tailwag.sources.store.lines import opened_line, sealed_line
+from tailwag.sources.store.records import HEADER_BYTES, MAGIC, Record, parsed_header
+
+SCHEMA = "tailwag.segment/1"
+HEAD_LIMIT_BYTES = 4096
+_NAME = re.compile(r"segment-(\d{8})\.tws")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first line of a segment: who wrote it, and where the chain stood."""
+
+    number: int
+    epoch: int
+    """Of the writer: a recorder that lost its lock writes under an older one."""
+    first_seq: int
+    previous_hash: str
+    """Hash of the last record before this segment."""
+    previous_bytes: int
+    """Where the segment before ends; what stands behind that was never acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A whole record and where it lies."""
+
+    record: Record
+    segment: int
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.record.whole_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one segment holds: its whole records, in file order; where two do not touch, damage lies between."""
+
+    number: int
+    head: Head | None
+    entries: tuple[Entry, ...]
+    start_offset: int
+    """Where the first record should be."""
+    tail_offset: int
+    """Where the last whole record ends."""
+    size: int
+
+
+def segment_name(number: int) -> str:
+    """The file name of a segment.
+
+    >>> segment_name(3)
+    'segment-00000003.tws'
+    """
+    return f"segment-{number:08d}.tws"
+
+
+def segment_numbers(folder: Path) -> list[int]:
+    """Numbers of the segments in a folder, in order; files still being made have other names."""
+    found = (_NAME.fullmatch(entry.name) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def head_bytes(head: Head) -> bytes:
+    """A head as it lies on disk."""
+    return sealed_line({"schema": SCHEMA, **asdict(head)})
+
+
+def read_head(folder: Path, number: int) -> Head | None:
+    """A segment's head, or None where it is not as it was written."""
+    try:
+        with open(folder / segment_name(number), "rb") as stream:
+            return _parsed_head(stream.read(HEAD_LIMIT_BYTES), number)
+    except OSError:
+        return None
+
+
+def _parsed_head(data: bytes, number: int) -> Head | None:
+    line, newline, _ = data.partition(b"\n")
+    fields = opened_line(line + newline)
+    if fields is None or fields.pop("schema", None) != SCHEMA or set(fields) != set(Head.__slots__) or fields["number"] != number:
+        return None
+    return Head(**fields)
+
+
+def scan_segment(folder: Path, number: int, *, sealed_bytes: int | None = None, payloads: bool = True) -> Scan:
+    """Every whole record of a segment up to ``sealed_bytes`` (or its end); with ``payloads`` each payload is hashed too.
+
+    Damage costs the records it touches and no other: the scan goes on at the next header that proves itself.
+    """
+    with open(folder / segment_name(number), "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return _Scanner(stream.fileno(), number, size if sealed_bytes is None else min(size, sealed_bytes), payloads).scan(size)
+
+
+class _Scanner:
+    """One pass over a segment's bytes."""
+
+    def __init__(self, descriptor: int, number: int, end: int, payloads: bool) -> None:
+        self._descriptor, self._number, self._end, self._payloads = descriptor, number, end, payloads
+
+    def scan(self, size: int) -> Scan:
+        start = os.pread(self._descriptor, HEAD_LIMIT_BYTES, 0)
+        head = _parsed_head(start, self._number)
+        offset = len(head_bytes(head)) if head else 0
+        entries = tuple(self._entries(offset))
+        return Scan(self._number, head, entries, offset, entries[-1].end if entries else offset, size)
+
+    def _entries(self, offset: int) -> Iterator[Entry]:
+        while offset + HEADER_BYTES <= self._end:
+            entry = self._entry_at(offset)
+            if entry is not None and self._sound(entry):
+                yield entry
+                offset = entry.end
+                continue
+            # a header that proves itself gives the length of a damaged payload; anything else is searched through
+            behind = None if entry is None else self._entry_at(entry.end)
+            offset = entry.end if entry is not None and behind is not None else self._next_header(offset + 1)
+
+    def _entry_at(self, offset: int) -> Entry | None:
+        record = parsed_header(os.pread(self._descriptor, HEADER_BYTES, offset)) if offset + HEADER_BYTES <= self._end else None
+        return Entry(record, self._number, offset) if record is not None and offset + record.whole_bytes <= self._end else None
+
+    def _sound(self, entry: Entry) -> bool:
+        """Whether the payload is what the header says; without hashing it, whether the next record stands where this one ends."""
+        if self._payloads:
+            return payload_of(self._descriptor, entry) is not None
+        return entry.end == self._end or self._entry_at(entry.end) is not None or payload_of(self._descriptor, entry) is not None
+
+    def _next_header(self, offset: int) -> int:
+        while offset + HEADER_BYTES <= self._end:
+            chunk = os.pread(self._descriptor, min(_CHUNK, self._end - offset), offset)
+            place = chunk.find(MAGIC)
+            while place >= 0:
+                if self._entry_at(offset + place) is not None:
+                    return offset + place
+                place = chunk.find(MAGIC, place + 1)
+            offset += max(len(chunk) - len(MAGIC) + 1, 1)
+        return self._end
+
+
+def payload_of(descriptor: int, entry: Entry) -> bytes | None:
+    """A record's payload, or None where it is not what its header says."""
+    payload = os.pread(descriptor, entry.record.payload_bytes, entry.offset + HEADER_BYTES)
+    return payload if sha256(payload).digest() == entry.record.payload_sha256 else None

@@ -1,0 +1,224 @@
+"""What a store still proves: the chain is walked from the first record to the mark, and every break is named with the numbers it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from tailwag.errors import InputError
+from tailwag.sources.store.lock import EPOCH_NAME, LOCK_NAME, read_epoch
+from tailwag.sources.store.mark import NAME as MARK_NAME
+from tailwag.sources.store.mark import Mark, read_mark
+from tailwag.sources.store.records import GENESIS
+from tailwag.sources.store.segments import Entry, Head, Scan, read_head, scan_segment, segment_numbers
+
+CODES = {
+    "record_damaged": "bytes of these records differ from what was written",
+    "record_missing": "acknowledged, and no longer there",
+    "segment_missing": "the segment file that held them is gone",
+    "head_damaged": "the first line of a segment differs from what was written",
+    "chain_broken": "two neighbours do not belong together: one of them comes from another copy",
+    "seq_repeated": "a number that an earlier record has already",
+    "mark_mismatch": "the record differs from the one that was acknowledged under this number",
+    "mark_missing": "the file that says what was acknowledged is gone",
+    "mark_damaged": "the file that says what was acknowledged differs from what was written",
+    "mark_stale": "the file that says what was acknowledged is an old copy",
+    "epoch_missing": "the file that counts the writers is gone",
+    "epoch_damaged": "the file that counts the writers differs from what was written",
+    "epoch_stale": "the file that counts the writers is an old copy",
+    "bytes_added": "bytes between or behind records that no record accounts for",
+}
+"""What can be wrong, each in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A break: the records it costs (none where ``to_seq`` < ``from_seq``) and a code of :data:`CODES`."""
+
+    from_seq: int
+    to_seq: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a store holds and what it has lost.  ``entries`` are the records that prove themselves, in order."""
+
+    entries: tuple[Entry, ...]
+    last_seq: int
+    damaged: tuple[Damage, ...]
+    unacknowledged_bytes: int
+    """Behind the last record: a write that was never finished, or is just going on."""
+    quarantined_files: int
+
+    def document(self) -> dict[str, object]:
+        """As JSON of schema ``tailwag.verify/1``."""
+        return {
+            "schema": "tailwag.verify/1",
+            "records": len(self.entries),
+            "first_seq": self.entries[0].record.seq if self.entries else 1,
+            "last_seq": self.last_seq,
+            "damaged": [{"from_seq": one.from_seq, "to_seq": one.to_seq, "code": one.code} for one in self.damaged],
+            "unacknowledged_bytes": self.unacknowledged_bytes,
+            "quarantined_files": self.quarantined_files,
+        }
+
+
+def verify_store(folder: Path, *, payloads: bool = True) -> Verification:
+    """Walk a store from its first record to its mark; safe beside a recorder that is writing.
+
+    Without ``payloads`` only headers are read, and each payload is checked when it is.
+    Raises InputError if the folder is no store.
+    """
+    refuse_no_store(folder)
+    # the mark before the segments: a recorder that goes on meanwhile can only put the segments ahead of it
+    mark, mark_code = (found := read_mark(folder)).mark, found.code
+    epoch, epoch_code = read_epoch(folder)
+    scans = _scans(folder, payloads=payloads)
+    walk = _Walk()
+    for scan, follower in zip(scans, [*scans[1:], None]):
+        walk.segment(scan, is_last=follower is None, sealed_bytes=_sealed(follower))
+    walk.against_mark(mark)
+    _against_writers_files(walk, mark, mark_code, epoch, epoch_code, [scan.head for scan in scans])
+    kept = folder / "quarantine"
+    return Verification(
+        entries=tuple(entry for entry in walk.entries if entry.record.seq not in walk.doubted),
+        last_seq=walk.last_seq,
+        damaged=tuple(sorted(walk.damaged, key=lambda one: (one.from_seq, one.to_seq, one.code))),
+        unacknowledged_bytes=walk.open_bytes,
+        quarantined_files=sum(1 for _ in kept.iterdir()) if kept.is_dir() else 0,
+    )
+
+
+def refuse_no_store(folder: Path) -> None:
+    """Go on only where a folder is a store, or one whose making was cut short.
+
+    Raises InputError.
+    """
+    if not folder.is_dir():
+        raise InputError(f"expected a store, {folder} is no folder; give the DIR of tailwag record --store DIR")
+    if not segment_numbers(folder) and not any((folder / name).exists() for name in (LOCK_NAME, MARK_NAME, EPOCH_NAME)):
+        raise InputError(f"expected a store, {folder} holds none; give the DIR of tailwag record --store DIR")
+
+
+def _scans(folder: Path, *, payloads: bool) -> list[Scan]:
+    numbers = segment_numbers(folder)
+    sealed = [_sealed_by(read_head(folder, after)) if after == number + 1 else None for number, after in pairwise(numbers)]
+    return [scan_segment(folder, number, sealed_bytes=end, payloads=payloads) for number, end in zip(numbers, [*sealed, None])]
+
+
+def _sealed_by(head: Head | None) -> int | None:
+    return None if head is None else head.previous_bytes
+
+
+def _sealed(follower: Scan | None) -> int | None:
+    return None if follower is None else _sealed_by(follower.head)
+
+
+def _against_writers_files(
+    walk: _Walk, mark: Mark | None, mark_code: str | None, epoch: int, epoch_code: str | None, heads: list[Head | None]
+) -> None:
+    """The two small files; a store whose making was cut short has neither yet, and nothing in it."""
+    newest = max([0 if mark is None else mark.epoch, *(head.epoch for head in heads if head)])
+    if mark_code and (mark_code != "mark_missing" or epoch or heads):
+        walk.note(mark_code)
+    if epoch_code and (epoch_code != "epoch_missing" or newest or heads):
+        walk.note(epoch_code)
+    elif not epoch_code and epoch < newest:
+        walk.note("epoch_stale")
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Where the chain stands, and what has been found on the way."""
+
+    entries: list[Entry] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
+    doubted: set[int] = field(default_factory=set)
+    last_seq: int = 0
+    last_hash: bytes | None = GENESIS
+    last_number: int = 0
+    open_bytes: int = 0
+    trouble: str | None = None
+
+    def note(self, code: str) -> None:
+        """A break that costs no record."""
+        self.damaged.append(Damage(self.last_seq + 1, self.last_seq, code))
+
+    def segment(self, scan: Scan, *, is_last: bool, sealed_bytes: int | None) -> None:
+        if scan.number != self.last_number + 1:
+            self.trouble = "segment_missing"
+        self.last_number = scan.number
+        if scan.head is None:
+            self.note("head_damaged")
+            self.trouble = "head_damaged"
+        else:
+            self._join(scan.head)
+        end = scan.start_offset
+        for entry in scan.entries:
+            if entry.offset != end:
+                self.trouble = self.trouble or "record_damaged"
+            self._take(entry)
+            end = entry.end
+        self._tail(scan, is_last=is_last, sealed_bytes=sealed_bytes)
+
+    def _join(self, head: Head) -> None:
+        """A head says where the chain stood: what lies between there and here is lost."""
+        if head.first_seq > self.last_seq + 1:
+            self._lost(head.first_seq - 1)
+            self.last_hash = bytes.fromhex(head.previous_hash)
+        elif head.first_seq == self.last_seq + 1 and self.last_hash not in (None, bytes.fromhex(head.previous_hash)):
+            self._doubt(self.last_seq, "chain_broken")
+            self.last_hash = bytes.fromhex(head.previous_hash)
+
+    def _take(self, entry: Entry) -> None:
+        record = entry.record
+        if record.seq <= self.last_seq:
+            self.damaged.append(Damage(record.seq, record.seq, "seq_repeated"))
+            return
+        if record.seq > self.last_seq + 1:
+            self._lost(record.seq - 1)
+        elif self.last_hash is not None and record.previous != self.last_hash:
+            self._doubt(self.last_seq, "chain_broken")
+            self._doubt(record.seq, "chain_broken")
+        elif self.trouble:
+            self.note("bytes_added" if self.trouble == "record_damaged" else self.trouble)
+        self.trouble = None
+        self.entries.append(entry)
+        self.last_seq, self.last_hash = record.seq, record.hash
+
+    def _tail(self, scan: Scan, *, is_last: bool, sealed_bytes: int | None) -> None:
+        rest = scan.size - scan.tail_offset
+        if rest <= 0:
+            return
+        if is_last:
+            self.open_bytes = rest
+            self.trouble = self.trouble or "record_damaged"
+        elif sealed_bytes is None or scan.tail_offset < sealed_bytes:
+            self.trouble = self.trouble or "record_damaged"
+        elif scan.size > sealed_bytes:
+            self.note("bytes_added")
+
+    def _lost(self, to_seq: int) -> None:
+        self.damaged.append(Damage(self.last_seq + 1, to_seq, self.trouble or "record_missing"))
+        self.last_seq, self.last_hash, self.trouble = to_seq, None, None
+
+    def _doubt(self, seq: int, code: str) -> None:
+        if seq > 0 and seq not in self.doubted:
+            self.damaged.append(Damage(seq, seq, code))
+            self.doubted.add(seq)
+
+    def against_mark(self, mark: Mark | None) -> None:
+        """The end of the chain against what was acknowledged; one record ahead of the mark is a recorder between two syncs."""
+        if mark is None:
+            return
+        if mark.seq > self.last_seq:
+            if mark.segment > self.last_number:
+                self.trouble = "segment_missing"
+            self._lost(mark.seq)
+        elif self.last_seq > mark.seq + 1:
+            self.note("mark_stale")
+        marked = next((entry for entry in reversed(self.entries) if entry.record.seq == mark.seq), None)
+        if marked is not None and marked.record.hash.hex() != mark.hash:
+            self._doubt(mark.seq, "mark_mismatch")
