@@ -22,7 +22,18 @@ LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 PROGRAMS = ("python", "{code-cell}")
 LIVE = re.compile(r"\b(deribit|okx|bybit|binance):[A-Z]+\b")
 READERS_FILES = frozenset(
-    ["chain.json", "chain", "chains.parquet", "spx.csv", "ibit.csv", "books.json", "trades.json", "my_positions.csv", "my_book.csv"]
+    [
+        "chain.json",
+        "chain",
+        "chains.parquet",
+        "spx.csv",
+        "ibit.csv",
+        "books.json",
+        "trades.json",
+        "my_positions.csv",
+        "my_book.csv",
+        "grid.toml",
+    ]
 )
 """Files that only the reader has: commands that name one are checked for their words, not run."""
 

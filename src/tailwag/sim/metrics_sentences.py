@@ -147,7 +147,7 @@ def _tail(document: dict[str, Any]) -> str:
 def _agent(agent: dict[str, Any]) -> str:
     earned = agent["pnl_usd"]
     return (
-        f"{agent['name']} {'earns' if earned['value'] >= 0.0 else 'loses'} {usd({**earned, 'value': abs(earned['value'])})} on average "
+        f"{agent['name']}: {'earns' if earned['value'] >= 0.0 else 'loses'} {usd({**earned, 'value': abs(earned['value'])})} on average "
         f"(spread over paths {usd(agent['pnl_deviation_usd'])}), pays {usd(agent['cost_usd'])} in spread, fees and funding for trading "
         f"{usd(agent['turnover_usd_per_day'])} a day, and is mis-hedged by {usd(agent['mishedge_rms_usd'])} (root mean square)."
     )
