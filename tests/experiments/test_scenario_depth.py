@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.experiments.sample_document import sample_document
 
+from tailwag.errors import InputError
 from tailwag.experiments.scenario_files import Overrides
 from tailwag.experiments.scenario_from_measurement import Stated, scenario_from_measurement
 
@@ -42,3 +43,15 @@ def test_where_no_other_law_is_known_the_measured_depth_is_taken(law: str) -> No
 def test_a_stated_depth_stands_over_every_law() -> None:
     found, _ = impact(with_laws("book", **{"book": 65e6, "square-root": 776e6}), stated=2e8)
     assert found == {"permanent_per_usd": pytest.approx(0.01 / 2e8, rel=1e-12)}
+
+
+def test_without_a_headline_depth_the_law_of_hours_still_speaks() -> None:
+    document = with_laws("book", **{"book": None, "square-root": 776e6})
+    found, text = impact(document)
+    assert found == {"permanent_per_usd": pytest.approx(0.01 / 776e6, rel=1e-12)}
+    assert "order book's" not in text
+
+
+def test_no_depth_at_all_asks_for_one() -> None:
+    with pytest.raises(InputError, match="--depth-usd-per-pct"):
+        impact(with_laws("book", **{"book": None, "square-root": None}))

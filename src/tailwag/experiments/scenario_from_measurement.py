@@ -119,21 +119,19 @@ def _depth(document: Mapping[str, Any], name: str, stated: float | None) -> tupl
             raise InputError(f"expected a depth from 1 to 1e18 USD per 1 %, got {stated:g}; 40e6 is 40 million dollars")
         return stated, f"0.01 / depth, depth {dollars(stated)} per 1 % (stated); all of it stays"
     gain = document.get("gain")
-    depth = gain.get("depth_usd_per_pct") if isinstance(gain, Mapping) else None
-    if isinstance(depth, bool) or not isinstance(depth, int | float) or not depth > 0.0:
+    known: Mapping[str, Any] = gain if isinstance(gain, Mapping) else {}
+    depth, law = known.get("depth_usd_per_pct"), known.get("law")
+    measured = isinstance(depth, int | float) and not isinstance(depth, bool) and depth > 0.0
+    hours = None if measured and law != "book" else _law_of_hours(known)
+    if hours is not None:
+        beside = f"; the order book's {dollars(float(depth))} answer for minutes and only as far as it reaches" if measured else ""
+        return hours, f"0.01 / depth, depth {dollars(hours)} per 1 % of the square-root law, which answers for hours{beside}"
+    if not measured:
         raise InputError(
             f"{name}: the measurement knows no depth, and how far a dollar moves the price decides the answer; give --depth-usd-per-pct"
         )
-    law = gain.get("law") if isinstance(gain, Mapping) else None
-    hours = _law_of_hours(gain) if law == "book" and isinstance(gain, Mapping) else None
-    if hours is not None:
-        return hours, (
-            f"0.01 / depth, depth {dollars(hours)} per 1 % of the square-root law, which answers for hours; the order book's {dollars(float(depth))} "
-            "answer for minutes and only as far as it reaches"
-        )
-    source = gain.get("source") if isinstance(gain, Mapping) else None
     doubt = "; a book refills within minutes, so that impact which stays is an upper bound" if law == "book" else "; all of it stays"
-    return float(depth), f"0.01 / depth, depth {dollars(float(depth))} per 1 % ({source}){doubt}"
+    return float(depth), f"0.01 / depth, depth {dollars(float(depth))} per 1 % ({known.get('source')}){doubt}"
 
 
 def _law_of_hours(gain: Mapping[str, Any]) -> float | None:
