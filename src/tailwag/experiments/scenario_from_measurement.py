@@ -121,17 +121,17 @@ def _depth(document: Mapping[str, Any], name: str, stated: float | None) -> tupl
     gain = document.get("gain")
     known: Mapping[str, Any] = gain if isinstance(gain, Mapping) else {}
     depth, law = known.get("depth_usd_per_pct"), known.get("law")
-    measured = isinstance(depth, int | float) and not isinstance(depth, bool) and depth > 0.0
-    hours = None if measured and law != "book" else _law_of_hours(known)
+    measured = float(depth) if isinstance(depth, int | float) and not isinstance(depth, bool) and depth > 0.0 else None
+    hours = None if measured is not None and law != "book" else _law_of_hours(known)
     if hours is not None:
-        beside = f"; the order book's {dollars(float(depth))} answer for minutes and only as far as it reaches" if measured else ""
+        beside = "" if measured is None else f"; the order book's {dollars(measured)} answer for minutes and only as far as it reaches"
         return hours, f"0.01 / depth, depth {dollars(hours)} per 1 % of the square-root law, which answers for hours{beside}"
-    if not measured:
+    if measured is None:
         raise InputError(
             f"{name}: the measurement knows no depth, and how far a dollar moves the price decides the answer; give --depth-usd-per-pct"
         )
     doubt = "; a book refills within minutes, so that impact which stays is an upper bound" if law == "book" else "; all of it stays"
-    return float(depth), f"0.01 / depth, depth {dollars(float(depth))} per 1 % ({known.get('source')}){doubt}"
+    return measured, f"0.01 / depth, depth {dollars(measured)} per 1 % ({known.get('source')}){doubt}"
 
 
 def _law_of_hours(gain: Mapping[str, Any]) -> float | None:
