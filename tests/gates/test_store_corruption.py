@@ -1,0 +1,40 @@
+"""Flips, cuts, zeros, stale copies and missing files: every one is named, none is silently short or wrong, and the recorder still starts."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.gates.store_damage import Original, check_damaged_store, make_original, mutated
+
+SEED = 20_261
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
+    return make_original(tmp_path_factory.mktemp("original"), random.Random(SEED))
+
+
+def damage(original: Original, place: Path, numbers: range) -> None:
+    for number in numbers:
+        draw = random.Random(f"{SEED}-{number}")
+        copy = place / str(number)
+        name, kind, changed = mutated(original, copy, draw)
+        try:
+            check_damaged_store(original, copy, name=name, changed=changed)
+        except Exception as error:
+            raise AssertionError(f"mutation {number}: {kind} of {name}: {error}") from error
+        shutil.rmtree(copy)
+
+
+def test_sixty_damaged_files_are_all_named_and_cost_nothing_silently(original: Original, tmp_path: Path) -> None:
+    damage(original, tmp_path, range(60))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hundred", range(4))
+def test_four_hundred_damaged_files_are_all_named_and_cost_nothing_silently(original: Original, tmp_path: Path, hundred: int) -> None:
+    damage(original, tmp_path, range(100 + 100 * hundred, 200 + 100 * hundred))
