@@ -16,6 +16,7 @@ SAYS = {
     "compare_rules": ["long-calls-short-puts", "the sign is undetermined"],
     "own_book": ["own book of 2 options and 1 futures", "limits exceeded: 1 before the trade, 0 after"],
     "policy_frontier": ["With hedging moving the market, ", "every-step", "whalley-wilmott:1e-7,6bps"],
+    "sweep_gain_latency": ["run away at", "1.25"],
     "gain_over_depths": ["runaway", "amplifying", "nothing finite", "square-root law"],
 }
 

@@ -107,7 +107,7 @@ def _gain_axis(value: Any, scenario: Mapping[str, Any]) -> Axis:
         table.only(*GAIN_KEYS)
         table.exclusive("values", "from")
         if "agent" in value:
-            name = table.text("agent", choices=names)
+            name = table.text("agent", choices=names, hint="the dealer whose gamma_usd the gain sets")
             chosen = [names.index(name)]
         value = value["values"] if "values" in value else {key: part for key, part in value.items() if key != "agent"}
     if len(chosen) != 1 or chosen[0] not in held:
@@ -145,7 +145,7 @@ def _range(table: Table) -> tuple[float | int, ...]:
     table.only(*RANGE_KEYS)
     first, last = (table.number(key, hint=f"the {word} value") for key, word in (("from", "first"), ("to", "last")))
     count = table.whole("points", least=2, most=MOST_VALUES, hint="how many values, both ends included")
-    scale = table.text("scale", "linear", choices=SCALES)
+    scale = table.text("scale", "linear", choices=SCALES, hint="log: by equal factors")
     if first == last:
         raise table.refuse(f"expected to different from from, got {first:g} twice; write [{first:g}] for one value")
     if scale == "log" and not (first > 0.0 and last > 0.0):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tailwag.experiments.report_card import drawable
 from tailwag.experiments.sweep_page import MOST_TEXTS, MOST_TICKS, caption
-from tailwag.experiments.sweep_slice import Slice, cell_text, places, title_of
+from tailwag.experiments.sweep_slice import Slice, cell_text, figure_text, places, title_of
 from tailwag.figures.canvas import numbers
 from tailwag.figures.choices import _around
 from tailwag.figures.palette import Palette, palette
@@ -19,6 +19,7 @@ from tailwag.kernels.arrays import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 WIDTH_PX, HEIGHT_PX = 1200, 760
@@ -35,7 +36,7 @@ def sweep_card(document: Mapping[str, Any], found: Slice) -> bytes:
     with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True, "hatch.linewidth": 0.6}):
         figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX)
         top = _head(figure, document, found, colours)
-        axes = figure.add_axes((0.085, 0.115, 0.80 if found.y is not None else 0.885, top - 0.115))
+        axes = figure.add_axes((0.10, 0.115, 0.785 if found.y is not None else 0.87, top - 0.115))
         if found.y is None:
             _draw_line(axes, found, colours)
         else:
@@ -96,9 +97,10 @@ def _draw_cells(figure: Figure, axes: Axes, found: Slice, colours: Palette) -> N
     if min(values.shape) > 1 and known.size and known.min() < found.threshold < known.max():
         axes.contour(across, up, np.ma.masked_invalid(values), levels=[found.threshold], colors=[colours.ink], linewidths=1.8)
     if values.size <= MOST_TEXTS:
-        _cell_words(axes, found, across, up, special, colours)
+        _cell_words(axes, found, mesh, special)
     bar = figure.colorbar(mesh, ax=None, cax=figure.add_axes((0.905, 0.115, 0.014, axes.get_position().height)))
     bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: figure_text(found.value, value))
     bar.ax.tick_params(labelsize=9, colors=colours.muted, length=0)
     bar.set_label(title_of(found.value), fontsize=9.5, color=colours.muted)
 
@@ -116,15 +118,29 @@ def _special_cell(axes: Axes, edges: tuple[FloatArray, FloatArray], refused: boo
     axes.fill_between([left, right], bottom, top, color=tint, alpha=alpha, linewidth=0, hatch=hatch or None)
 
 
-def _cell_words(
-    axes: Axes, found: Slice, across: Sequence[float], up: Sequence[float], special: Sequence[tuple[int, int]], colours: Palette
-) -> None:
+def _cell_words(axes: Axes, found: Slice, mesh: QuadMesh, special: Sequence[tuple[int, int]]) -> None:
+    colours = palette("light")
+    across, up = places(found.x_values)[0], places(found.y_values)[0]
     size = 10.5 if len(across) <= 10 else 8.5
     for row, height in enumerate(up):
         for column, place in enumerate(across):
             words = cell_text(found, row, column).replace(" run away", "\nrun away")
-            colour = colours.runaway if (row, column) in special else colours.ink
+            value = found.values[row][column]
+            colour = (
+                colours.runaway
+                if (row, column) in special
+                else colours.ink
+                if value is None
+                else _readable(mesh.to_rgba(np.array([value]))[0], colours)
+            )
             axes.text(place, height, words, ha="center", va="center", fontsize=size, color=colour)
+
+
+def _readable(ground: Any, colours: Palette) -> str:
+    """Ink, or the surface's colour where the ground is dark (relative luminance of sRGB)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in ground[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return colours.surface if luminance < 0.2 else colours.ink
 
 
 def _draw_line(axes: Axes, found: Slice, colours: Palette) -> None:
@@ -132,6 +148,7 @@ def _draw_line(axes: Axes, found: Slice, colours: Palette) -> None:
     shown = numbers(None if found.ran_away(0, column) else value for column, value in enumerate(found.values[0]))
     bars = 2.0 * np.nan_to_num(numbers(found.errors[0]))
     axes.errorbar(across, shown, yerr=bars, color=colours.ink, linewidth=1.8, marker="o", markersize=5, capsize=3)
+    axes.yaxis.set_major_formatter(lambda value, _: figure_text(found.value, value))
     axes.grid(color=colours.grid, linewidth=0.8)
     for column, place in enumerate(across):
         if found.ran_away(0, column) or found.refused[0][column]:

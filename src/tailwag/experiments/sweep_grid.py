@@ -90,7 +90,7 @@ def _grid(raw: RawFile, folder: str, checked: Counting) -> Grid:
     axes = read_axes(top.values.get("grid", {}), base)
     seeds = _seeds(top, base)
     count = _count(axes, seeds)
-    refused = top.text("refused", "refuse", choices=REFUSED)
+    refused = top.text("refused", "refuse", choices=REFUSED, hint="record keeps a point that cannot run as an outcome")
     files: dict[str, RawFile] = {}
     points = []
     for number, settings in enumerate(itertools.product(*(axis.values for axis in axes))):
@@ -141,7 +141,7 @@ def _seeds(top: Table, base: Mapping[str, Any]) -> tuple[int, ...]:
     given = top.values.get("seeds", 1)
     if isinstance(given, list):
         rows = Table("the sweep", {f"seeds[{place}]": seed for place, seed in enumerate(given)})
-        seeds = tuple(rows.whole(key, least=0, most=MOST_SEED) for key in rows.values)
+        seeds = tuple(rows.whole(key, least=0, most=MOST_SEED, hint="seeds are whole numbers from 0 on") for key in rows.values)
         if not seeds or len(set(seeds)) != len(seeds):
             raise InputError(f"expected seeds as a list of different whole numbers, got {shown(given)}; write seeds = [7, 8], or seeds = 2")
         return seeds
@@ -186,10 +186,11 @@ def _point(number: int, settings: tuple[Any, ...], base: _Base) -> Point:
         return Point(number, settings, text, refused=reason)
     try:
         file = read_point(text, base.folder, base.files)
-    except (UnitError, FileFormatError, TimeError):
-        raise
     except InputError as error:
-        return Point(number, settings, text, refused=str(error).removeprefix(f"{POINT_NAME}: "))
+        sentence = str(error).removeprefix(f"{POINT_NAME}: ")
+        if isinstance(error, UnitError | FileFormatError | TimeError):  # a slip of the pen, never an outcome
+            raise type(error)(sentence) from None
+        return Point(number, settings, text, refused=sentence)
     _keep_files(file, base)
     return Point(number, settings, text, tuple(file.files.items()))
 

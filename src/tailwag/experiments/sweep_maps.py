@@ -117,7 +117,7 @@ def _on_cluster(client: Any, tasks: Sequence[SweepTask], files: Mapping[str, Raw
     def submitted(count: int) -> list[Any]:
         return [client.submit(run_task, task, shared, key=f"tailwag-{task.key}") for task in islice(rest, count)]
 
-    found = as_completed(submitted(AHEAD * threads))  # type: ignore[no-untyped-call]
+    found = as_completed(submitted(AHEAD * threads), loop=client.loop)  # type: ignore[no-untyped-call]
     for future in found:
         result = future.result()
         for following in submitted(1):

@@ -10,7 +10,7 @@ from tailwag.experiments.report_figures import Block, Section
 from tailwag.experiments.report_page import page_html, section_html
 from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.sweep_sentences import shown_setting
-from tailwag.experiments.sweep_slice import Slice, cell_text, held_text, places, title_of
+from tailwag.experiments.sweep_slice import SHARES, Slice, cell_text, held_text, places, title_of
 from tailwag.figures.canvas import axis, canvas, numbers
 from tailwag.figures.choices import phase_diagram
 from tailwag.figures.palette import palette
@@ -37,11 +37,24 @@ def _parts(document: Mapping[str, Any], found: Slice) -> Iterator[str]:
 <div class="card answer plain"><h1>{safe(first, most=400)}</h1>{"".join(f'<p class="more">{safe(line, most=600)}</p>' for line in more)}</div>
 </header>"""
     yield section_html(
-        Section("phase", title_of(found.value).capitalize(), (Block("phase", caption(found), _reading(found), sweep_figure(found)),))
+        Section(
+            "phase",
+            sentence_of(title_of(found.value)),
+            (Block("phase", sentence_of(caption(found)), _reading(found), sweep_figure(found)),),
+        )
     )
     yield f'<section id="points"><h2>Every point</h2><div class="grid"><div class="card block span-12">{_table(document)}</div></div></section>'
     versions = ", ".join(f"{name} {version[:12]}" for name, version in document["versions"].items())
     yield f"<footer><p>tailwag {escape(__version__)}, schema {safe(document['schema'])}; {safe(versions, most=300)}</p></footer>"
+
+
+def sentence_of(words: str) -> str:
+    """Words with a capital in front and the rest as it is.
+
+    >>> sentence_of("pnl, USD")
+    'Pnl, USD'
+    """
+    return words[:1].upper() + words[1:]
 
 
 def caption(found: Slice) -> str:
@@ -80,25 +93,39 @@ def _diagram(found: Slice) -> Figure:
     figure = phase_diagram(
         across, up, values, across_title=across_title, up_title=up_title, value_title=title_of(found.value), threshold=found.threshold
     )
-    if not figure.data:
+    if figure.data:
+        figure.data[0].colorbar.tickformat = _tick_format(found)
+    else:  # every cell ran away or is refused: the cells say so
         figure = canvas([], colours, height=430)
     half = [0.5 * (positions[1] - positions[0]) if len(positions) > 1 else 0.5 for positions in (across, up)]
     for row, column in special:
         box = {"x0": across[column] - half[0], "x1": across[column] + half[0], "y0": up[row] - half[1], "y1": up[row] + half[1]}
         tint = colours.grid if found.refused[row][column] else colours.runaway_tint
         figure.add_shape(type="rect", **box, fillcolor=tint, line={"width": 0}, layer="below")
-        if len(across) * len(up) <= MOST_TEXTS:
-            words = cell_text(found, row, column).replace(" run away", "<br>run away")
-            figure.add_annotation(x=across[column], y=up[row], text=words, showarrow=False, font={"size": 11, "color": colours.runaway})
+    texts = [(row, column) for row in rows for column in columns] if len(up) * len(across) <= MOST_TEXTS else []
+    figure.layout.annotations = [_words(found, (row, column), (across[column], up[row])) for row, column in texts]
     for name, positions, labels, extent, title in (
         ("xaxis", across, across_labels, half[0], across_title),
         ("yaxis", up, up_labels, half[1], up_title),
     ):
         ends = sorted((positions[0], positions[-1]))
-        ticks = {} if labels is None else _ticks(positions, labels)
+        ticks = _ticks(positions, [f"{place:.4g}" for place in positions] if labels is None else labels)
         shared = {"range": [ends[0] - abs(extent), ends[1] + abs(extent)], "zeroline": False, "showgrid": False}
         figure.update_layout({name: axis(title, colours, **shared, **ticks)})
     return figure
+
+
+def _words(found: Slice, cell: tuple[int, int], at: tuple[float, float]) -> dict[str, Any]:
+    """What stands in a cell, at its middle."""
+    colours = palette("light")
+    plain = not (found.ran_away(*cell) or found.refused[cell[0]][cell[1]])
+    words = cell_text(found, *cell).replace(" run away", "<br>run away")
+    font = {"size": 11.5, "color": colours.ink if plain else colours.runaway}
+    return {"x": at[0], "y": at[1], "text": words, "showarrow": False, "font": font}
+
+
+def _tick_format(found: Slice) -> str:
+    return "$~s" if found.value.endswith(("_usd", "_usd_per_day")) else ".0%" if found.value in SHARES else "~g"
 
 
 def _ticks(positions: Sequence[float], labels: Sequence[str]) -> dict[str, Any]:
@@ -121,7 +148,13 @@ def _line(found: Slice) -> Figure:
     trace = {"type": "scatter", "mode": "lines+markers", "x": across, "y": numbers(shown), "error_y": bars, "line": {"color": colours.ink}}
     x_axis = axis(title_of(found.x), colours, **({} if labels is None else _ticks(across, labels)))
     hover = "%{x}: <b>%{y:.4~f}</b><extra></extra>"
-    figure = canvas([{**trace, "hovertemplate": hover}], colours, height=430, xaxis=x_axis, yaxis=axis(title_of(found.value), colours))
+    figure = canvas(
+        [{**trace, "hovertemplate": hover}],
+        colours,
+        height=430,
+        xaxis=x_axis,
+        yaxis=axis(title_of(found.value), colours, tickformat=_tick_format(found)),
+    )
     for column, place in enumerate(across):
         if found.ran_away(0, column) or found.refused[0][column]:
             words = cell_text(found, 0, column).replace(" run away", "<br>run away")

@@ -7,6 +7,8 @@ from typing import Any
 
 from tailwag.sim.metrics_sentences import with_error
 
+RUNAWAY_SHARE = 0.05
+"""Where more than this share of paths runs away, vol of those that finished is no fair sample of the market, and is not compared."""
 MANY = 0.5
 """A point at which more than this share of paths runs away counts as running away."""
 Points = Sequence[Mapping[str, Any]]
@@ -29,16 +31,20 @@ def shown_setting(value: Any) -> str:
 
 def _amplification(points: Points) -> str:
     known = [point for point in points if point["figures"]["amplification"]["value"] is not None]
-    if not known:
-        return "No amplification is known at any point: no path reached the horizon with a return to compare."
-    low, high = (choose(known, key=lambda point: point["figures"]["amplification"]["value"]) for choose in (min, max))
-    counted = f"{len(points):,} points" if len(points) > 1 else "1 point"
-    if low is high or low["figures"]["amplification"]["value"] == high["figures"]["amplification"]["value"]:
-        return f"Hedging multiplies vol by {_times(high)} at all of {counted}."
-    return (
-        f"Hedging multiplies vol by {_times(low)} to {_times(high)} over {counted}: least at {place_of(low)}, most at {place_of(high)}"
-        + ("." if len(known) == len(points) else f"; at {len(points) - len(known)} of them it is unknown.")
-    )
+    fair = [point for point in known if point["runaway_paths"] <= RUNAWAY_SHARE * point["paths"]]
+    if not fair:
+        return (
+            "No amplification is known that is not of the few paths that did not run away."
+            if known
+            else "No amplification is known: no path reached the horizon."
+        )
+    low, high = (choose(fair, key=lambda point: point["figures"]["amplification"]["value"]) for choose in (min, max))
+    counted = "1 point" if len(points) == 1 else f"all of {len(points):,} points"
+    if len(fair) < len(points):
+        counted = f"{len(fair):,} of {len(points):,} points"
+    if low["figures"]["amplification"]["value"] == high["figures"]["amplification"]["value"]:
+        return f"Hedging multiplies vol by {_times(high)} at {counted}."
+    return f"Hedging multiplies vol by {_times(low)} ({place_of(low)}) to {_times(high)} ({place_of(high)}) at {counted}."
 
 
 def _times(point: Mapping[str, Any]) -> str:
@@ -53,11 +59,8 @@ def _runaway(axes: Sequence[str], points: Points) -> str:
     if not some:
         return "No path runs away at any point." if ran else ""
     if not many:
-        return f"Some paths run away at {len(some)} of {len(ran)} points, more than half of them at none; amplification there is of the paths that finished."
-    return (
-        f"More than half of the paths run away at {len(many)} of {len(ran)} points{_boundary(axes, many, ran)}, some at {len(some)}; "
-        "amplification there is of the paths that finished."
-    )
+        return f"Some paths run away at {len(some)} of {len(ran)} points, more than half of them at none."
+    return f"More than half of the paths run away at {len(many)} of {len(ran)} points{_boundary(axes, many, ran)}, some at {len(some)}."
 
 
 def _boundary(axes: Sequence[str], many: Points, ran: Points) -> str:

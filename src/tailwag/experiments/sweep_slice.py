@@ -11,11 +11,12 @@ from typing import Any
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.experiments.sweep_axes import GAIN
-from tailwag.experiments.sweep_sentences import shown_setting
+from tailwag.experiments.sweep_sentences import RUNAWAY_SHARE, shown_setting
 
 SURVIVORS = ("amplification", "realised_vol", "vol_of_vol")
 """Figures of the paths that finished: where many run away, the survivors say little, and a picture shows the share that ran away instead."""
-RUNAWAY_SHARE = 0.05
+SHARES = ("runaway_probability", "realised_vol", "fundamental_vol", "vol_of_vol", "mean_drawdown")
+"""Figures that are read in per cent."""
 UNITS = {
     "_usd_per_day": "USD a day",
     "_usd": "USD",
@@ -225,5 +226,4 @@ def figure_text(name: str, value: float) -> str:
 
     if name.endswith(("_usd", "_usd_per_day")):
         return money(value)
-    share = name in ("runaway_probability", "realised_vol", "fundamental_vol", "vol_of_vol", "mean_drawdown")
-    return f"{100.0 * value:.3g} %" if share else f"{value:.3g}"
+    return f"{100.0 * value:.3g} %" if name in SHARES else f"{value:.3g}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from tailwag.experiments.report_terminal import WIDTH, fold
-from tailwag.experiments.sweep_page import caption
+from tailwag.experiments.sweep_page import caption, sentence_of
 from tailwag.experiments.sweep_sentences import shown_setting
 from tailwag.experiments.sweep_slice import Slice, cell_text, title_of
 
@@ -25,7 +25,7 @@ def print_sweep(document: Mapping[str, Any], found: Slice, *, file: IO[str] | No
     for sentence in document["headline"]:
         console.print(Text(fold(sentence)))
     console.print(Text(""))
-    console.print(Text(fold(caption(found).capitalize()), style="bold"))
+    console.print(Text(fold(sentence_of(caption(found))), style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     head, rows = _cells(found)
     for place, name in enumerate(head):
