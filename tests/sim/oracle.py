@@ -103,7 +103,8 @@ def normal_cdf(d: float) -> float:
 
 
 def row_vol(row: Row, x: float, shift: float) -> float:
-    return row.iv + row.skew * x + shift
+    """The skew is followed to half a unit of ln spot either way, and no vol is below 1 %."""
+    return max(row.iv + row.skew * min(max(x, -0.5), 0.5) + shift, 0.01)
 
 
 def row_delta(row: Row, spot0: float, x: float, left: float, shift: float) -> float:

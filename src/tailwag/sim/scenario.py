@@ -104,6 +104,11 @@ class Scenario:
             value = getattr(self, name)
             if value is not None and not 0.0 < value <= MOST_LOG_MOVE:
                 raise InputError(f"expected {name} above 0 and at most {MOST_LOG_MOVE:g} (log price), got {value:g}; 0.7 is a doubling")
+        if self.halt_log_move is not None and self.halt_log_move >= self.stop_log_move:
+            raise InputError(
+                f"expected halt_log_move below stop_log_move = {self.stop_log_move:g}, got {self.halt_log_move:g}: a path is stopped before "
+                "it is halted; raise stop_log_move or lower halt_log_move"
+            )
         _refuse_agents(self)
 
     @staticmethod
@@ -151,6 +156,12 @@ def _refuse_agents(scenario: Scenario) -> None:
                 f"expected a loop gain below 1 under {scenario.clearing} clearing, got {gain:.3g} at the start: there is no clearing price; "
                 "deepen the market, cut the gamma, or take clearing = 'lagged' to watch it run away"
             )
+        hurried = same_step_gain(scenario)
+        if hurried >= 1.0:
+            raise InputError(
+                f"expected a loop gain below 1 of what is traded in the same step, got {hurried:.3g} at the start (gain times speed): there is no "
+                "clearing price; a same-step order of speed 1 closes its gap, take speed = 1 or less"
+            )
 
 
 def starting_gain(scenario: Scenario) -> float:
@@ -158,6 +169,13 @@ def starting_gain(scenario: Scenario) -> float:
     per_usd = scenario.impact.small_signal_per_usd(scenario.spot_usd)
     gammas = [agent.starting_dollar_gamma_usd(scenario.spot_usd) for agent in scenario.agents]
     return -per_usd * math.fsum(gammas)
+
+
+def same_step_gain(scenario: Scenario) -> float:
+    """The part of the starting gain that clears in the step of the move: gain times speed of agents without delay; no price clears at 1 or more."""
+    same_step = [agent for agent in scenario.agents if agent.delay_steps == 0]
+    gammas = [getattr(agent, "speed", 1.0) * agent.starting_dollar_gamma_usd(scenario.spot_usd) for agent in same_step]
+    return -scenario.impact.small_signal_per_usd(scenario.spot_usd) * math.fsum(gammas)
 
 
 def _least(name: str, value: float, least: float) -> None:
