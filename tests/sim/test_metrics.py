@@ -567,11 +567,11 @@ class TestSums:
 
     def test_kernels_and_their_plain_twins(self) -> None:
         random = np.random.default_rng(10)
-        price = levels(random.standard_normal((33, 250)) * 1e-3)
+        price = np.ascontiguousarray(levels(random.standard_normal((33, 250)) * 1e-3).T)
         horizons, lags = np.array([1, 2, 7, 50, 250]), np.array([1, 4, 249])
         np.testing.assert_allclose(path_sums(price, horizons, lags), path_sums_plain(price, horizons, lags), rtol=1e-11, atol=1e-18)
         np.testing.assert_allclose(daily_vols(price, 60), daily_vols_plain(price, 60), rtol=1e-13)
-        flow, place = random.standard_normal((33, 250)) * 1e6, random.integers(0, 24, 250)
+        flow, place = random.standard_normal((250, 33)) * 1e6, random.integers(0, 24, 250)
         np.testing.assert_allclose(binned_sums(flow, place, 24), binned_sums_plain(flow, place, 24), rtol=1e-11, atol=1e-6)
 
 

@@ -22,7 +22,7 @@ _FRACTION_BITS = 52
 _BIAS = 1023 + _FRACTION_BITS
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
 def digit_sums(values: FloatArray) -> IntArray:
     """Sums of the digits of every row of ``values`` (rows, numbers), lowest first: (rows, DIGITS).
 

@@ -86,7 +86,7 @@ def path_statistics(block: BlockPaths, plan: MetricPlan, layout: Layout) -> Path
     """
     _check_shapes(block, plan)
     finished = np.asarray(block.outcome == int(Outcome.FINISHED))
-    prices = [np.ascontiguousarray(series) for series in (block.log_price, block.fundamental_log)]
+    prices = [_time_first(series) for series in (block.log_price, block.fundamental_log)]
     rows, falls = [], []
     for log_price in prices:
         sums = path_sums(log_price, np.array(plan.measured_horizons), np.array(plan.measured_lags, dtype=np.int64))
@@ -95,7 +95,7 @@ def path_statistics(block: BlockPaths, plan: MetricPlan, layout: Layout) -> Path
     rows = [np.where(finished, row, 0.0) for row in rows]
     covered = plan.hours_covered()
     seen = np.flatnonzero(covered > 0.0)
-    flows = binned_sums(np.ascontiguousarray(block.net_flow_usd), plan.hour_of_step(), 24)
+    flows = binned_sums(_time_first(block.net_flow_usd), plan.hour_of_step(), 24)
     rows += [*falls, *(flows[seen] / covered[seen, None]), *(flows[24 + seen] / covered[seen, None])]
     rows += [row for agent in block.agents for row in _agent_rows(agent)]
     values = np.array(rows, dtype=np.float64).reshape(len(layout.names), block.log_price.shape[0])
@@ -103,8 +103,13 @@ def path_statistics(block: BlockPaths, plan: MetricPlan, layout: Layout) -> Path
     return PathStatistics(values, finished)
 
 
+def _time_first(series: FloatArray) -> FloatArray:
+    """(paths, times) as (times, paths), which is how an engine's block lies in memory: nothing is copied there."""
+    return np.ascontiguousarray(series.T)
+
+
 def _return_rows(sums: FloatArray, log_price: FloatArray, plan: MetricPlan) -> list[FloatArray]:
-    """Rows in the order of ``_return_names``: mean squares and fourth powers per return, mean products, vols per year."""
+    """Rows in the order of ``_return_names`` of log prices (times, paths): mean squares and fourth powers per return, mean products, vols per year."""
     horizons, lags = plan.measured_horizons, plan.measured_lags
     counts = np.array([plan.steps // horizon for horizon in horizons] * 2 + [plan.steps - lag for lag in lags], dtype=np.float64)
     variance = sums[0] / plan.years
@@ -120,10 +125,10 @@ def _return_rows(sums: FloatArray, log_price: FloatArray, plan: MetricPlan) -> l
 
 def _close_rows(log_price: FloatArray, closes: IntArray) -> list[FloatArray]:
     """Sums over days, one after the other, of last window x rest of day and of rest of day squared."""
-    products, squares = np.zeros(len(log_price)), np.zeros(len(log_price))
+    products, squares = np.zeros(log_price.shape[1]), np.zeros(log_price.shape[1])
     for begin, window, close in closes:
-        rest = log_price[:, window] - log_price[:, begin]
-        products += rest * (log_price[:, close] - log_price[:, window])
+        rest = log_price[window] - log_price[begin]
+        products += rest * (log_price[close] - log_price[window])
         squares += rest * rest
     return [products / len(closes), squares / len(closes)]
 
