@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tailwag.experiments.scenario_files import Overrides, ScenarioFile, load_sce
 from tailwag.hedging.execution import AlmgrenChriss, Maker, ObizhaevaWang, Twap
 from tailwag.hedging.policies import Band, EveryStep
 from tailwag.sim.agents.dealer import HedgeInstrument
+from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.dynamics import Bates, Bootstrap, Gbm, HawkesJumps, Heston, Kou, Merton, Replay, StudentT
 
 
@@ -661,3 +663,69 @@ def test_a_mutation_is_seen_by_the_digest_and_by_nothing_else(tmp_path):
     plain, remarked = read(tmp_path, BASE), read(tmp_path, "# a remark\n" + BASE)
     assert plain.sha256 != remarked.sha256
     assert plain.scenario.price == remarked.scenario.price
+
+
+MARKET = """
+[run]
+horizon_days = 0.25
+step_minutes = 15
+paths = 10
+seed = 1
+clearing = "implicit"
+[price]
+model = "gbm"
+spot_usd = 60000
+vol = 0.6
+[impact]
+permanent_per_usd = 3e-11
+"""
+
+
+def test_agents_may_hold_one_book_by_shares_and_neutralise_theirs(tmp_path: Path) -> None:
+    """Shares scale contracts; a gamma-neutral agent starts without gamma and pays its spreads."""
+    options = 'options = [{right = "put", strike_usd = 55000, days = 14, contracts = -400, iv = 0.6}, {right = "call", strike_usd = 60000, days = 30, contracts = 100, iv = 0.6}]'
+    agents = "".join(
+        f'''
+[[agent]]
+kind = "dealer"
+name = "{name}"
+{options}
+book_share = {share}
+policy = "every-step"
+delay_steps = 0
+{extra}
+'''
+        for name, share, extra in (
+            ("quarter", 0.25, ""),
+            ("rest", 0.75, 'option_hedge = {rule = "gamma-neutral", half_spread_volpt = 0.5}'),
+        )
+    )
+    path = tmp_path / "shares.toml"
+    path.write_text(MARKET + agents, encoding="utf-8")
+    file = load_scenario(path)
+    quarter, rest = file.scenario.agents
+    assert quarter.options.contracts_coin.tolist() == [-100.0, 25.0]
+    assert abs(rest.starting_dollar_gamma_usd(60_000.0)) < 1e-6 * abs(quarter.starting_dollar_gamma_usd(60_000.0))
+    assert rest.opening_cost_usd > 0.0
+    assert any("gamma-neutral" in note for note in file.notes)
+
+
+def test_a_ladder_of_liquidations_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.toml"
+    ladder = """
+[[agent]]
+kind = "liquidation-ladder"
+name = "leverage"
+delay_steps = 0
+density_usd = 2e9
+clusters = [{distance_log = -0.05, width_log = 0.01, notional_usd = 8e8}]
+"""
+    path.write_text(MARKET + ladder, encoding="utf-8")
+    (found,) = load_scenario(path).scenario.agents
+    assert isinstance(found, LiquidationLadder)
+    assert (found.density_usd, found.clusters[0].notional_usd) == (2e9, 8e8)
+    for wrong, words in (("density_usd = -1", "density_usd"), ("width_log = 0.0", "width_log"), ("distanse_log = 1", "distanse_log")):
+        key = wrong.split(" =")[0].replace("distanse", "distance")
+        path.write_text(MARKET + re.sub(rf"{key} = [-0-9.e]+", wrong, ladder), encoding="utf-8")
+        with pytest.raises(InputError, match=words):
+            load_scenario(path)

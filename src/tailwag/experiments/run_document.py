@@ -11,6 +11,8 @@ import numpy as np
 from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
+from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario, starting_gain
 from tailwag.sim.state import PNL_PARTS, Outcome
@@ -74,14 +76,18 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
     }
 
 
+_KINDS: dict[type, str] = {Dealer: "dealer", LiquidationLadder: "liquidation-ladder"}
+
+
 def _agent(agent: Any, spot_usd: float) -> dict[str, Any]:
     return {
         "name": agent.name,
-        "policy": str(agent.policy),
-        "execution": str(agent.execution),
+        "kind": _KINDS.get(type(agent), "own"),
+        "policy": str(getattr(agent, "policy", agent)),
+        "execution": str(getattr(agent, "execution", "at the market")),
         "delay_steps": agent.delay_steps,
-        "hedge_share": agent.hedge_share,
-        "options": 0 if agent.options is None else agent.options.rows,
+        "hedge_share": getattr(agent, "hedge_share", 1.0),
+        "options": 0 if getattr(agent, "options", None) is None else agent.options.rows,
         "starting_dollar_gamma_usd": agent.starting_dollar_gamma_usd(spot_usd),
     }
 

@@ -337,9 +337,10 @@ def _assumptions(document: Document) -> Iterator[tuple[str, str]]:
         yield "price", f"{taken.get('price_model')}, vol {100 * taken['price_vol']:.1f} % ({origin})"
     for agent in records(taken, "agents")[:MOST_AGENTS]:
         late = f", {agent['delay_steps']} steps late" if agent.get("delay_steps") else ""
+        held = "" if agent.get("kind") == "liquidation-ladder" else f"{100 * agent.get('hedge_share', 1):.3g} % hedged, "
         yield (
             str(agent.get("name")),
-            f"{100 * agent.get('hedge_share', 1):.3g} % hedged, {agent.get('policy')}, {agent.get('execution')}{late}",
+            f"{held}{agent.get('policy')}, {agent.get('execution')}{late}",
         )
     yield (
         "run",

@@ -43,7 +43,8 @@ def _assumed(document: Document) -> Iterator[str]:
         f"loop gain {assumed['starting_gain']:+.3f} at the start, {assumed['steps']:,} steps, seed {document['seed']}"
     )
     for agent in assumed["agents"]:
-        yield f"{agent['name']}: hedges {agent['hedge_share']:.0%} of its book, {agent['policy']}, {agent['execution']}, delay {agent['delay_steps']} steps"
+        held = f"hedges {agent['hedge_share']:.0%} of its book, " if agent["kind"] == "dealer" else ""
+        yield f"{agent['name']}: {held}{agent['policy']}, {agent['execution']}, delay {agent['delay_steps']} steps"
     yield from assumed["notes"]
 
 

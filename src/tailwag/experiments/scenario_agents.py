@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,31 @@ from tailwag.hedging.execution import MOST_SLICES, AlmgrenChriss, AtOnce, Execut
 from tailwag.hedging.policies import Policy, policy_from_mapping, policy_from_text
 from tailwag.market.clock import format_time
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
+from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
+from tailwag.sim.option_hedge import NEUTRALITIES, ListedOptions, neutral_dealer
 from tailwag.units import NS_PER_YEAR
 
-KINDS = ("dealer", "scalper")
+KINDS = ("dealer", "scalper", "liquidation-ladder")
 LATER = ("leveraged-traders", "vault", "options-amm", "cpmm", "squeezer", "arbitrageur", "insurer")
 """Kinds that scenario files will name and this version does not simulate."""
 BOOKS = ("gamma_usd", "options", "book")
-TERMS = ("kind", "name", "policy", "delay_steps", "speed", "after_expiry", "hedge_share", "execution", "instrument", "stream")
+TERMS = (
+    "kind",
+    "name",
+    "policy",
+    "delay_steps",
+    "speed",
+    "after_expiry",
+    "book_share",
+    "hedge_share",
+    "vega_hedge_share",
+    "option_hedge",
+    "execution",
+    "instrument",
+    "stream",
+)
+LADDER_TERMS = ("kind", "name", "delay_steps", "density_usd", "clusters", "levels_per_log", "level_usd", "reach_log", "stream")
 EXECUTIONS: dict[str, tuple[str, ...]] = {
     "at-once": (),
     "twap": ("slices",),
@@ -40,14 +57,15 @@ _NAME = re.compile(r"[\w][\w .@+-]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an agent's table may need to know of the rest of the file: the start, the vol an unstated iv stands for, and how to read books."""
+    """What an agent's table may need to know of the rest of the file: start, first price, the vol an unstated iv stands for, and how to read books."""
 
     start_ns: int | None
+    spot_usd: float
     vol: float
     read_book: Callable[[Table, str, int], tuple[OptionBook, tuple[str, ...]]]
 
 
-def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Dealer, ...], tuple[str, ...]]:
+def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Dealer | LiquidationLadder, ...], tuple[str, ...]]:
     """Every [[agent]] in the order of the file, and sentences that say what was assumed for them."""
     if len(tables) > MOST_AGENTS:
         raise InputError(f"expected at most {MOST_AGENTS} agents, got {len(tables)}; join those that hedge alike")
@@ -55,7 +73,7 @@ def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Dealer, ..
     return tuple(agent for agent, _ in made), tuple(note for _, notes in made for note in notes)
 
 
-def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer, tuple[str, ...]]:
+def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer | LiquidationLadder, tuple[str, ...]]:
     kind = _kind(table)
     name = table.text("name", f"{kind}-{number}")
     if not _NAME.fullmatch(name):
@@ -63,9 +81,11 @@ def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer, tuple[s
             f"expected a name of 1 to 60 letters, digits, spaces and . _ - + @ that starts with a letter or digit, got {shown(name)}"
         )
     named = Table(f"agent {shown(name)}", table.values)
+    if kind == "liquidation-ladder":
+        return _ladder(named, name), ()
     named.only(*TERMS, *BOOKS, "iv")
     named.exclusive(*BOOKS)
-    book, notes = _book(named, setting)
+    book, notes = _shared(named, *_book(named, setting))
     if kind == "scalper":
         _refuse_short(named, book)
     with named.named():
@@ -77,13 +97,64 @@ def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer, tuple[s
             ),
             speed=named.number("speed", 1.0),
             hedge_share=named.number("hedge_share", 1.0),
+            vega_hedge_share=named.number("vega_hedge_share", 0.0),
             after_expiry=named.text("after_expiry", "unwind", choices=("unwind", "hold")),
             instrument=_instrument(named),
             stream=named.whole("stream", 0, least=0, most=2**31 - 1),
             execution=_execution(named),
             **book,
         )
-    return dealer, notes
+        return _neutral(named, dealer, notes, setting.spot_usd)
+
+
+def _shared(table: Table, book: dict[str, Any], notes: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The part of a book that this agent holds: several agents may hold one book by shares."""
+    share = table.number("book_share", 1.0, least=0.0, most=1.0, above=True, hint="the part of the book that this agent holds")
+    if share == 1.0:
+        return book, notes
+    options = book.get("options")
+    if options is None:
+        return {**book, "gamma_usd": share * book["gamma_usd"]}, notes
+    return {**book, "options": replace(options, contracts_coin=share * options.contracts_coin)}, notes
+
+
+def _neutral(table: Table, dealer: Dealer, notes: tuple[str, ...], spot_usd: float) -> tuple[Dealer, tuple[str, ...]]:
+    """The dealer with its gamma or vega neutralised at the start, by options of its own book's strikes and expiries."""
+    if "option_hedge" not in table:
+        return dealer, notes
+    hedge = table.table("option_hedge")
+    hedge.only("rule", "half_spread_volpt")
+    rule = hedge.text("rule", choices=tuple(NEUTRALITIES))
+    spread = hedge.number("half_spread_volpt", least=0.0, most=100.0, hint="half of the bid-ask spread in vol points; 0.5 is half a point")
+    if dealer.options is None:
+        raise table.refuse("option_hedge wants a list of options or a book, got a constant gamma")
+    hedged, neutral = neutral_dealer(
+        dealer, ListedOptions.from_book(dealer.options, half_spread_volpt=spread), spot_usd=spot_usd, rule=rule
+    )
+    return hedged, (*notes, f"{table.place}: {neutral}")
+
+
+def _ladder(table: Table, name: str) -> LiquidationLadder:
+    """Leveraged positions that are closed at the market when price reaches their levels."""
+    table.only(*LADDER_TERMS)
+    clusters = []
+    for row in table.tables("clusters") if "clusters" in table else []:
+        row.only("distance_log", "width_log", "notional_usd")
+        with row.named():
+            clusters.append(Cluster(row.number("distance_log"), row.number("width_log"), row.number("notional_usd")))
+    with table.named():
+        return LiquidationLadder(
+            name=name,
+            delay_steps=table.whole(
+                "delay_steps", least=0, hint="steps between a level that is reached and its liquidation; 0 cascades at once"
+            ),
+            density_usd=table.number("density_usd", 0.0),
+            clusters=tuple(clusters),
+            levels_per_log=table.number("levels_per_log", 0.0),
+            level_usd=table.number("level_usd", 0.0),
+            reach_log=table.number("reach_log", 0.7),
+            stream=table.whole("stream", 0, least=0, most=2**31 - 1),
+        )
 
 
 def _kind(table: Table) -> str:

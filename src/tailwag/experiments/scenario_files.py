@@ -14,7 +14,6 @@ from tailwag.experiments.scenario_book import measured_book
 from tailwag.experiments.scenario_market import costs, impact_model, time_grid, vol_dynamics
 from tailwag.experiments.scenario_prices import price_model, starting_vol
 from tailwag.experiments.scenario_tables import Table, nearest, shown
-from tailwag.liquidity.arbitrage import square_root_warning
 from tailwag.sim.blocks import ARRAYS_KEPT, paths_per_block
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.run import KEPT_BYTES
@@ -172,7 +171,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     run.only(*RUN_KEYS)
     grid, start_ns = time_grid(run), run.time_ns("start")
     spot_usd, price, vol_is, price_notes = price_model(tables["price"], grid, named, start_ns)
-    agents, notes = read_agents(_agents(top), Setting(start_ns, starting_vol(price, grid), named.book))
+    agents, notes = read_agents(_agents(top), Setting(start_ns, spot_usd, starting_vol(price, grid), named.book))
     if agents and "impact" not in top:
         raise InputError("[impact] is missing; how far a dollar moves the price decides the answer: state permanent_per_usd = 0.01 / depth")
     scenario = Scenario(
@@ -193,14 +192,13 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     paths = run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run")
     write_paths = output.truth("paths", False)
     _refuse_memory(scenario, paths if write_paths else 0)
-    square_root = () if scenario.impact.square_root is None else (square_root_warning(),)
     return {
         "scenario": scenario,
         "paths": paths,
         "seed": run.whole("seed", least=0, hint="the seed of every random number; the same seed gives the same bytes"),
         "write_paths": write_paths,
         "vol_is": vol_is,
-        "notes": (*price_notes, *notes, *square_root),
+        "notes": (*price_notes, *notes, *scenario.impact.warnings),
     }
 
 

@@ -84,6 +84,13 @@ class LiquidationLadder:
         if not (0.0 < self.reach_log <= 5.0) or self.delay_steps < 0:
             raise InputError(f"agent {self.name!r}: expected reach_log in (0, 5] and delay_steps of 0 or more")
 
+    def __str__(self) -> str:
+        parts = [f"{self.density_usd:.3g} USD per unit of log price"] if self.density_usd else []
+        parts += [f"{cluster.notional_usd:.3g} USD around {100 * cluster.distance_log:+.3g} %" for cluster in self.clusters]
+        if self.levels_per_log * self.level_usd:
+            parts.append(f"{self.levels_per_log:g} random levels of {self.level_usd:.3g} USD per unit of log price")
+        return "liquidation of " + (", ".join(parts) or "nothing")
+
     def content(self) -> str:
         """Everything but the name."""
         return repr([getattr(self, entry.name) for entry in fields(self) if entry.name != "name"])
