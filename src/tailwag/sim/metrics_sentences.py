@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+PIN_ERRORS = 3.0
+"""A pin is said where hedging changes its share by more than so many standard errors."""
 MONEY_STEPS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
@@ -115,19 +117,31 @@ def _signature(document: dict[str, Any]) -> str:
 
 
 def _momentum(document: dict[str, Any]) -> str:
-    slope = document["momentum_slope"]["hedged"]
-    if slope["value"] is None or not slope["standard_error"] or abs(slope["value"]) < 2.0 * slope["standard_error"]:
+    """Said where the slope is there, and is another than on the same shocks with nobody hedging: what both share is chance, not hedging."""
+    slope, alone = document["momentum_slope"]["hedged"], document["momentum_slope"]["fundamental"]
+    if slope["value"] is None or alone["value"] is None or not slope["standard_error"]:
+        return ""
+    if min(abs(slope["value"]), abs(slope["value"] - alone["value"])) < 2.0 * slope["standard_error"]:
         return ""
     deed = "runs on" if slope["value"] > 0.0 else "turns back"
-    return f"The day's last window {deed}: {with_error(slope['value'], slope['standard_error'])} of the move of the rest of the day."
+    return (
+        f"The last window of each 24 h {deed}: {with_error(slope['value'], slope['standard_error'])} of the move of the hours before it, "
+        f"{with_error(alone['value'], alone['standard_error'])} with nobody hedging."
+    )
 
 
 def _pins(document: dict[str, Any]) -> str:
-    if not document["pins"]:
+    """The strike that hedging changes most, where it is more than chance: the largest of many differences is always large."""
+    watched = document["pins"]
+    if not watched:
         return ""
-    pin = max(document["pins"], key=lambda one: abs(one["excess"]["value"]))
+    changed = [pin for pin in watched if abs(pin["excess"]["value"]) > PIN_ERRORS * (pin["excess"]["standard_error"] or math.inf)]
+    if not changed:
+        strikes = "the strike" if len(watched) == 1 else f"any of the {len(watched)} strikes"
+        return f"Whether price pins at {strikes} expiring inside the run is not distinguishable from nobody hedging on these paths."
+    pin = max(changed, key=lambda one: abs(one["excess"]["value"]))
     return (
-        f"Price stands within {pin['half_width_bps']:.3g} bps of {pin['strike_usd']:,.6g} USD after {span(pin['hours'])} on {_percent(pin['hedged'])} "
+        f"Price stands within {pin['half_width_bps']:.0f} bps of {pin['strike_usd']:,.6g} USD after {span(pin['hours'])} on {_percent(pin['hedged'])} "
         f"of paths, {_percent(pin['fundamental'])} with nobody hedging."
     )
 

@@ -1,0 +1,60 @@
+"""Sentences say what hedging does, and nothing that chance alone does."""
+
+from typing import Any
+
+import pytest
+
+from tailwag.sim.metrics_sentences import _momentum, _pins
+
+
+def estimate(value: float | None, error: float | None = None) -> dict[str, Any]:
+    return {"value": value, "standard_error": error}
+
+
+def slopes(hedged: float, alone: float, error: float = 0.008) -> dict[str, Any]:
+    return {"momentum_slope": {"hedged": estimate(hedged, error), "fundamental": estimate(alone, error)}}
+
+
+def pins(*excess: tuple[float, float]) -> dict[str, Any]:
+    return {
+        "pins": [
+            {
+                "strike_usd": 90_000.0 + 1_000.0 * number,
+                "half_width_bps": 5.02,
+                "hours": 17.5,
+                "hedged": estimate(0.02 + value, error),
+                "fundamental": estimate(0.02, error),
+                "excess": estimate(value, error),
+            }
+            for number, (value, error) in enumerate(excess)
+        ]
+    }
+
+
+def test_a_slope_that_both_markets_share_is_chance() -> None:
+    assert _momentum(slopes(-0.0300, -0.0290)) == ""
+    assert _momentum(slopes(-0.0100, 0.0100)) == ""
+    said = _momentum(slopes(0.1800, 0.0010))
+    assert said.startswith("The last window of each 24 h runs on: 0.1800 +- 0.0080")
+    assert "0.0010 +- 0.0080 with nobody hedging" in said
+
+
+def test_a_slope_that_nobody_knows_is_not_said() -> None:
+    unknown = {"momentum_slope": {"hedged": estimate(None), "fundamental": estimate(None)}}
+    assert _momentum(unknown) == ""
+
+
+@pytest.mark.parametrize("errors", [2.9, 0.5])
+def test_the_largest_of_many_differences_is_no_pin(errors: float) -> None:
+    said = _pins(pins((0.001, 0.001), (errors * 0.002, 0.002), (-0.001, 0.001)))
+    assert said.startswith("Whether price pins at any of the 3 strikes")
+
+
+def test_a_pin_beyond_chance_is_said_with_both_shares() -> None:
+    said = _pins(pins((0.001, 0.001), (0.05, 0.004)))
+    assert said.startswith("Price stands within 5 bps of 91,000 USD after 17.5 h on 7.00 +- 0.40 % of paths, 2.00 +- 0.40 %")
+    assert _pins({"pins": []}) == ""
+
+
+def test_one_strike_is_named_as_one() -> None:
+    assert "at the strike expiring" in _pins(pins((0.001, 0.001)))
