@@ -5,6 +5,7 @@ Same scenarios, same random numbers, same clearing prices; what it cannot do it 
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from tailwag.kernels.loop_rows import AVERAGE, CARRIED, HELD, LIVE, OWN_ROWS, PA
 from tailwag.kernels.netdelta_lanes import Reader, Table, new_reader
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.book_trader import BookTrader
-from tailwag.sim.engine import RunPlan
-from tailwag.sim.fast_accounts import block_paths
+from tailwag.sim.engine import DAYS_PER_YEAR, RunPlan
+from tailwag.sim.fast_accounts import block_paths, splits_steps
 from tailwag.sim.fast_columns import book_seats, loop_of
 from tailwag.sim.fast_options import MergedBooks
 from tailwag.sim.net_delta import LANES, Settings, TabulatedNetDelta
@@ -32,6 +33,8 @@ __all__ = ["FastPlan", "prepare", "run_block", "supports"]
 POLICIES = (EveryStep, AtTimes, Band, WhalleyWilmott, NoHedge)
 TABLE_ROWS = 64
 """Books of more distinct options than this, all together, are read from a table; fewer are summed one by one."""
+
+LEAST_SHIFT, REACH_SD = 0.05, 8.0
 
 
 def supports(scenario: Scenario) -> str | None:
@@ -117,9 +120,25 @@ def prepare(plan: RunPlan, *, table_rows: int = TABLE_ROWS, threads: int = 1, to
 
 
 def _settings(plan: RunPlan, tabulate: bool, threads: int, tolerance: float) -> Settings:
-    shifts = Settings().vol_shifts if plan.scenario.vol.moves else (0.0, 0.0)
+    most = vol_reach(plan.scenario)
+    shifts = (max(Settings().vol_shifts[0], -most), min(Settings().vol_shifts[1], most))
     reach = min(Settings().reach_log, plan.scenario.stop_log_move) if tabulate else 0.0
     return Settings(tolerance=tolerance, vol_shifts=shifts, reach_log=reach, threads=threads)
+
+
+def vol_reach(scenario: Scenario) -> float:
+    """How far vol shifts are tabulated, decimal: 8 standard deviations of beta * price, and 5 volpt more where jumps or hedgers help.
+
+    Var = beta^2 vol^2 (1 - e^(-2 k T))/(2 k).  What goes further is summed option by option, so this is a matter of speed and memory alone.
+    """
+    vol = scenario.vol
+    if not vol.moves:
+        return 0.0
+    if vol.vega_impact_per_usd > 0.0:
+        return math.inf
+    fading, years = 2.0 * vol.mean_reversion_per_day * DAYS_PER_YEAR, scenario.grid.horizon_years
+    remembered = -math.expm1(-fading * years) / fading if fading > 0.0 else years
+    return LEAST_SHIFT + REACH_SD * abs(vol.spot_vol_beta) * scenario.price.annual_vol * math.sqrt(remembered)
 
 
 def _no_table(plan: RunPlan) -> Table:
@@ -154,6 +173,7 @@ def _empty(fast: FastPlan, paths: int, keep_agents: bool) -> Block:
         own[:, :, row : row + WIDTH] = start[None, :, None]
     slots = int(loop.terms[:, SLOTS].max()) if seats else 1
     kept = seats if keep_agents else 0
+    shifts = scenario.vol.moves and (keep_agents or splits_steps(fast.plan))  # else nobody looks back at them
     return Block(
         path=path,
         own=own,
@@ -161,7 +181,7 @@ def _empty(fast: FastPlan, paths: int, keep_agents: bool) -> Block:
         log_price=np.zeros((steps + 1, paths)),
         fundamental=np.zeros((steps + 1, paths)),
         flow=np.zeros((steps, paths)),
-        shift=np.zeros((steps + 1 if scenario.vol.moves else 0, paths)),
+        shift=np.zeros((steps + 1 if shifts else 0, paths)),
         positions=np.zeros((kept, steps + 1, paths)),
         flows=np.zeros((kept, steps, paths)),
     )

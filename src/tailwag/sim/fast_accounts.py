@@ -29,7 +29,7 @@ from tailwag.sim.fast_options import MergedBooks, OptionProfit, ends_profit, fin
 from tailwag.sim.ledger import BPS, PART
 from tailwag.sim.state import PNL_PARTS, AgentPaths, BlockPaths
 
-__all__ = ["block_paths"]
+__all__ = ["block_paths", "splits_steps"]
 
 
 def block_paths(
@@ -65,6 +65,11 @@ def block_paths(
     )
 
 
+def splits_steps(plan: RunPlan) -> bool:
+    """Whether the profit of options is split by greeks at every step, which needs every step's vol shift."""
+    return any(isinstance(seat.trader, BookTrader) and seat.trader.market.full_pnl for seat in plan.seats)
+
+
 def _row(packs: FloatArray, row: int, paths: int) -> FloatArray:
     """One row of all packs, path after path."""
     return packs[:, row : row + WIDTH].reshape(-1)[:paths]
@@ -75,7 +80,7 @@ def _changes(
 ) -> dict[int, FloatArray]:
     """By seat, how the value of its options changed from the start to where each path ended; none where every step is split."""
     seats = {seat: one.trader for seat, one in enumerate(plan.seats) if isinstance(one.trader, BookTrader)}
-    if merged is None or any(trader.market.full_pnl for trader in seats.values()):
+    if merged is None or splits_steps(plan):
         return {}
     values = final_values(list(seats.values()), merged, loop, block, stopped)
     return {seat: value - value_usd[seat] for seat, value in zip(seats, values)}

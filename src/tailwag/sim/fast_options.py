@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.loop_rows import SPOT_START, Block, Loop
+from tailwag.kernels.loop_rows import SHIFT, SPOT_START, WIDTH, Block, Loop
 from tailwag.kernels.loop_value import pay, value_books
 from tailwag.sim.agents.protocol import Move
 from tailwag.sim.book_trader import FIXING_YEARS, BookState, BookTrader
@@ -84,13 +84,18 @@ def final_values(traders: Sequence[BookTrader], merged: MergedBooks, loop: Loop,
                 values[number, here] = _value(trader, loop, block, int(step), here)
             continue
         log_price = block.log_price[step, here]
-        shift = block.shift[step, here] if block.shift.shape[0] else np.zeros(log_price.size)
+        shift = last_shifts(block, stopped.size)[here]
         strike, ratio = options.strike_usd[alive], options.forward_ratio[alive]
         columns = np.array((strike, np.log(strike / (ratio * spot_usd)), np.sqrt(left[alive]), options.iv[alive], options.skew[alive]))
         out = np.empty((len(traders), log_price.size))
         value_books(columns, merged.positions[:, alive], merged.puts[:, alive], log_price, shift, out)
         values[:, here] = out
     return values
+
+
+def last_shifts(block: Block, paths: int) -> FloatArray:
+    """The vol shift of every path where it ended: a path that stopped keeps it."""
+    return np.asarray(block.path[:, SHIFT : SHIFT + WIDTH].reshape(-1)[:paths])
 
 
 def _average(trader: BookTrader, loop: Loop, block: Block, step: int) -> FloatArray:
@@ -116,7 +121,7 @@ def _value(trader: BookTrader, loop: Loop, block: Block, step: int, here: BoolAr
         return np.zeros(int(here.sum()))
     book = trader.book if stay.all() else trader.book.where(stay)
     log_price = block.log_price[step, here]
-    shift = block.shift[step, here] if block.shift.shape[0] else np.zeros(log_price.size)
+    shift = last_shifts(block, here.size)[here]
     average = _average(trader, loop, block, step)[here]
     years = float(trader.market.grid.years[step])
     return np.asarray(book_greeks(book, years, trader.market.spot_usd, log_price, shift, running_average_usd=average)[0])

@@ -120,9 +120,9 @@ def simulate(
     done = 0
     for block, sums in _blocks(partial(_folded, step_block, measured), _firsts(scenario, paths), threads, keep_paths):
         merged = sums if merged is None else merge([merged, sums])
-        if keep_paths:
+        if block is not None:
             blocks.append(block)
-        done += block.paths
+        done += sums.paths
         if progress is not None:
             progress(done, paths)
     assert merged is not None  # there is one path at least
@@ -133,10 +133,12 @@ def simulate(
     return Run(scenario, paths, seed, chosen, split, metrics(merged, measured), dict(counts), kept)
 
 
-def _folded(step_block: StepBlock, plan: MetricPlan, first_path: int, paths: int, *, keep_agents: bool) -> tuple[BlockPaths, BlockSums]:
-    """A block and its sums, both made on the worker's own thread."""
+def _folded(
+    step_block: StepBlock, plan: MetricPlan, first_path: int, paths: int, *, keep_agents: bool
+) -> tuple[BlockPaths | None, BlockSums]:
+    """A block's sums, made on the worker's own thread, and the block itself only if somebody keeps it."""
     block = step_block(first_path, paths, keep_agents=keep_agents)
-    return block, fold(block, plan)
+    return block if keep_agents else None, fold(block, plan)
 
 
 def default_metric_plan(scenario: Scenario) -> MetricPlan:
