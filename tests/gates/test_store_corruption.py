@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tests.gates.store_damage import Original, check_damaged_store, make_original, mutated
 
 SEED = 20_261
@@ -32,6 +31,34 @@ def damage(original: Original, place: Path, numbers: range) -> None:
 
 def test_sixty_damaged_files_are_all_named_and_cost_nothing_silently(original: Original, tmp_path: Path) -> None:
     damage(original, tmp_path, range(60))
+
+
+def test_the_gate_finds_a_reader_that_trusts_its_disk(original: Original, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trusting:
+        def __init__(self, data: bytes) -> None: ...
+
+        def digest(self) -> _Anything:
+            return _Anything()
+
+    monkeypatch.setattr("tailwag.sources.store.segments.sha256", Trusting)
+    with pytest.raises(AssertionError, match="silently wrong"):
+        damage(original, tmp_path, range(100))
+
+
+def test_the_gate_finds_a_store_without_a_mark(original: Original, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailwag.sources.store.verify._Walk.against_mark", lambda walk, mark: None)
+    with pytest.raises(AssertionError, match="silently lost"):
+        damage(original, tmp_path, range(100))
+
+
+class _Anything:
+    """Equal to every digest."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
 
 
 @pytest.mark.slow

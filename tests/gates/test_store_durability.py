@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.gates.store_damage import delivered
+from tests.gates.store_disks import ForgetfulDisk, Stopped, WatchedDisk, refusing, stopping_at
 
 from tailwag.errors import StoreError
 from tailwag.sources.store import Recorder, verify_store
-from tests.gates.store_damage import delivered
-from tests.gates.store_disks import ForgetfulDisk, Stopped, WatchedDisk, refusing, stopping_at
 
 SEGMENT_BYTES = 1_500
 
@@ -158,19 +158,19 @@ def test_a_disk_that_refuses_is_told_in_words_and_recording_goes_on_when_it_is_f
         for number in range(after):
             told[recorder.append_payload(payload_of(number), as_of_ns=1, received_ns=1).seq] = payload_of(number)
         disk.before = refusing(call, start=start, code=code)
-        refused = 0
+        refused: list[str] = []
         for number in range(4, 12):
             try:
                 done = recorder.append_payload(payload_of(number), as_of_ns=1, received_ns=1)
             except StoreError as error:
-                refused += 1
-                assert "nothing was acknowledged" in str(error)
-                assert ("free some space" in str(error)) == (code == errno.ENOSPC)
+                refused.append(str(error))
                 assert {seq: delivered(folder).get(seq) for seq in told} == told
                 continue
             assert done.seq not in told
             told[done.seq] = payload_of(number)
-    assert refused == 1
+    assert len(refused) == 1
+    assert "nothing was acknowledged" in refused[0]
+    assert ("free some space" in refused[0]) == (code == errno.ENOSPC)
     check(folder, told)
 
 

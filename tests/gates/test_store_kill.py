@@ -12,9 +12,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from tests.gates.store_damage import delivered
 
 from tailwag.sources.store import Recorder, verify_store
-from tests.gates.store_damage import delivered
 
 CHILD = Path(__file__).with_name("recording_child.py")
 LONGEST_RESTART_SECONDS = 2.0

@@ -56,19 +56,24 @@ def run_record(request: RecordRequest) -> None:
     from tailwag.sources.store.recorder import Recorder
 
     with _until_signalled() as stopped:
-        around = Surroundings(time.time_ns, _sleeper(stopped), _whisper, request.currency)
+        around = Surroundings(time.time_ns, _sleeper(stopped), _complain, request.currency)
         again = request.every is not None
         feeds = [open_feed(word, around, speed=request.speed, again=again) for word in request.source]
         with Recorder(request.store, segment_bytes=_segment_bytes(request.segment_mib), say=_complain) as recorder:
             first = recorder.last_seq + 1
             _Recording(request, recorder, stopped).run(feeds)
-            _summarise(request.store, first, recorder.last_seq)
+            if request.ack_fd != 1:
+                _summarise(request.store, first, recorder.last_seq)
 
 
 def _check(request: RecordRequest) -> None:
     from tailwag.cli.measuring import _check_currency
+    from tailwag.sources.opening import checked_path_text
 
     _check_currency(request.currency)
+    store = Path(checked_path_text(request.store))
+    if store.exists() and not store.is_dir():
+        raise InputError(f"--store expects a folder, {request.store} is a file; give another")
     for name, value in (("--every", request.every), ("--speed", request.speed)):
         if value is not None and not (math.isfinite(value) and 0.0 < value <= 1e9):
             raise InputError(f"{name} expects a number above 0, got {value:g}")
@@ -111,10 +116,6 @@ def _sleeper(stopped: threading.Event) -> Any:
         stopped.wait(seconds)
 
     return sleep
-
-
-def _whisper(_text: str) -> None:
-    """Requests that go well are not worth a line."""
 
 
 def _complain(text: str) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tailwag.errors import EmptyChainError, InputError
+from tailwag.errors import EmptyChainError, FileFormatError, InputError
 from tailwag.market.snapshot import Snapshot
-from tailwag.sources.opening import bare_name, checked_path_text, list_folder
+from tailwag.sources.opening import bare_name, checked_path_text, list_folder, read_file
 from tailwag.units import NS_PER_SECOND
 
 VENUES = ("deribit", "okx", "bybit", "binance")
@@ -55,6 +55,8 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
     Raises InputError, FileFormatError for a word or a file that cannot be used.
     """
     kind, colon, rest = word.partition(":")
+    if speed is not None and not (kind == "replay" and 0.0 < speed < 1e9):
+        raise InputError(f"--speed paces a replay and is a factor above 0, got {speed:g} for {word[:80]!a}; leave it out")
     if word == "demo":
         return Feed(word, _demo(around), DEMO_SECONDS)
     if colon and kind == "replay":
@@ -72,11 +74,11 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
 
 
 def _demo(around: Surroundings) -> Iterator[Snapshot]:
-    from tailwag.sources.demo import demo
+    from tailwag.sources.demo_moving import moving_demo
 
     while True:
         # to the microsecond, so that the time in words is the time in numbers
-        yield demo(currency=around.currency, as_of_ns=around.clock() // 1_000 * 1_000)
+        yield moving_demo(around.clock() // 1_000 * 1_000, currency=around.currency)
 
 
 def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]:
@@ -88,7 +90,7 @@ def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]
             return self
 
         def __next__(self) -> Snapshot:
-            return fetch(venue, currency, clock=around.clock, progress=around.say, sleep=around.sleep, trades=venue == "deribit")
+            return fetch(venue, currency, clock=around.clock, sleep=around.sleep, trades=venue == "deribit")
 
     return Live()
 
@@ -114,8 +116,6 @@ def _changing(path: str, around: Surroundings) -> Iterator[Snapshot | None]:
 def _replay(folder: str, around: Surroundings, speed: float | None) -> Iterator[Snapshot]:
     if not folder or not os.path.isdir(folder):
         raise InputError(f"replay: expects a folder, got {bare_name(folder)!a}; write replay:FOLDER")
-    if speed is not None and not 0.0 < speed < 1e9:
-        raise InputError(f"--speed expects a factor above 0, got {speed:g}; 1 is as it happened, leave it out for as fast as possible")
     from tailwag.sources.store.segments import segment_numbers
 
     played = _from_store(folder) if segment_numbers(Path(folder)) else _from_files(folder, around)
@@ -141,16 +141,30 @@ def replay_moments(folder: str, around: Surroundings) -> list[Moment]:
     """Every snapshot of a folder's files, in the order of their times.
 
     Files that are each a market of their own are taken one by one; where some are only pieces (an order book beside its chain), the
-    folder is read as a whole for each moment.
+    folder is read as a whole for each moment.  Files of no known kind, or without the currency, are left out and named.
+
+    Raises FileFormatError for a damaged file.
     """
     paths = [os.path.join(folder, name) for name in list_folder(folder)]
+    kinds = {path: _kind(path) for path in paths}
     found: list[Moment] = []
     for path in paths:
-        moments = _moments_of(path, around)
-        if not moments:
+        if kinds[path] in ("csv", "parquet", "unknown", "trades"):
+            around.say(f"{bare_name(path)} left out, it holds no chain")
+            continue
+        try:
+            found.extend(_moments_of(path, around))
+        except FileFormatError:
+            if kinds[path] != "deribit-rest":
+                raise
             return sorted(_moments_of(folder, around))
-        found.extend(moments)
     return sorted(found)
+
+
+def _kind(path: str) -> str:
+    from tailwag.sources.files import kind_of_file
+
+    return kind_of_file(read_file(path))
 
 
 def _moments_of(path: str, around: Surroundings) -> list[Moment]:
@@ -160,9 +174,9 @@ def _moments_of(path: str, around: Surroundings) -> list[Moment]:
     while True:
         try:
             as_of_ns = _loaded(path, around, at_ns).as_of_ns
-        except (EmptyChainError, InputError) as nothing:
+        except EmptyChainError as nothing:
             if not found:
-                around.say(f"left out: {nothing}")
+                around.say(f"{bare_name(path)} left out: {nothing}")
             return found
         if at_ns is not None and as_of_ns > at_ns:
             return found

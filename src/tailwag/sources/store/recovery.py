@@ -32,6 +32,9 @@ class Start:
 
 def recovered(folder: Path, disk: Disk, say: Say) -> Start:
     """Raise the epoch, set the end of the store right, and say what had to be done; the caller holds the lock."""
+    for unfinished in folder.glob(".*.part"):
+        # a small file or a segment's head whose making was cut short: it never had its name, so nothing was in it
+        unfinished.unlink()
     found = read_mark(folder)
     numbers = segment_numbers(folder)
     epoch = _raised_epoch(folder, disk, found, numbers, say)

@@ -16,6 +16,8 @@ SCHEMA = "tailwag.segment/1"
 HEAD_LIMIT_BYTES = 4096
 _NAME = re.compile(r"segment-(\d{8})\.tws")
 _CHUNK = 1 << 20
+SECTOR_BYTES = 4096
+"""What the search steps over where the device cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,11 @@ def scan_segment(folder: Path, number: int, *, sealed_bytes: int | None = None, 
 
     Damage costs the records it touches and no other: the scan goes on at the next header that proves itself.
     """
-    with open(folder / segment_name(number), "rb") as stream:
+    try:
+        stream = open(folder / segment_name(number), "rb")  # noqa: SIM115 - closed below; only the opening may fail quietly
+    except OSError:
+        return Scan(number, None, (), 0, 0, 0)
+    with stream:
         size = os.fstat(stream.fileno()).st_size
         return _Scanner(stream.fileno(), number, size if sealed_bytes is None else min(size, sealed_bytes), payloads).scan(size)
 
@@ -114,7 +120,7 @@ class _Scanner:
         self._descriptor, self._number, self._end, self._payloads = descriptor, number, end, payloads
 
     def scan(self, size: int) -> Scan:
-        start = os.pread(self._descriptor, HEAD_LIMIT_BYTES, 0)
+        start = _bytes_at(self._descriptor, HEAD_LIMIT_BYTES, 0)
         head = _parsed_head(start, self._number)
         offset = len(head_bytes(head)) if head else 0
         entries = tuple(self._entries(offset))
@@ -132,7 +138,7 @@ class _Scanner:
             offset = entry.end if entry is not None and behind is not None else self._next_header(offset + 1)
 
     def _entry_at(self, offset: int) -> Entry | None:
-        record = parsed_header(os.pread(self._descriptor, HEADER_BYTES, offset)) if offset + HEADER_BYTES <= self._end else None
+        record = parsed_header(_bytes_at(self._descriptor, HEADER_BYTES, offset)) if offset + HEADER_BYTES <= self._end else None
         return Entry(record, self._number, offset) if record is not None and offset + record.whole_bytes <= self._end else None
 
     def _sound(self, entry: Entry) -> bool:
@@ -143,17 +149,25 @@ class _Scanner:
 
     def _next_header(self, offset: int) -> int:
         while offset + HEADER_BYTES <= self._end:
-            chunk = os.pread(self._descriptor, min(_CHUNK, self._end - offset), offset)
+            chunk = _bytes_at(self._descriptor, min(_CHUNK, self._end - offset), offset)
             place = chunk.find(MAGIC)
             while place >= 0:
                 if self._entry_at(offset + place) is not None:
                     return offset + place
                 place = chunk.find(MAGIC, place + 1)
-            offset += max(len(chunk) - len(MAGIC) + 1, 1)
+            offset += max(len(chunk) - len(MAGIC) + 1, SECTOR_BYTES if not chunk else 1)
         return self._end
+
+
+def _bytes_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Bytes of a file; none where the device cannot read them, which is damage like any other."""
+    try:
+        return os.pread(descriptor, size, offset)
+    except OSError:
+        return b""
 
 
 def payload_of(descriptor: int, entry: Entry) -> bytes | None:
     """A record's payload, or None where it is not what its header says."""
-    payload = os.pread(descriptor, entry.record.payload_bytes, entry.offset + HEADER_BYTES)
+    payload = _bytes_at(descriptor, entry.record.payload_bytes, entry.offset + HEADER_BYTES)
     return payload if sha256(payload).digest() == entry.record.payload_sha256 else None

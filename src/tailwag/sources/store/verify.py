@@ -182,8 +182,11 @@ class _Walk:
         elif self.last_hash is not None and record.previous != self.last_hash:
             self._doubt(self.last_seq, "chain_broken")
             self._doubt(record.seq, "chain_broken")
-        elif self.trouble:
-            self.note("bytes_added" if self.trouble == "record_damaged" else self.trouble)
+        elif self.trouble == "record_damaged":
+            # damage between two records that belong together: nothing of theirs is lost
+            self.note("bytes_added")
+        elif self.trouble == "segment_missing":
+            self.note("segment_missing")
         self.trouble = None
         self.entries.append(entry)
         self.last_seq, self.last_hash = record.seq, record.hash
