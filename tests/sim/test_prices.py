@@ -358,3 +358,13 @@ def test_gbm_is_normal_with_its_vol_and_drift() -> None:
         sd = 0.6 * years**0.5
         assert abs(total.mean() - mean) < 4 * sd / n**0.5
         assert abs(total.var() / sd**2 - 1.0) < 4 * (2 / n) ** 0.5
+
+
+@pytest.mark.parametrize("drift", [0.3, "martingale"])
+def test_all_steps_at_once_are_those_of_each_step(drift):
+    model, years = Gbm(vol=0.7, drift_per_year=drift), np.array([0.0, 1e-5, 3e-5, 3.1e-5, 1e-3])
+    whole, state = np.empty((4, 7)), model.init(7)
+    model.fill(whole, years, seed=4, first_path=3)
+    for step in range(1, 5):
+        row, state = model.increments(state, step=step, step_years=float(years[step] - years[step - 1]), seed=4, first_path=3)
+        assert row.tobytes() == whole[step - 1].tobytes()

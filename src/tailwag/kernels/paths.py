@@ -37,6 +37,16 @@ def gaussian_step(key: np.uint64, first_path: int, step: int, drift: float, devi
     return increments
 
 
+@compiled
+def gaussian_steps(key: np.uint64, first_path: int, drifts: FloatArray, deviations: FloatArray, out: FloatArray) -> None:
+    """The numbers of :func:`gaussian_step` for steps 1, 2, ... at once: fill out (steps, paths) with drift + deviation * Z."""
+    for row in range(out.shape[0]):
+        increments, drift, deviation = out[row], drifts[row], deviations[row]
+        fill_normals(key, first_path, row + 1, 0, increments)
+        for p in range(increments.size):
+            increments[p] = drift + deviation * increments[p]
+
+
 @inlined
 def exponential_less_one(y: float) -> float:
     """e^y - 1 for y >= 0, to 1e-13 of its size."""

@@ -19,6 +19,7 @@ from tailwag.kernels.loop_rows import AVERAGE, CARRIED, HELD, LIVE, OWN_ROWS, PA
 from tailwag.kernels.netdelta_lanes import Reader, Table, new_reader
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.book_trader import BookTrader
+from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import DAYS_PER_YEAR, RunPlan
 from tailwag.sim.fast_accounts import block_paths, splits_steps
 from tailwag.sim.fast_columns import book_seats, loop_of
@@ -191,6 +192,9 @@ def _shocks(fast: FastPlan, block: Block, first_path: int, paths: int) -> None:
     """Every step's exogenous increments, laid where the exogenous price will stand."""
     scenario, seed = fast.plan.scenario, fast.plan.seed
     years, state = scenario.grid.years, scenario.price.init(paths)
+    if isinstance(scenario.price, Gbm):
+        scenario.price.fill(block.fundamental[1:], years, seed=seed, first_path=first_path)
+        return
     for step in range(1, years.size):
         length = float(years[step] - years[step - 1])
         block.fundamental[step], state = scenario.price.increments(state, step=step, step_years=length, seed=seed, first_path=first_path)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tailwag.errors import RuleError
 from tailwag.kernels.arrays import FloatArray
-from tailwag.kernels.paths import gaussian_step, heston_coefficients, heston_step, student_step
+from tailwag.kernels.paths import gaussian_step, gaussian_steps, heston_coefficients, heston_step, student_step
 from tailwag.sim.prices_checks import (
     Drift,
     check_drift,
@@ -61,9 +63,17 @@ class Gbm:
     def increments(self, state: State, *, step: int, step_years: float, seed: int, first_path: int) -> tuple[FloatArray, State]:
         """Log increments of one step."""
         check_step(step, step_years)
-        drift = -0.5 * self.vol**2 if isinstance(self.drift_per_year, str) else self.drift_per_year
         deviation = self.vol * math.sqrt(step_years)
-        return gaussian_step(price_key(seed), first_path, step, drift * step_years, deviation, state[0].size), state
+        return gaussian_step(price_key(seed), first_path, step, self._drift() * step_years, deviation, state[0].size), state
+
+    def fill(self, out: FloatArray, years: FloatArray, *, seed: int, first_path: int) -> None:
+        """Log increments of all steps of a grid of times `years` (steps + 1,) into `out` (steps, paths): those of :meth:`increments`."""
+        lengths = np.diff(years)
+        check_step(years.size - 1, float(lengths.min()))
+        gaussian_steps(price_key(seed), first_path, self._drift() * lengths, self.vol * np.sqrt(lengths), out)
+
+    def _drift(self) -> float:
+        return -0.5 * self.vol**2 if isinstance(self.drift_per_year, str) else self.drift_per_year
 
 
 @dataclass(frozen=True, slots=True)
