@@ -74,7 +74,7 @@ def _moved_chain(chain: Chain, rng: np.random.Generator, *, as_of_ns: int, spot_
     carry = np.log(chain.underlying_usd / opened_usd) / ((chain.expiry_ns - chain.as_of_ns) / NS_PER_YEAR)
     forward_usd = np.round(spot_usd * np.exp(carry * years), 4)
     smile = smile_vol(np.log(chain.strike_usd / forward_usd), years, skew_rho(years))
-    iv: FloatArray = np.round(np.maximum(smile + SPOT_VOL_BETA * move, 0.05), 4)
+    iv: FloatArray = np.asarray(np.round(np.maximum(smile + SPOT_VOL_BETA * move, 0.05), 4), dtype=np.float64)
     rows = Row(chain.right, chain.strike_usd, np.zeros(len(chain), dtype=np.int64), chain.expiry_ns, years, forward_usd, iv)
     everywhere = np.full(len(chain), spot_usd)
     return chain.with_columns(
