@@ -16,13 +16,20 @@ import pytest
 from scipy import stats
 
 from tailwag.errors import InputError, TailwagError
+from tailwag.hedging.policies import EveryStep
 from tailwag.kernels.exact_digits import UNIT_BITS, digit_sums, digit_sums_plain
 from tailwag.kernels.path_sums import binned_sums, binned_sums_plain, daily_vols, daily_vols_plain, path_sums, path_sums_plain
 from tailwag.sim import histogram
+from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.dynamics import Gbm
 from tailwag.sim.estimates import Estimate, Share
 from tailwag.sim.exact_sum import as_integer, exact_sums
+from tailwag.sim.grid import TimeGrid
+from tailwag.sim.impact import ImpactModel
 from tailwag.sim.metric_nouns import Metrics
 from tailwag.sim.metrics import BlockSums, MetricPlan, PinWatch, fold, merge, metrics
+from tailwag.sim.run import simulate
+from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import PNL_PARTS, AgentPaths, BlockPaths, Outcome
 
 VOL, DAYS, STEPS = 0.6, 1.0, 240
@@ -705,3 +712,21 @@ class TestRefusals:
         for bad in ((0.0, 10.0), (60_000.0, 0.0), (math.inf, 10.0), (60_000.0, math.nan)):
             with pytest.raises(InputError):
                 PinWatch(*bad)
+
+
+def test_a_runaway_of_any_size_is_an_outcome() -> None:
+    """A huge late hedger drives the price to the bound and his account beyond what fourth powers of dollars can hold."""
+    dealer = Dealer("huge", EveryStep(), 2, gamma_usd=-1.2e11, iv=0.6)
+    scenario = Scenario(
+        spot_usd=60_000.0,
+        grid=TimeGrid.uniform(horizon_days=2.0, step_minutes=5.0),
+        price=Gbm(vol=0.6),
+        impact=ImpactModel(permanent_per_usd=1e-11),
+        agents=(dealer,),
+        clearing="lagged",
+        stop_log_move=5.0,
+    )
+    run = simulate(scenario, paths=50, seed=1)
+    assert run.outcomes["runaway"] == 50
+    assert np.isfinite(run.metrics.agents[0].pnl_usd.value)
+    assert np.isfinite(run.metrics.agents[0].pnl_usd.standard_error)

@@ -10,7 +10,7 @@ from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.path_sums import path_sums
 from tailwag.sim.estimates import Estimate
 from tailwag.sim.exact_sum import as_integer, covariance, exact_sums, mean
-from tailwag.sim.path_statistics import agent_pnl
+from tailwag.sim.path_statistics import MONEY_UNIT, agent_pnl
 from tailwag.sim.state import PNL_PARTS, AgentPaths, BlockPaths
 
 PAID_PARTS = ("fees_usd", "spread_usd", "gas_usd", "funding_usd")
@@ -46,7 +46,7 @@ def kept_numbers(block: BlockPaths) -> FloatArray:
     for part in PAID_PARTS:
         paid = paid - agent.pnl_usd[PNL_PARTS.index(part)]
     one_step, no_lag = np.ones(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    squares = [path_sums(np.ascontiguousarray(series), one_step, no_lag)[0] for series in (block.log_price, block.fundamental_log)]
+    squares = [path_sums(np.ascontiguousarray(series.T), one_step, no_lag)[0] for series in (block.log_price, block.fundamental_log)]
     ends = [np.square(series[:, -1]) for series in (block.log_price, block.fundamental_log)]
     return np.stack([pnl, pnl * pnl, paid, squares[0], ends[0], agent.turnover_usd, squares[1], ends[1]])
 
@@ -87,6 +87,7 @@ class Joint:
     def of(cls, names: tuple[str, ...], values: FloatArray) -> Joint:
         """The joint sums of one block, ``values`` (names, paths)."""
         count = len(names)
+        values = values / np.array([_unit(name) for name in names])[:, None]
         products = [exact_sums(values[row] * values[row:]) for row in range(count)]
         return cls(names, values.shape[1], exact_sums(values), np.concatenate(products))
 
@@ -96,7 +97,7 @@ class Joint:
 
     def mean(self, name: str) -> float:
         """Mean over paths."""
-        return mean(as_integer(self.sums[self._row(name)]), self.paths)
+        return _unit(name) * mean(as_integer(self.sums[self._row(name)]), self.paths)
 
     def covariance(self, first: str, second: str) -> float:
         """Sample covariance over paths; 0 for one path."""
@@ -105,7 +106,7 @@ class Joint:
         low, high = sorted((self._row(first), self._row(second)))
         place = low * len(self.names) - low * (low - 1) // 2 + (high - low)
         totals = (as_integer(self.sums[low]), as_integer(self.sums[high]))
-        return covariance(as_integer(self.products[place]), totals, self.paths)
+        return _unit(first) * _unit(second) * covariance(as_integer(self.products[place]), totals, self.paths)
 
     def estimate(self, value: float, slopes: dict[str, float]) -> Estimate:
         """A function of means with its standard error, from its slopes in each mean (the delta method): SE^2 = s' C s / paths."""
@@ -134,3 +135,11 @@ class Joint:
 
     def _row(self, name: str) -> int:
         return self.names.index(name)
+
+
+def _unit(name: str) -> float:
+    """The unit that a number is summed in, as in the metrics: about a million USD for money, a power of two."""
+    kind = name.rsplit(".", 1)[-1]
+    if kind in ("step_squares", "final_square"):
+        return 1.0
+    return MONEY_UNIT**2 if kind.endswith("_squared") else MONEY_UNIT

@@ -54,6 +54,19 @@ def layout_of(plan: MetricPlan, agents: int) -> Layout:
 _AGENT_NAMES = (*PNL_PARTS, "pnl_usd", "pnl_squared", "cost_usd", "turnover_usd", "trades", "gap_squared", "peak_position_usd")
 
 
+MONEY_UNIT = 2.0**20
+"""Money is summed in units of about a million USD, so that fourth powers of a runaway's sums stay within reach; a power of two loses no bit."""
+
+
+def unit_of(name: str) -> float:
+    """The unit that a number is summed in: a power of two."""
+    if name.startswith(("signed.", "absolute.")):
+        return MONEY_UNIT
+    if not name.startswith("agent.") or name.endswith(".trades"):
+        return 1.0
+    return MONEY_UNIT**2 if name.endswith("_squared") else MONEY_UNIT
+
+
 def _return_names(series: str, plan: MetricPlan) -> list[str]:
     kinds = [f"square.{h}" for h in plan.measured_horizons] + [f"fourth.{h}" for h in plan.measured_horizons]
     kinds += [f"product.{lag}" for lag in plan.measured_lags] + ["vol", "variance"]
@@ -100,6 +113,7 @@ def path_statistics(block: BlockPaths, plan: MetricPlan, layout: Layout) -> Path
     rows += [row for agent in block.agents for row in _agent_rows(agent)]
     values = np.array(rows, dtype=np.float64).reshape(len(layout.names), block.log_price.shape[0])
     _check_finite(values, block, layout)
+    values /= np.array([unit_of(name) for name in layout.names])[:, None]
     return PathStatistics(values, finished)
 
 

@@ -8,7 +8,7 @@ from tailwag.sim.block_sums import BlockSums
 from tailwag.sim.estimates import Estimate, Moments, Pair, ratio
 from tailwag.sim.exact_sum import as_integer, covariance, mean
 from tailwag.sim.metric_plan import MetricPlan
-from tailwag.sim.path_statistics import Layout, layout_of
+from tailwag.sim.path_statistics import Layout, layout_of, unit_of
 
 NOBODY = "no path reached the horizon"
 
@@ -41,10 +41,11 @@ class Totals:
         count = self.count(name)
         if count == 0:
             return Estimate.unknown(NOBODY)
-        value = mean(self.integers[self.rows[name]], count)
+        unit = unit_of(name)
+        value = unit * mean(self.integers[self.rows[name]], count)
         if count == 1:
             return Estimate(value, None, "one path has no standard error")
-        return Estimate(value, (max(self._variance(name), 0.0) / count) ** 0.5)
+        return Estimate(value, unit * (max(self._variance(name), 0.0) / count) ** 0.5)
 
     def pair(self, first: str, second: str) -> Pair:
         """Means, variances and covariance of two numbers of the same paths; None without paths."""
@@ -52,10 +53,12 @@ class Totals:
         if count == 0:
             return None
         own = (self.integers[self.rows[first]], self.integers[self.rows[second]])
+        one, other = unit_of(first), unit_of(second)
+        means = one * mean(own[0], count), other * mean(own[1], count)
         if count == 1:
-            return Moments(1, mean(own[0], 1), mean(own[1], 1), 0.0, 0.0, 0.0)
-        shared = covariance(self.integers[self.pair_rows[first, second]], own, count)
-        return Moments(count, mean(own[0], count), mean(own[1], count), self._variance(first), self._variance(second), shared)
+            return Moments(1, *means, 0.0, 0.0, 0.0)
+        shared = one * other * covariance(self.integers[self.pair_rows[first, second]], own, count)
+        return Moments(count, *means, one**2 * self._variance(first), other**2 * self._variance(second), shared)
 
     def ratio(self, first: str, second: str) -> Estimate:
         """Ratio of two means with its paired standard error."""
