@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tailwag.sim.metrics_sentences import _momentum, _pins
+from tailwag.sim.metrics_sentences import _momentum, _pins, _volatility
 
 
 def estimate(value: float | None, error: float | None = None) -> dict[str, Any]:
@@ -58,3 +58,18 @@ def test_a_pin_beyond_chance_is_said_with_both_shares() -> None:
 
 def test_one_strike_is_named_as_one() -> None:
     assert "at the strike expiring" in _pins(pins((0.001, 0.001)))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(0.0236, "adds 2.360 +- 0.070 % to"), (-0.12, "takes 12.000 +- 0.070 % off"), (0.0, "adds 0.000 +- 0.070 % to")]
+)
+def test_a_vol_says_of_which_returns_it_is(change: float, words: str) -> None:
+    """Late long gamma adds to the vol of 5 minutes and takes off that of a day; a headline without its returns is read as the other."""
+    document = {
+        "amplification": estimate(1.0 + change, 0.0007),
+        "realised_vol": {"hedged": estimate(0.5), "fundamental": estimate(0.5)},
+        "horizons": [{"hours": 1 / 12}],
+        "hours": 24.0,
+    }
+    assert f"{words} realised vol of 5 min returns over the next 24 h:" in _volatility(document)
+    assert f"{words} realised vol over the next 24 h:" in _volatility({**document, "horizons": []})

@@ -95,11 +95,12 @@ def _volatility(document: dict[str, Any]) -> str:
         return f"What hedging adds to vol is unknown: {amplification['reason']}."
     change = 100.0 * (amplification["value"] - 1.0)
     error = 100.0 * (amplification["standard_error"] or 0.0)
+    returns = f"of {span(document['horizons'][0]['hours'])} returns " if document["horizons"] else ""
     if abs(change) <= max(2.0 * error, 1e-9):
-        return f"Hedging adds {with_error(change, error)} % to realised vol over the next {span(document['hours'])}: not distinguishable from none."
+        return f"Hedging adds {with_error(change, error)} % to realised vol {returns}over the next {span(document['hours'])}: not distinguishable from none."
     deed = "adds" if change > 0.0 else "takes"
     return (
-        f"Hedging {deed} {with_error(abs(change), error)} % {'to' if change > 0.0 else 'off'} realised vol over the next "
+        f"Hedging {deed} {with_error(abs(change), error)} % {'to' if change > 0.0 else 'off'} realised vol {returns}over the next "
         f"{span(document['hours'])}: {100 * vol['hedged']['value']:.1f} % a year instead of {100 * vol['fundamental']['value']:.1f} %."
     )
 
