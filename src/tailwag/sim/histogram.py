@@ -128,7 +128,9 @@ class Distribution:
 
     def share_below(self, numbers: FloatArray) -> FloatArray:
         """Share of all that lies below each of ``numbers``, interpolated inside bins."""
-        inside = (numbers[:, None] - self.low) / np.maximum(self.high - self.low, 1e-300)  # a bin of one number: a quotient that clips, not one that overflows
+        inside = (numbers[:, None] - self.low) / np.maximum(
+            self.high - self.low, 1e-300
+        )  # a bin of one number: a quotient that clips, not one that overflows
         below: FloatArray = (self.count * np.clip(inside, 0.0, 1.0)).sum(axis=1) / self.total
         return below
 
