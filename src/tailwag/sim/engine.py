@@ -194,12 +194,14 @@ def step(plan: RunPlan, state: State) -> State:
     market_orders, same_step, flights = _collect(plan, state, before)
     log_price, fills, found = _clear(plan, state, before, market_orders, same_step)
     net_usd = _sum([fill.usd for fill in fills], state.live.shape)
-    stopped = _stopping(plan, state, before, log_price, net_usd, found)
-    log_price = np.where(stopped == int(Outcome.RUNAWAY), np.copysign(plan.scenario.stop_log_move, log_price), log_price)
+    calm = _vol_rests(plan, state, before, log_price)
+    stopped, stop = _stopping(plan, state, before, log_price, net_usd, found & calm), plan.scenario.stop_log_move
+    edge = np.where(calm, np.copysign(stop, log_price), np.clip(before.log_pre, -stop, stop))  # where vol runs away nobody trades
+    log_price = np.where(stopped == int(Outcome.RUNAWAY), edge, log_price)
     log_price = np.where(stopped == int(Outcome.DEPTH_EXHAUSTED), before.log_pre, log_price)
     trading = state.live & (stopped == int(Outcome.FINISHED))
     fills = [Fill(np.where(trading, fill.usd, 0.0), np.where(trading, fill.coin, 0.0)) for fill in fills]
-    after = _book(plan, state, before, log_price, fills, flights)
+    after = _book(plan, state, before, log_price, fills, flights, trading)
     return _submit(plan, state, _stop(plan, state, after, stopped))
 
 
@@ -273,7 +275,7 @@ def _clear(
     plan: RunPlan, state: State, before: Exogenous, arrived: Sequence[Fill], same_step: Sequence[Orders | None]
 ) -> tuple[FloatArray, list[Fill], BoolArray]:
     """Clearing log price, everybody's fills (USD and coin orders, not yet in one unit), and which paths found a price."""
-    spot, impact, vols = before.spot_pre_usd, plan.scenario.impact, _vol_market(plan, state, before)
+    spot, impact, vols = before.spot_pre_usd, plan.scenario.impact, _vol_market(plan, state, before, state.live)
     beta = plan.scenario.vol.spot_vol_beta
     fixed_usd = _sum([fill.usd for fill in arrived], spot.shape)
     fixed_coin = _sum([fill.coin for fill in arrived], spot.shape)
@@ -313,19 +315,25 @@ def _filled(fill: Fill, orders: Orders | None, log_price: FloatArray, vol_shift:
     return Fill(fill.usd + usd, fill.coin + coin)
 
 
-def _vol_market(plan: RunPlan, state: State, before: Exogenous) -> VegaMarket:
+def _vol_rests(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray) -> BoolArray:
+    """Paths whose vol comes to rest at a price; all of them where nobody hedges vega."""
+    if not any(seat.hedges_vega for seat in plan.seats):
+        return np.ones(log_price.shape, dtype=bool)
+    tilt = plan.scenario.vol.spot_vol_beta * (log_price - state.log_price)
+    return _vol_market(plan, state, before, state.live).rests(log_price, tilt) | ~state.live
+
+
+def _vol_market(plan: RunPlan, state: State, before: Exogenous, trading: BoolArray) -> VegaMarket:
     """Where vol stands before vega trades, and who trades vega in this step."""
     arrived = np.zeros(state.log_price.shape)
     holders = []
     for seat, own in zip(plan.seats, state.seats):
         if own.desk is None:
             continue
-        arrived = arrived + own.desk.arrive()[0] * state.live
+        arrived = arrived + own.desk.arrive()[0] * trading
         if seat.agent.delay_steps == 0:
             holders.append((seat.trader, own.desk.held_usd, own.memory))
-    return VegaMarket(
-        before.shift_base, plan.scenario.vol.vega_impact_per_usd, arrived, holders, before.step, state.live.astype(np.float64)
-    )
+    return VegaMarket(before.shift_base, plan.scenario.vol.vega_impact_per_usd, arrived, holders, before.step, trading.astype(np.float64))
 
 
 def _stopping(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, net_usd: FloatArray, found: BoolArray) -> IntArray:
@@ -336,10 +344,18 @@ def _stopping(plan: RunPlan, state: State, before: Exogenous, log_price: FloatAr
     return np.where(state.live, stopped, int(Outcome.FINISHED))
 
 
-def _book(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray, fills: Sequence[Fill], flights: Sequence[Flight]) -> State:
+def _book(
+    plan: RunPlan,
+    state: State,
+    before: Exogenous,
+    log_price: FloatArray,
+    fills: Sequence[Fill],
+    flights: Sequence[Flight],
+    trading: BoolArray,
+) -> State:
     """Accounts, impact and vol after the trades; liquidity providers are the other side of every fill."""
     scenario = plan.scenario
-    vols = _vol_market(plan, state, before)
+    vols = _vol_market(plan, state, before, trading)
     shift, bought_vega = vols.shift(log_price, scenario.vol.spot_vol_beta * (log_price - state.log_price))
     spot_before, spot = scenario.spot_usd * np.exp(state.log_price), scenario.spot_usd * np.exp(log_price)
     live = state.live
@@ -400,7 +416,7 @@ def _vega_books(
             after.append(own)
             continue
         arrived, later = own.desk.arrive()
-        purchase = arrived * move.live + (next(same_step) if seat.agent.delay_steps == 0 else 0.0)
+        purchase = arrived * vols.live + (next(same_step) if seat.agent.delay_steps == 0 else 0.0)
         gain = own.desk.held_usd * vol_move + 0.5 * vols.impact_per_usd * total * purchase
         after.append(replace(own, holding=own.holding.with_vega_gain(gain), desk=VegaDesk(own.desk.held_usd + purchase, later)))
         gained = gained + gain

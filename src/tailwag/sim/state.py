@@ -42,7 +42,7 @@ class Outcome(IntEnum):
 
 _SENTENCES = (
     "the path reached the horizon",
-    "the price ran away: hedging moved it further than the stated bound, or no clearing price was left inside it; "
+    "the price ran away: hedging moved it further than the stated bound, or no clearing price (or no vol at which vega hedges rest) was left; "
     "lower the gain (more depth, less gamma, slower hedging) or raise stop_log_move",
     "depth was exhausted: one step's flow was larger than the market can absorb; raise limit_usd_per_step or slice the orders",
     "trading was halted: the price moved by more than halt_log_move from the start; the price is held from there on",

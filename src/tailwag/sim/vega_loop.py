@@ -12,10 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray
 
 MOST_ROUNDS = 200
 SETTLED_VOL = 1e-15
+RESTING_VOL = 1e-9
+MOST_SHIFT = 10.0
+"""Beyond 1,000 % of vol, or where buying vega calls for more vega without end, vol has run away."""
 
 
 class VegaHolder(Protocol):
@@ -81,3 +84,12 @@ class VegaMarket:
             if settled.all():
                 break
         return shift, bought
+
+    def rests(self, log_price: FloatArray, tilt: FloatArray) -> BoolArray:
+        """Paths whose vol is at rest within bounds at a clearing price; elsewhere each purchase of vega calls for a larger one."""
+        shift, _ = self.shift(log_price, tilt)
+        wanted = [-(holder.hedged_vega_usd(self.step, log_price, shift, state) + held) * self.live for holder, held, state in self.holders]
+        again = self.base + tilt + self.impact_per_usd * self.arrived_usd
+        for part in wanted:
+            again = again + self.impact_per_usd * part
+        return np.asarray((np.abs(again - shift) <= RESTING_VOL) & (np.abs(shift) <= MOST_SHIFT))
