@@ -154,9 +154,9 @@ def test_bad_words_are_refused_before_anything_is_recorded(words: list[str], mes
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
     assert "holds none" in refused("verify", tmp_path)
     assert "no folder" in refused("export", tmp_path / "nowhere", "--out", tmp_path / "out")
-    (tmp_path / "file").write_text("x")
     assert "is a file" in refused("record", "demo", "--store", tmp_path / "file")
 
 

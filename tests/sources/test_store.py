@@ -196,6 +196,8 @@ def test_reading_a_damaged_record_is_refused(market: Path) -> None:
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    assert verify_store(tmp_path).last_seq == 0, "a recorder killed at its very start leaves an empty folder"
+    (tmp_path / "chain.json").write_text("{}")
     with pytest.raises(InputError, match="holds none"):
         verify_store(tmp_path)
     with pytest.raises(InputError, match="no folder"):

@@ -92,13 +92,14 @@ def verify_store(folder: Path, *, payloads: bool = True) -> Verification:
 
 
 def refuse_no_store(folder: Path) -> None:
-    """Go on only where a folder is a store, or one whose making was cut short.
+    """Go on only where a folder is a store, or one whose making was cut short, which may be an empty folder.
 
     Raises InputError.
     """
     if not folder.is_dir():
         raise InputError(f"expected a store, {folder} is no folder; give the DIR of tailwag record --store DIR")
-    if not segment_numbers(folder) and not any((folder / name).exists() for name in (LOCK_NAME, MARK_NAME, EPOCH_NAME)):
+    own = segment_numbers(folder) or any((folder / name).exists() for name in (LOCK_NAME, MARK_NAME, EPOCH_NAME))
+    if not own and any(folder.iterdir()):
         raise InputError(f"expected a store, {folder} holds none; give the DIR of tailwag record --store DIR")
 
 
