@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tailwag.sim.metrics_sentences import _momentum, _pins, _volatility
+from tailwag.sim.metrics_sentences import _momentum, _pins, _tail, _volatility
 
 
 def estimate(value: float | None, error: float | None = None) -> dict[str, Any]:
@@ -73,3 +73,10 @@ def test_a_vol_says_of_which_returns_it_is(change: float, words: str) -> None:
     }
     assert f"{words} realised vol of 5 min returns over the next 24 h:" in _volatility(document)
     assert f"{words} realised vol over the next 24 h:" in _volatility({**document, "horizons": []})
+
+
+@pytest.mark.parametrize("runaways", [0, 3])
+def test_a_loss_read_off_runaways_is_a_lower_bound(runaways: int) -> None:
+    both = {"hedged": estimate(0.5034), "fundamental": estimate(0.04)}
+    document = {"exposure_long": [{"level": 0.99, "value_at_risk": both, "expected_shortfall": both}], "runaway": {"count": runaways}}
+    assert _tail(document).endswith("lower bounds.") == (runaways > 0)

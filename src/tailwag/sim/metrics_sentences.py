@@ -152,10 +152,11 @@ def _tail(document: dict[str, Any]) -> str:
     if not known:
         return ""
     one = min(known, key=lambda tail: abs(tail["level"] - 0.99))
+    least = " Runaways are marked where they were stopped, so these losses are lower bounds." if document["runaway"]["count"] else ""
     return (
         f"A long position loses {_percent(one['value_at_risk']['hedged'])} or more on the worst {100 * (1 - one['level']):.3g} % of paths "
         f"({_percent(one['value_at_risk']['fundamental'])} with nobody hedging), on average "
-        f"{_percent(one['expected_shortfall']['hedged'])} there."
+        f"{_percent(one['expected_shortfall']['hedged'])} there.{least}"
     )
 
 
