@@ -126,3 +126,17 @@ def test_wrong_length_and_impossible_jump_are_refused() -> None:
     jumpy = np.full(stuck.grid.steps, 0.0021)
     with pytest.raises(InputError, match="no exogenous move"):
         fundamental_returns(stuck, jumpy, seed=0)
+
+
+def test_a_calibration_names_the_returns_whose_vol_it_matched() -> None:
+    """Hedging may trend or revert, so that the vol of minutes is another than that of the day which was matched."""
+    scenario = Scenario(
+        60_000.0,
+        TimeGrid.uniform(horizon_days=1.0, step_minutes=120.0),
+        Gbm(vol=0.6),
+        ImpactModel(permanent_per_usd=2e-11),
+        (Dealer("short", EveryStep(), 0, gamma_usd=-1e10),),
+        "implicit",
+    )
+    assert "for returns over 24 h" in str(calibrated(scenario, seed=1, paths=64))
+    assert "for returns over 2 h" in str(calibrated(scenario, seed=1, paths=64, horizon_steps=1))

@@ -16,8 +16,10 @@ from tailwag.sim.blocks import paths_per_block, run_block
 from tailwag.sim.dynamics import Replay, expected_vol
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.fast import FastPlan
+from tailwag.sim.metrics_sentences import span
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths
+from tailwag.units import HOURS_PER_YEAR
 
 CALIBRATION_PATHS = 4096
 MOST_ROUNDS = 25
@@ -45,11 +47,17 @@ class Calibration:
     horizon_steps: int
     paths: int
 
+    @property
+    def span(self) -> str:
+        """The returns whose vol was matched, in words: vols of shorter ones differ where hedging trends or reverts."""
+        years = self.scenario.grid.years
+        return span(float(years[self.horizon_steps] - years[0]) * HOURS_PER_YEAR)
+
     def __str__(self) -> str:
         twice = "have run away" if self.double_counted_vol is None else f"have come out as {100 * self.double_counted_vol:.2f} %"
         return (
             f"the observed vol of {100 * self.observed_vol:.2f} % already contains hedging: a fundamental vol of "
-            f"{100 * self.fundamental_vol:.2f} % closes the loop at {100 * self.closed_vol:.2f} % (fed in unchanged, the observed vol would {twice})"
+            f"{100 * self.fundamental_vol:.2f} % closes the loop at {100 * self.closed_vol:.2f} % for returns over {self.span} (fed in unchanged, the observed vol would {twice})"
         )
 
 
@@ -103,7 +111,7 @@ def _inverted(scenario: Scenario, seed: int) -> Calibration:
         vols[1],
         vols[0],
         None if twice.outcome[0] else vols[2],
-        observed.size,
+        1,  # step by step
         1,
     )
 
