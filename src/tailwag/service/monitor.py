@@ -1,0 +1,345 @@
+"""The monitor: each source in its own thread, each snapshot recorded, the newest measured, the result published; nothing queues up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tailwag.errors import TailwagError
+from tailwag.service.build import code_hash
+from tailwag.service.publish import Board, Publication
+from tailwag.service.staleness import Freshness, Health, SourceState
+
+if TYPE_CHECKING:
+    from tailwag.experiments.options import MeasureOptions
+    from tailwag.market.snapshot import Snapshot
+    from tailwag.service.metrics import Metrics
+    from tailwag.sources.feeds import Feed
+
+WATCH_SECONDS = 0.5
+HEARTBEAT_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 60.0
+Observer = Callable[[Publication, Health], Iterable[Mapping[str, Any]]]
+"""Sees each publication and each change of health; what it returns goes out as alerts."""
+
+
+class Acknowledged(Protocol):
+    """What the recorder says of a snapshot that is on disk."""
+
+    @property
+    def seq(self) -> int: ...
+
+
+class Keeper(Protocol):
+    """Whoever makes snapshots durable."""
+
+    def append(self, snapshot: Snapshot, *, received_ns: int) -> Acknowledged: ...
+
+
+class Rows(Protocol):
+    """Whoever keeps the series of measured numbers."""
+
+    def append(self, publication: Publication) -> None: ...
+
+
+class Log(Protocol):
+    """The structured log."""
+
+    def info(self, event: str, **facts: Any) -> Any: ...
+    def warning(self, event: str, **facts: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Time as the monitor sees it: wall clock (UTC ns), monotonic seconds, and a wait that ends early when the monitor stops."""
+
+    clock: Callable[[], int]
+    monotonic: Callable[[], float]
+    wait: Callable[[float], bool]
+    """Waits so many seconds; True when it is time to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """One source: its public name, how to open it, and the seconds from one turn to the next (None: the feed's own pace)."""
+
+    name: str
+    open: Callable[[], Feed]
+    every_seconds: float | None = None
+    expected_seconds: float = 1.0
+    ends: bool = False
+    """Whether it may run out (a replay, a file read once): then it is not opened again."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The one snapshot of a source that waits to be measured, and how many newer ones have replaced others since the last measurement."""
+
+    snapshot: Snapshot
+    seq: int
+    received_ns: int
+    arrived_at: float
+    skipped: int
+
+
+@dataclass(slots=True)
+class _Source:
+    plan: SourcePlan
+    freshness: Freshness
+    feed: Feed | None = None
+    failures: int = 0
+    last_state: SourceState | None = None
+    last_reasons: tuple[str, ...] = ()
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Monitor:
+    """Sources in, publications out.
+
+    ``turn``, ``measure_one`` and ``watch`` are one step each of what the threads of :meth:`start` repeat, so that tests can drive a
+    monitor through a day of virtual time without a thread.
+    """
+
+    def __init__(
+        self,
+        plans: Iterable[SourcePlan],
+        *,
+        keeper: Keeper,
+        options: MeasureOptions,
+        board: Board,
+        world: World,
+        log: Log,
+        metrics: Metrics,
+        rows: Rows | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self.board, self.options = board, options
+        self._keeper, self._world, self._log, self._metrics, self._rows = keeper, world, log, metrics, rows
+        self._observers = tuple(observers)
+        now = world.monotonic()
+        self._sources = {plan.name: _Source(plan, Freshness(interval_seconds=plan.expected_seconds, started_at=now)) for plan in plans}
+        self._waiting: dict[str, _Waiting] = {}
+        self._arrived = threading.Condition()
+        self._keeping = threading.Lock()
+        self._stopped = threading.Event()
+        self._beat_at = now
+        self._threads: list[threading.Thread] = []
+        for name, source in self._sources.items():
+            self._tell_health(name, source.freshness.health(now))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources' names, the first one first."""
+        return tuple(self._sources)
+
+    # one source's turn
+
+    def turn(self, name: str) -> float | None:
+        """Take one snapshot from a source and record it; the seconds to pause then, None where the source has ended."""
+        source = self._sources[name]
+        try:
+            if source.feed is None:
+                source.feed = source.plan.open()
+            snapshot = next(source.feed.snapshots)
+        except StopIteration:
+            return self._ended(source)
+        except Exception as error:  # whatever one source does, the others go on
+            return self._failed(source, error)
+        if snapshot is not None:
+            try:
+                self._keep(source, snapshot)
+            except Exception as error:
+                return self._failed(source, error, reopen=False)
+        source.failures = 0
+        return self._pause(source)
+
+    def _keep(self, source: _Source, snapshot: Snapshot) -> None:
+        received_ns, arrived_at = self._world.clock(), self._world.monotonic()
+        with self._keeping:
+            seq = self._keeper.append(snapshot, received_ns=received_ns).seq
+        self._metrics.recorded(source.plan.name)
+        with source.lock:
+            doubt = source.freshness.doubt(snapshot)
+        if doubt:
+            self._metrics.doubted(source.plan.name)
+            self._log.warning("snapshot not believed", source=source.plan.name, seq=seq, reason=doubt)
+            return
+        with self._arrived:
+            before = self._waiting.get(source.plan.name)
+            skipped = 0 if before is None else before.skipped + 1
+            self._waiting[source.plan.name] = _Waiting(snapshot, seq, received_ns, arrived_at, skipped)
+            self._arrived.notify()
+
+    def _pause(self, source: _Source) -> float:
+        if source.plan.every_seconds is not None:
+            return source.plan.every_seconds
+        every = None if source.feed is None else source.feed.every_seconds
+        return 0.0 if every is None else every
+
+    def _ended(self, source: _Source) -> float | None:
+        source.feed = None
+        if source.plan.ends:
+            with source.lock:
+                source.freshness.trouble("the source has ended")
+            self._log.info("source ended", source=source.plan.name)
+            return None
+        return self._failed(source, TailwagError("the source ended; it is opened again"))
+
+    def _failed(self, source: _Source, error: Exception, *, reopen: bool = True) -> float:
+        known = isinstance(error, TailwagError)
+        sentence = str(error) if known else f"internal error ({type(error).__name__})"
+        source.failures += 1
+        if reopen:
+            source.feed = None
+        with source.lock:
+            source.freshness.trouble(sentence)
+        self._metrics.failed(source.plan.name, type(error).__name__)
+        self._log.warning("source failed", source=source.plan.name, failures=source.failures, reason=sentence)
+        usual = max(source.plan.every_seconds or source.plan.expected_seconds, 0.05)
+        return float(min(max(usual, 0.5) * 2.0 ** min(source.failures - 1, 16), max(LONGEST_PAUSE_SECONDS, usual)))
+
+    # measuring
+
+    def measure_one(self) -> bool:
+        """Measure and publish the snapshot that has waited longest; False where none waits."""
+        with self._arrived:
+            if not self._waiting:
+                return False
+            name = next(iter(self._waiting))
+            waiting = self._waiting.pop(name)
+        source = self._sources[name]
+        try:
+            self._measure(source, waiting)
+        except Exception as error:
+            sentence = str(error) if isinstance(error, TailwagError) else f"internal error ({type(error).__name__})"
+            with source.lock:
+                source.freshness.trouble(f"the last snapshot could not be measured: {sentence}")
+            self._metrics.failed(name, type(error).__name__)
+            self._log.warning("snapshot not measured", source=name, seq=waiting.seq, reason=sentence)
+        return True
+
+    def _measure(self, source: _Source, waiting: _Waiting) -> None:
+        from tailwag.experiments.measure import measure
+
+        name = source.plan.name
+        with self._metrics.measuring():
+            measurement = measure(waiting.snapshot, self.options)
+            document = measurement.document()
+        publication = Publication(
+            source=name,
+            currency=waiting.snapshot.currency,
+            seq=waiting.seq,
+            as_of_ns=waiting.snapshot.as_of_ns,
+            received_ns=waiting.received_ns,
+            document=document,
+            measurement=measurement,
+            skipped=waiting.skipped,
+            code_hash=code_hash(),
+        )
+        with source.lock:
+            source.freshness.believe(waiting.snapshot, arrived_at=waiting.arrived_at, degraded=_doubts(publication))
+            health = source.freshness.health(self._world.monotonic())
+        self._note(source, health)
+        self._metrics.published(publication, health)
+        self.board.publish(publication, health)
+        self._keep_row(publication)
+        self._observe(name, publication, health)
+
+    def _keep_row(self, publication: Publication) -> None:
+        if self._rows is None:
+            return
+        try:
+            self._rows.append(publication)
+        except Exception as error:  # the series can be made again from the store
+            self._log.warning("series not written", source=publication.source, seq=publication.seq, reason=type(error).__name__)
+
+    def _observe(self, name: str, publication: Publication, health: Health) -> None:
+        for observer in self._observers:
+            try:
+                for alert in observer(publication, health):
+                    self.board.alert(name, alert)
+            except Exception as error:
+                self._log.warning("observer failed", source=name, reason=f"{type(error).__name__}: {error}")
+
+    # watching
+
+    def watch(self) -> None:
+        """Compare every source with its clock; a change of state goes out at once, and a heartbeat every few seconds."""
+        now = self._world.monotonic()
+        beat = now - self._beat_at >= HEARTBEAT_SECONDS
+        if beat:
+            self._beat_at = now
+        for name, source in self._sources.items():
+            with source.lock:
+                health = source.freshness.health(now)
+            changed = self._note(source, health)
+            if changed or beat:
+                self._tell_health(name, health)
+            newest = self.board.sources()[name][0] if changed else None
+            if newest is not None:
+                self._observe(name, newest, health)
+
+    def _note(self, source: _Source, health: Health) -> bool:
+        """Whether the state differs from the one last told."""
+        changed = health.state != source.last_state
+        if changed:
+            source.last_state = health.state
+            self._log.info("source state", source=source.plan.name, state=str(health.state), reasons=list(health.reasons))
+        return changed
+
+    def _tell_health(self, name: str, health: Health) -> None:
+        self._metrics.health(name, health)
+        self.board.beat(name, health)
+
+    # threads
+
+    def start(self) -> None:
+        """Run every source, the measuring and the watch, each in a thread, until :meth:`stop`."""
+        jobs: list[tuple[str, Callable[[], None]]] = [("measure", self._measure_forever), ("watch", self._watch_forever)]
+        jobs += [(f"source {name}", lambda name=name: self._turn_forever(name)) for name in self._sources]  # type: ignore[misc]
+        for title, job in jobs:
+            thread = threading.Thread(target=job, name=f"tailwag {title}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, *, within_seconds: float = 5.0) -> None:
+        """Ask every thread to end and wait for those that can."""
+        self._stopped.set()
+        with self._arrived:
+            self._arrived.notify_all()
+        for thread in self._threads:
+            thread.join(within_seconds)
+
+    def _turn_forever(self, name: str) -> None:
+        due = self._world.monotonic()
+        while not self._stopped.is_set():
+            pause = self.turn(name)
+            if pause is None:
+                return
+            now = self._world.monotonic()
+            due = max(due + pause, now)
+            if self._world.wait(due - now):
+                return
+
+    def _measure_forever(self) -> None:
+        while not self._stopped.is_set():
+            if not self.measure_one():
+                with self._arrived:
+                    if not self._waiting and not self._stopped.is_set():
+                        self._arrived.wait(1.0)
+
+    def _watch_forever(self) -> None:
+        while not self._stopped.is_set():
+            self.watch()
+            if self._world.wait(WATCH_SECONDS):
+                return
+
+
+def _doubts(publication: Publication) -> tuple[str, ...]:
+    """Why a measurement is degraded: the source's own sentences, and open interest that no sum holds."""
+    masked = publication.quarantined
+    share = masked["open_interest_share"] or 0.0
+    out = (f"{masked['instruments']} options with {share:.2%} of open interest are masked",) if share > 0.0 else ()
+    return (*publication.document["degraded"], *out)

@@ -1,0 +1,190 @@
+"""Starting and stopping: sources, recorder, monitor and web server put together into one process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from tailwag.errors import InputError
+from tailwag.experiments.options import MeasureOptions
+from tailwag.service.api import Service, create_app
+from tailwag.service.archive import Archive
+from tailwag.service.auth import TokenFile
+from tailwag.service.limits import Limits
+from tailwag.service.log import make_log
+from tailwag.service.metrics import Metrics
+from tailwag.service.monitor import Monitor, SourcePlan, World
+from tailwag.service.protocol import BoundedHttp, BoundedWebSocket
+from tailwag.service.publish import Board
+from tailwag.service.settings import ServeSettings
+from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, VENUES, Feed, Surroundings, open_feed
+from tailwag.sources.store.recorder import Recorder
+
+Ready = Callable[[str, Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ServePlan:
+    """What to serve."""
+
+    settings: ServeSettings
+    store: Path
+    sources: tuple[str, ...]
+    every_seconds: float | None
+    currency: str
+    options: MeasureOptions
+    limits: Limits = Limits()
+
+
+def serve(plan: ServePlan, *, ready: Ready) -> None:
+    """Serve until a signal: what is under way is finished, the store is given back.
+
+    Raises InputError for a source, a token file or an address that cannot be used, StoreBusyError where another process records there.
+    """
+    tokens = None if plan.settings.token_file is None else TokenFile(plan.settings.token_file)
+    log = make_log(secrets=lambda: () if tokens is None else tokens.secrets)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_bound(plan.settings))
+        stopping = threading.Event()
+        world = World(time.time_ns, time.monotonic, stopping.wait)
+        plans = source_plans(plan, world)
+        recorder = stack.enter_context(Recorder(plan.store, say=lambda text: log.info("store", says=text)))
+        service = assembled(plan, plans, recorder, world=world, log=log, tokens=tokens)
+        server = _server(plan, create_app(service))
+        service.monitor.start()
+        stack.callback(service.monitor.stop)
+        stack.callback(stopping.set)
+        address = _address(plan.settings, listener)
+        log.info("serving", address=address, sources=list(service.monitor.names), last_seq=recorder.last_seq)
+        ready(address, plan.store)
+        _run(server, listener)
+
+
+def assembled(plan: ServePlan, plans: list[SourcePlan], recorder: Recorder, *, world: World, log: Any, tokens: TokenFile | None) -> Service:
+    """The parts of a service around an open recorder, not yet running."""
+    board, metrics = Board(clock=world.clock), Metrics()
+    monitor = Monitor(plans, keeper=recorder, options=plan.options, board=board, world=world, log=log, metrics=metrics)
+    return Service(
+        settings=plan.settings,
+        monitor=monitor,
+        board=board,
+        archive=Archive(plan.store, plan.options),
+        metrics=metrics,
+        log=log,
+        tokens=tokens,
+        limits=plan.limits,
+    )
+
+
+def source_plans(plan: ServePlan, world: World) -> list[SourcePlan]:
+    """How each source is opened, under a name that shows no folder of this machine.
+
+    Raises InputError for a word that names no source, and for two of one name.
+    """
+
+    def sleep(seconds: float) -> None:
+        world.wait(seconds)
+
+    around = Surroundings(world.clock, sleep, lambda _text: None, plan.currency)
+    found: dict[str, SourcePlan] = {}
+    for word in plan.sources:
+        made = _source_plan(word, around, plan.every_seconds)
+        if made.name in found:
+            raise InputError(f"two sources are called {made.name[:60]!a}; rename one of the folders or files")
+        found[made.name] = made
+    return list(found.values())
+
+
+def _source_plan(word: str, around: Surroundings, every_seconds: float | None) -> SourcePlan:
+    first: Feed | None = open_feed(word, around, again=True)  # a word that names nothing is refused now
+    kind, colon, rest = word.partition(":")
+    is_live = bool(colon) and kind in VENUES
+    is_replay = bool(colon) and kind == "replay"
+    name = f"replay:{Path(rest).name}" if is_replay else word if is_live or word == "demo" else Path(word).name
+    every = every_seconds or (LIVE_SECONDS if is_live else DEMO_SECONDS if is_replay or word == "demo" else LIVE_SECONDS)
+
+    def reopened() -> Feed:
+        nonlocal first
+        feed, first = first, None
+        return feed or open_feed(word, around, again=True)
+
+    return SourcePlan(name, reopened, every_seconds=every, expected_seconds=every, ends=is_replay)
+
+
+def _bound(settings: ServeSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as trouble:
+        listener.close()
+        raise InputError(
+            f"cannot listen on {settings.host} port {settings.port} ({trouble.strerror}); choose another --port, or stop what listens there"
+        ) from None
+    return listener
+
+
+def _address(settings: ServeSettings, listener: socket.socket) -> str:
+    scheme = "https" if settings.certificate else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{listener.getsockname()[1]}/"
+
+
+def _server(plan: ServePlan, app: FastAPI) -> uvicorn.Server:
+    return uvicorn.Server(server_config(app, settings=plan.settings, limits=plan.limits))
+
+
+def server_config(app: FastAPI, *, settings: ServeSettings, limits: Limits) -> uvicorn.Config:
+    """The web server's settings: no banner, no access log, short patience, bounded everything."""
+    return uvicorn.Config(
+        app,
+        http=BoundedHttp,
+        ws=BoundedWebSocket,
+        ws_max_size=limits.message_bytes * 4,
+        ws_max_queue=8,
+        ws_ping_interval=10.0,
+        ws_ping_timeout=10.0,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        limit_concurrency=limits.connections,
+        backlog=512,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=limits.header_bytes + limits.url_bytes,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
+    )
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Run in this thread; a signal ends it in order, and is not raised again."""
+    if threading.current_thread() is not threading.main_thread():
+        server.run(sockets=[listener])
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    # the server raises what it caught once more when it has ended: this handler takes it
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
