@@ -1,0 +1,176 @@
+// The first screen: the answer, how strongly, the flip, what must be traded, the next expiry, and what changed.
+
+import { byId, element, part, records, sentences, setText, show } from "./page.js";
+import { coins, day, gainText, known, lasting, moment, money, nearStamp, percent, plainText, price, shortClock, stamp } from "./words.js";
+
+export const MOVES_PCT = [-5, -3, -1, 1, 3, 5];
+const MINUS = "\u2212";
+const REGIMES = {
+  damping: ["Damping", "dealers are long gamma: they sell rises and buy falls"],
+  amplifying: ["Amplifying", "dealers are short gamma: they buy rises and sell falls"],
+  runaway: ["Runaway", "hedging a move forces more of the same move: gain is 1 or more"],
+  undetermined: ["Undetermined", "the rules that say who is short disagree on the sign"],
+};
+export const regimeOf = (document) => {
+  const regime = part(document, "gain").regime;
+  return Object.hasOwn(REGIMES, regime ?? "") ? regime : "unknown";
+};
+export const regimeName = (document) => (REGIMES[regimeOf(document)] || ["Unknown"])[0];
+
+export const nearestFlip = (document) => {
+  const flips = records(document, "levels", "flips").filter((row) => known(row.spot_usd));
+  const spot = document?.spot_usd;
+  return known(spot) ? flips.sort((one, other) => Math.abs(one.spot_usd - spot) - Math.abs(other.spot_usd - spot))[0] : flips[0];
+};
+export const away = (level, spot) => (known(level) && known(spot) && spot > 0 ? percent(level / spot - 1, { signed: true }) : "n/a");
+const joined = (...parts) => parts.filter(Boolean).join("; ");
+
+const gainTile = (document) => {
+  const gain = part(document, "gain");
+  if (!known(gain.value)) {
+    const even = gain.break_even_depth_usd_per_pct;
+    const why = plainText(gain.reason || gain.value_reason || "no liquidity is known, so no gain is shown", 160);
+    return ["Break-even depth", known(even) ? `${money(even)} per 1 %` : "n/a", joined(known(even) ? "the loop gain is 1 in size where this much moves the price 1 %" : "", why), "plain"];
+  }
+  const span = known(gain.low) && known(gain.high) ? `range ${gainText(gain.low)} to ${gainText(gain.high)}` : "";
+  const at = `${plainText(gain.law || "given", 24)} law, ${money(gain.depth_usd_per_pct)} per 1 %`;
+  const values = records(document, "gain", "by_rule").map((row) => row.value).filter(known);
+  if (gain.regime === "undetermined" && values.length > 1) {
+    return ["Loop gain G, by rule", `${gainText(Math.min(...values))} to ${gainText(Math.max(...values))}`, joined(at, span), "undetermined"];
+  }
+  const times = known(gain.amplification) ? `an outside move is multiplied by ${gain.amplification.toFixed(2)}` : "";
+  return ["Loop gain G", gainText(gain.value), joined(times, at, span), gain.value >= 1 ? "runaway" : gain.value > 0 ? "amplifying" : "damping"];
+};
+
+const flipTile = (document) => {
+  const [flip, levels] = [nearestFlip(document), part(document, "levels")];
+  if (!flip) {
+    const told = { none: "one sign over the whole profile", edge: "exposure nears zero at the edge of the profile" };
+    const why = Object.hasOwn(told, levels.flip_status ?? "") ? told[levels.flip_status] : plainText(levels.flips_reason || "not known", 160);
+    return ["Nearest flip", why === told[levels.flip_status] ? "none" : "n/a", why, "plain"];
+  }
+  const sides = { "negative-to-positive": "amplifying below, damping above", "positive-to-negative": "damping below, amplifying above" };
+  const others = records(document, "levels", "flips").length - 1;
+  const meaning = Object.hasOwn(sides, flip.crossing ?? "") ? sides[flip.crossing] : "";
+  return ["Nearest flip", `${price(flip.spot_usd)} (${away(flip.spot_usd, document.spot_usd)})`, joined(meaning, others > 0 ? `${others} more` : ""), "plain"];
+};
+
+const exposureTile = (document) => {
+  const { gex_usd_per_pct: net, gross_gex_usd_per_pct: gross } = part(document, "exposure");
+  const share = known(net) && known(gross) && gross > 0 ? `${percent(Math.abs(net) / gross)} of the gross ${money(gross)}` : `gross ${money(gross)}`;
+  return ["Net GEX per 1 %", money(net, { signed: true }), `${share}, by the first rule`, !known(net) || net === 0 ? "plain" : net > 0 ? "damping" : "amplifying"];
+};
+
+const expiryTile = (document) => {
+  const row = records(document, "calendar").find((one) => one.event === "expiry");
+  const [now, then, gross] = [moment(document.as_of), moment(row?.at), part(document, "exposure").gross_gex_usd_per_pct];
+  if (!row || !then) return ["Next expiry removes", "n/a", "no expiry lies ahead in the calendar", "plain"];
+  const removed = row.gross_gex_removed_usd_per_pct;
+  const share = known(removed) && known(gross) && gross > 0 ? `, ${percent(removed / gross)} of gross GEX` : " of gross GEX";
+  const wait = now ? `, in ${lasting((then - now) / 1000)}` : "";
+  return ["Next expiry removes", known(removed) ? `${money(removed)} per 1 %` : "n/a", `${day(then)} ${shortClock(then)} UTC${wait}${share}`, "plain"];
+};
+
+const showTile = (place, [label, value, detail, tone]) => {
+  place.className = `card tile ${tone}`;
+  const [name, figure, words] = place.children;
+  setText(name, label);
+  setText(figure, value);
+  figure.className = `value${value.length > 13 ? " long" : ""}`;
+  setText(words, detail);
+};
+
+const showFlows = (place, flows, currency) => {
+  const cells = MOVES_PCT.map((move) => {
+    const row = flows.find((one) => one.spot_move_pct === move && one.vol_move_volpt === 0 && one.hours === 0) || {};
+    const buy = row.buy_usd;
+    const side = !known(buy) ? "unknown" : buy > 0 ? "buy" : buy < 0 ? "sell" : "none";
+    return element("li", { className: side }, [
+      element("span", { className: "move", text: `${move > 0 ? "+" : MINUS}${Math.abs(move)} %` }),
+      element("span", { className: "side", text: side === "none" ? "nothing" : side }),
+      element("span", { className: "usd", text: known(buy) ? money(Math.abs(buy)) : "n/a" }),
+      element("span", { className: "coin", text: known(row.buy_coin) ? coins(Math.abs(row.buy_coin), currency) : "" }),
+    ]);
+  });
+  place.replaceChildren(...cells);
+};
+
+const showBanners = (document) => {
+  show(byId("synthetic-banner"), part(document, "source").synthetic === true);
+  const lines = sentences(document, "degraded");
+  if (!lines.length && document.status === "degraded") lines.push("Some of the chain could not be used; see data quality.");
+  show(byId("degraded-banner"), lines.length > 0);
+  byId("degraded-lines").replaceChildren(...lines.slice(0, 8).map((line) => element("li", { text: plainText(line, 400) })));
+};
+
+const showWords = (document) => {
+  const regime = regimeOf(document);
+  const lines = sentences(document, "headline").map((line) => plainText(line.replace(/^SYNTHETIC demo data: /, ""), 500));
+  byId("answer").className = `card answer ${regime}`;
+  setText(byId("regime"), regimeName(document));
+  setText(byId("meaning"), REGIMES[regime]?.[1] ?? "exposure could not be measured");
+  setText(byId("headline"), lines[0] ?? "Nothing could be measured.");
+  byId("more").replaceChildren(...lines.slice(1).map((line) => element("p", { text: line })));
+  show(byId("more-fold"), lines.length > 1);
+};
+
+const showAssumptions = (document) => {
+  const taken = part(document, "assumptions");
+  const rules = sentences(taken, "rules");
+  const { law, from } = part(taken, "liquidity");
+  const deep = part(document, "gain").depth_usd_per_pct;
+  const facts = [
+    ["who is short", rules.join(" | ") || "unknown"],
+    ["smile dynamics", taken.dynamics],
+    ["vol", taken.vol],
+    ["liquidity", !law || law === "none" ? "not known" : `${law} (from ${from})${known(deep) ? `, ${money(deep)} per 1 %` : ""}`],
+    ["hedged share", percent(taken.hedge_share, { decimals: 0 })],
+    ["source", part(document, "source").name],
+  ];
+  byId("assumptions").replaceChildren(...facts.map(([name, value]) => element("div", {}, [element("dt", { text: `${name}:` }), element("dd", { text: plainText(value, 200) })])));
+};
+
+// Everything above the figures.
+export const showAnswer = (document) => {
+  setText(byId("currency"), plainText(document.currency ?? "currency unknown", 24));
+  setText(byId("spot"), price(document.spot_usd));
+  setText(byId("as-of"), stamp(document.as_of));
+  showBanners(document);
+  showWords(document);
+  const tiles = byId("tiles").children;
+  [gainTile, flipTile, exposureTile, expiryTile].forEach((make, rank) => showTile(tiles[rank], make(document)));
+  setText(byId("flows-rule"), `under ${plainText(sentences(part(document, "assumptions"), "rules")[0] ?? "an unnamed rule", 80)}`);
+  showFlows(byId("market-flows"), records(document, "flows"), document.currency);
+  const own = records(document, "my_book", "flows");
+  show(byId("own-flows"), own.length > 0);
+  show(byId("no-own-book"), own.length === 0);
+  if (own.length) showFlows(byId("own-flows"), own, document.currency);
+  showAssumptions(document);
+  return document;
+};
+
+const change = (now, then, words) => (known(now) && known(then) ? words(now - then) : "");
+const relative = (now, then) => (known(now) && known(then) && then > 0 ? percent(now / then - 1, { signed: true }) : "");
+
+// What changed since `before`, an older document; null says why there is none.
+export const showChanges = (document, before, why = "") => {
+  const place = byId("changes-list");
+  setText(byId("changes-title"), before ? `What changed since ${nearStamp(before.as_of, document.as_of)}` : "What changed since an hour ago");
+  show(byId("changes-none"), !before);
+  setText(byId("changes-none"), before ? "" : plainText(why || "Not known yet.", 200));
+  if (!before) return void place.replaceChildren();
+  const [gain, gainThen] = [part(document, "gain").value, part(before, "gain").value];
+  const [gex, gexThen] = [part(document, "exposure").gex_usd_per_pct, part(before, "exposure").gex_usd_per_pct];
+  const [flip, flipThen] = [nearestFlip(document)?.spot_usd, nearestFlip(before)?.spot_usd];
+  const [regime, regimeThen] = [regimeName(document), regimeName(before)];
+  const rows = [
+    ["regime", regime === regimeThen ? regime.toLowerCase() : `${regimeThen.toLowerCase()} → ${regime.toLowerCase()}`, regime === regimeThen ? "unchanged" : "changed"],
+    ["spot", price(document.spot_usd), relative(document.spot_usd, before.spot_usd)],
+    ["loop gain G", gainText(gain), change(gain, gainThen, gainText)],
+    ["net GEX per 1 %", money(gex, { signed: true }), change(gex, gexThen, (by) => money(by, { signed: true }))],
+    ["nearest flip", price(flip), change(flip, flipThen, (by) => money(by, { signed: true }))],
+  ];
+  place.replaceChildren(...rows.map(([name, value, by]) => element("div", { className: by === "changed" ? "turned" : "" }, [
+    element("dt", { text: name }), element("dd", { text: value }), element("dd", { className: "by", text: by || "n/a then" }),
+  ])));
+};

@@ -1,0 +1,160 @@
+// The past: gain against realised vol and spot, and a slider that shows the measurement of any moment.
+
+import { ApiError, history, measureAt } from "./api.js";
+import { addBlock, anyKnown, axis, layoutOf, redraw } from "./figures.js";
+import { byId, setText, show } from "./page.js";
+import { gainText, known, lasting, moment, percent, plainText, price, stamp } from "./words.js";
+
+const FIELDS = { gain: "gain.value", vol: "realised_vol", spot: "spot_usd" };
+const SETTLE_MS = 180;
+const store = { series: { gain: [], vol: [], spot: [] }, reasons: {}, newest: null, request: 0 };
+const past = { at: null, pending: 0, asked: 0 };
+let handlers = { past: () => {}, live: () => {} };
+
+const hours = () => Number(byId("history-span").value) || 24;
+const earlier = (text, seconds) => new Date(moment(text).getTime() - 1000 * seconds).toISOString();
+
+// Loads the whole span again: at the start, after a gap, and when the reader chooses another span.
+export const loadHistory = async (newest) => {
+  if (!moment(newest)) return;
+  store.newest = newest;
+  const request = (store.request += 1);
+  const from = earlier(newest, 3600 * hours());
+  const answers = await Promise.allSettled(Object.values(FIELDS).map((field) => history(field, from, newest)));
+  if (request !== store.request) return;
+  Object.keys(FIELDS).forEach((name, rank) => {
+    const { status, value, reason } = answers[rank];
+    if (status === "fulfilled") [store.series[name], store.reasons[name]] = [value, ""];
+    // a field that the server does not keep has no line; one that it cannot give just now keeps the line it had
+    else store.reasons[name] = reason instanceof ApiError && reason.status >= 400 && reason.status < 500 ? "not recorded here" : `not answered: ${reason.message}`;
+  });
+  refresh();
+};
+
+// One more measurement came: its point is added without asking again.
+export const addToHistory = (document) => {
+  store.newest = document.as_of;
+  const values = { gain: document.gain?.value, spot: document.spot_usd, vol: document.realised_vol };
+  const start = moment(document.as_of) ? earlier(document.as_of, 3600 * hours()) : "";
+  for (const [name, value] of Object.entries(values)) {
+    const line = store.series[name];
+    if (value === undefined || (line.length && moment(line.at(-1).as_of) >= moment(document.as_of))) continue;
+    line.push({ as_of: document.as_of, value });
+    while (line.length && moment(line[0].as_of) < moment(start)) line.shift();
+  }
+  refresh();
+};
+
+const refresh = () => {
+  const points = store.series.gain;
+  const slider = byId("past-slider");
+  slider.max = String(Math.max(0, points.length - 1));
+  slider.disabled = points.length < 2;
+  slider.value = String(past.at ? placeOf(past.at) : Math.max(0, points.length - 1));
+  nameSlider();
+  redraw("history");
+};
+const placeOf = (at) => {
+  const found = store.series.gain.findIndex((point) => moment(point.as_of) >= moment(at));
+  return found < 0 ? Math.max(0, store.series.gain.length - 1) : found;
+};
+const nameSlider = () => {
+  const point = store.series.gain[Number(byId("past-slider").value)];
+  const words = past.at ? `${stamp(past.at)}, loop gain ${gainText(point?.value)}` : point ? "the newest measurement" : "no history yet";
+  byId("past-slider").setAttribute("aria-valuetext", words);
+  setText(byId("past-words"), past.at ? `Showing ${words}` : `Showing ${words}`);
+};
+
+const slide = () => {
+  const slider = byId("past-slider");
+  if (Number(slider.value) >= Number(slider.max)) return backToLive();
+  past.at = store.series.gain[Number(slider.value)]?.as_of ?? null;
+  nameSlider();
+  clearTimeout(past.pending);
+  past.pending = setTimeout(showPast, SETTLE_MS);
+};
+const showPast = async () => {
+  const [at, asked] = [past.at, (past.asked += 1)];
+  try {
+    const document = await measureAt(at);
+    if (asked === past.asked && past.at === at) handlers.past(document, at);
+  } catch (error) {
+    if (asked === past.asked && past.at === at) setText(byId("past-words"), `The measurement of ${stamp(at)} could not be shown: ${plainText(error.message, 160)}`);
+  }
+};
+export const backToLive = () => {
+  clearTimeout(past.pending);
+  past.at = null;
+  past.asked += 1;
+  byId("past-slider").value = byId("past-slider").max;
+  nameSlider();
+  handlers.live();
+};
+
+// A pause in the recording is a pause in the line: a gap of many usual steps is not bridged.
+const withPauses = (points) => {
+  const times = points.map((point) => moment(point.as_of)?.getTime() ?? null);
+  const steps = times.slice(1).map((time, rank) => time - times[rank]).sort((one, other) => one - other);
+  const usual = steps[Math.floor(steps.length / 2)] ?? Infinity;
+  const [x, y] = [[], []];
+  points.forEach((point, rank) => {
+    if (rank && times[rank] - times[rank - 1] > 6 * usual) { x.push(new Date(times[rank - 1] + 1).toISOString()); y.push(null); }
+    x.push(new Date(times[rank]).toISOString());
+    y.push(known(point.value) ? point.value : null);
+  });
+  return { x, y };
+};
+
+const line = (points, colour, name, options) => ({
+  type: "scatter", mode: points.length < 60 ? "lines+markers" : "lines", name, ...withPauses(points), marker: { size: 4 }, line: { color: colour, width: 1.8 }, connectgaps: false, ...options,
+});
+
+const block = {
+  id: "history", title: "Loop gain against realised vol", own: true, height: 440,
+  revision: () => `${byId("history-span").value}`,
+  reading: () => {
+    const missing = Object.entries({ gain: "loop gain", vol: "realised vol", spot: "spot" }).filter(([key]) => store.reasons[key]).map(([key, name]) => `${name}: ${plainText(store.reasons[key], 100)}`);
+    return `Where gain is above zero hedging feeds moves; where it damps them, realised vol should be lower. A line breaks where nothing was recorded or known.${missing.length ? ` ${missing.join("; ")}.` : ""}`;
+  },
+  figure: (_, paint) => {
+    const { gain, vol, spot } = store.series;
+    const values = [gain, vol, spot].map((points) => points.map((point) => point.value));
+    if (!values.some(anyKnown)) return "Nothing is recorded in this span yet.";
+    const percentVol = vol.map((point) => ({ ...point, value: known(point.value) ? 100 * point.value : null }));
+    const data = [line(spot, paint.muted, "spot", { yaxis: "y", hovertemplate: "spot %{y:$,.0f}<extra></extra>" }), line(gain, paint.call, "loop gain G", { yaxis: "y2", hovertemplate: "G %{y:.3f}<extra></extra>" })];
+    const layout = layoutOf(paint, {
+      height: 440, hovermode: "x unified", showlegend: false, margin: { l: 64, r: 18, t: 12, b: 46 },
+      xaxis: axis("time, UTC", paint, { type: "date", zeroline: false, anchor: anyKnown(values[1]) ? "y3" : "y2", nticks: 7 }),
+      yaxis: axis("spot", paint, { domain: anyKnown(values[1]) ? [0.72, 1] : [0.58, 1], zeroline: false, tickprefix: "$", tickformat: ",.4~s", nticks: 4 }),
+      yaxis2: axis("loop gain G", paint, { domain: anyKnown(values[1]) ? [0.33, 0.66] : [0, 0.5], nticks: 5 }),
+    });
+    if (anyKnown(values[1])) {
+      data.push(line(percentVol, paint.amplifying, "realised vol", { yaxis: "y3", hovertemplate: "realised vol %{y:.1f} %<extra></extra>" }));
+      layout.yaxis3 = axis("realised vol, %", paint, { domain: [0, 0.27], rangemode: "tozero", nticks: 4 });
+    }
+    if (past.at) layout.shapes = [{ type: "line", x0: past.at, x1: past.at, y0: 0, y1: 1, yref: "paper", line: { color: paint.runaway, width: 1.6, dash: "dash" } }];
+    return { data, layout };
+  },
+  numbers: () => {
+    const [vols, spots] = [store.series.vol, store.series.spot].map((points) => new Map(points.map((point) => [point.as_of, point.value])));
+    const rows = [...store.series.gain].reverse().map((point) => [stamp(point.as_of), gainText(point.value), percent(vols.get(point.as_of)), price(spots.get(point.as_of))]);
+    return { caption: "History, newest first", columns: ["time", "loop gain G", "realised vol", "spot"].map((name, rank) => ({ name, number: rank > 0 })), rows, most: 200 };
+  },
+};
+
+export const startHistory = (given) => {
+  handlers = given;
+  addBlock(byId("history-blocks"), block);
+  byId("past-slider").addEventListener("input", slide);
+  byId("back-to-live").addEventListener("click", () => { backToLive(); byId("past-slider").focus(); });
+  byId("history-span").addEventListener("change", () => { if (store.newest) loadHistory(store.newest); });
+};
+// The banner of a past measurement: nobody may take it for now.
+export const showPastBanner = (document, newest) => {
+  show(byId("past-banner"), Boolean(document));
+  if (!document) return;
+  const [then, now] = [moment(document.as_of), moment(newest)];
+  const wait = then && now ? `, ${lasting((now - then) / 1000)} before the newest measurement` : "";
+  setText(byId("past-banner-words"), `You look at the past: ${stamp(document.as_of)}${wait}.`);
+  redraw("history");
+};
