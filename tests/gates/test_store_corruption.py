@@ -46,7 +46,7 @@ def test_the_gate_finds_a_reader_that_trusts_its_disk(original: Original, tmp_pa
 
 
 def test_the_gate_finds_a_store_without_a_mark(original: Original, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tailwag.sources.store.verify._Walk.against_mark", lambda walk, mark: None)
+    monkeypatch.setattr("tailwag.sources.store.verify._Walk.against_mark", lambda walk, mark, later: None)
     with pytest.raises(AssertionError, match="silently lost"):
         damage(original, tmp_path, range(100))
 

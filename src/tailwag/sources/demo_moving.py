@@ -23,6 +23,8 @@ DAILY_MOVE = 0.025
 """Standard deviation of a day's log move."""
 SPOT_VOL_BETA = -0.45
 """Change of every implied vol (decimal) for a log move of spot: falls make options dear."""
+SHORTEST_SMILE_YEARS = 8 * NS_PER_HOUR / NS_PER_YEAR
+"""The smile of an expiry nearer than this is the one it had then."""
 _SHORTEST_MINUTES, _RATIO, _WAVES = 2.0, 1.9, 16
 
 
@@ -73,9 +75,11 @@ def _moved_chain(chain: Chain, rng: np.random.Generator, *, as_of_ns: int, spot_
     years = (chain.expiry_ns - as_of_ns) / NS_PER_YEAR
     carry = np.log(chain.underlying_usd / opened_usd) / ((chain.expiry_ns - chain.as_of_ns) / NS_PER_YEAR)
     forward_usd = np.round(spot_usd * np.exp(carry * years), 4)
-    smile = smile_vol(np.log(chain.strike_usd / forward_usd), years, skew_rho(years))
-    iv: FloatArray = np.asarray(np.round(np.maximum(smile + SPOT_VOL_BETA * move, 0.05), 4), dtype=np.float64)
-    rows = Row(chain.right, chain.strike_usd, np.zeros(len(chain), dtype=np.int64), chain.expiry_ns, years, forward_usd, iv)
+    # made-up smiles have no meaning in the last hours, where their wings would run away
+    smile_years, quote_years = np.maximum(years, SHORTEST_SMILE_YEARS), np.maximum(years, NS_PER_MINUTE / NS_PER_YEAR)
+    smile = smile_vol(np.log(chain.strike_usd / forward_usd), smile_years, skew_rho(smile_years))
+    iv: FloatArray = np.asarray(np.round(np.clip(smile + SPOT_VOL_BETA * move, 0.05, 3.0), 4), dtype=np.float64)
+    rows = Row(chain.right, chain.strike_usd, np.zeros(len(chain), dtype=np.int64), chain.expiry_ns, quote_years, forward_usd, iv)
     everywhere = np.full(len(chain), spot_usd)
     return chain.with_columns(
         as_of_ns=as_of_ns,

@@ -72,14 +72,16 @@ def verify_store(folder: Path, *, payloads: bool = True) -> Verification:
     Raises InputError if the folder is no store.
     """
     refuse_no_store(folder)
-    # the mark before the segments: a recorder that goes on meanwhile can only put the segments ahead of it
-    mark, mark_code = (found := read_mark(folder)).mark, found.code
-    epoch, epoch_code = read_epoch(folder)
+    # A recorder may go on meanwhile: it moves segments before the mark, and epoch before segments.  So what must have been there is asked
+    # of the mark as it was before, and what must be there by now of mark and epoch as they are after.
+    mark = read_mark(folder).mark
     scans = _scans(folder, payloads=payloads)
+    later, mark_code = (found := read_mark(folder)).mark, found.code
+    epoch, epoch_code = read_epoch(folder)
     walk = _Walk()
     for scan, follower in zip(scans, [*scans[1:], None]):
         walk.segment(scan, is_last=follower is None, sealed_bytes=_sealed(follower))
-    walk.against_mark(mark)
+    walk.against_mark(mark, later=later)
     _against_writers_files(walk, mark, mark_code, epoch, epoch_code, [scan.head for scan in scans])
     kept = folder / "quarantine"
     return Verification(
@@ -98,8 +100,9 @@ def refuse_no_store(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"expected a store, {folder} is no folder; give the DIR of tailwag record --store DIR")
-    own = segment_numbers(folder) or any((folder / name).exists() for name in (LOCK_NAME, MARK_NAME, EPOCH_NAME))
-    if not own and any(folder.iterdir()):
+    # one listing: between two, a recorder may have begun
+    names = {path.name for path in folder.iterdir()}
+    if names and not names & {LOCK_NAME, MARK_NAME, EPOCH_NAME} and not segment_numbers(folder):
         raise InputError(f"expected a store, {folder} holds none; give the DIR of tailwag record --store DIR")
 
 
@@ -213,15 +216,15 @@ class _Walk:
             self.damaged.append(Damage(seq, seq, code))
             self.doubted.add(seq)
 
-    def against_mark(self, mark: Mark | None) -> None:
+    def against_mark(self, mark: Mark | None, *, later: Mark | None) -> None:
         """The end of the chain against what was acknowledged; one record ahead of the mark is a recorder between two syncs."""
-        if mark is None:
+        if mark is None or later is None:
             return
         if mark.seq > self.last_seq:
             if mark.segment > self.last_number:
                 self.trouble = "segment_missing"
             self._lost(mark.seq)
-        elif self.last_seq > mark.seq + 1:
+        elif self.last_seq > later.seq + 1:
             self.note("mark_stale")
         marked = next((entry for entry in reversed(self.entries) if entry.record.seq == mark.seq), None)
         if marked is not None and marked.record.hash.hex() != mark.hash:
