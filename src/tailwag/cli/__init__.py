@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import greeks, hedge, measure, record, serve, simulate, sweep
+    from tailwag.cli import alerts, greeks, hedge, measure, record, serve, simulate, sweep
 
     app = typer.Typer(
         name="tailwag",
@@ -37,6 +37,7 @@ def build_app() -> Any:
     hedge.register(app)
     sweep.register(app)
     record.register(app)
+    alerts.register(app)
     serve.register(app)
     return app
 

@@ -16,7 +16,6 @@ from tailwag.service.alerts.rules_levels import (
     armed_wall_usd,
     expiry_rule,
     limit_rule,
-    new_wall_usd,
     stale_rule,
     vol_rule,
     wall_rule,
@@ -121,7 +120,7 @@ def evaluate(
     >>> from tailwag.service.alerts.settings import default_settings
     >>> step = evaluate(AlertState(), {"BTC": {"currency": "BTC", "gain": {"value": 0.7}}}, default_settings(), at_ns=10**18)
     >>> [alert.sentence for alert in step.alerts]
-    ['Loop gain is +0.70 (alert from 0.5 either way): hedging amplifies moves, a 1 % move brings 0.70 % more of the same.']
+    ['Loop gain is +0.70 (alert from 0.5 either way): hedging amplifies moves, the hedging of a 1 % move pushes the price 0.70 % further.']
     """
     step, ages = _Step(state, settings, at_ns), age_seconds or {}
     fresh: dict[str, Reading] = {}

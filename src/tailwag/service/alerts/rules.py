@@ -153,8 +153,8 @@ def gain_rule(view: View) -> Iterator[Finding]:
         reading.currency,
         view.active(size),
         "critical" if reading.gain >= 1.0 else "warning",
-        f"Loop gain is {gain_text(reading.gain)} (alert from {view.rule.on:g} either way): hedging {effect} moves, a 1 % move brings"
-        f" {size:.2f} % more {'of the same' if reading.gain > 0.0 else 'against it'}.",
+        f"Loop gain is {gain_text(reading.gain)} (alert from {view.rule.on:g} either way): hedging {effect} moves, the hedging of a 1 % move"
+        f" pushes the price {size:.2f} % {'further' if reading.gain > 0.0 else 'back'}.",
         f"Loop gain is {gain_text(reading.gain)}, within {view.rule.off:g} again.",
         {"gain": reading.gain, "gex_usd_per_pct": reading.gex_usd_per_pct},
     )
