@@ -61,8 +61,7 @@ class Recorder:
         self._segment_bytes = segment_bytes
         self._segment: _Segment | None = None
         with disk_trouble(self.folder, "open the store"):
-            self._disk.make_folder(self.folder)
-            self._disk.sync_folder(self.folder.resolve().parent)
+            self._make_folder(self.folder.resolve())
             self._lock = take_lock(self.folder, self._disk)
             try:
                 self._start = recovered(self.folder, self._disk, say or _silent)
@@ -72,6 +71,13 @@ class Recorder:
                 raise
         self._last_seq, self._last_hash = self._start.last_seq, self._start.last_hash
         self._last_number, self._last_end = self._start.last_number, self._start.last_end
+
+    def _make_folder(self, folder: Path) -> None:
+        """A folder lasts when its name does: that of every folder made here, and the store's own in any case."""
+        missing = [place for place in folder.parents if not place.exists()]
+        self._disk.make_folder(folder)
+        for place in (folder, *missing):
+            self._disk.sync_folder(place.parent)
 
     @property
     def last_seq(self) -> int:
