@@ -9,6 +9,8 @@ import pytest
 
 from tailwag.errors import InputError
 from tailwag.kernels import netdelta_plan
+from tailwag.kernels.netdelta_lanes import begin_step, new_reader, read_path
+from tailwag.kernels.netdelta_pack import PACK, PACK_AVERAGE, PACK_SHIFT, PACK_WANTED, PACK_X, new_pack_reader, read_pack
 from tailwag.sim.net_delta import DirectNetDelta, NetDelta, Settings, TabulatedNetDelta, averaged_delta
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 
@@ -105,6 +107,33 @@ def test_table_is_within_a_millionth_of_gross(case: str) -> None:
     assert delta < 1e-6
     assert slope < 1e-5
     assert delta > 0.0  # the table was read at all
+
+
+@pytest.mark.parametrize("sloped", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_a_pack_of_paths_is_read_to_the_bits_of_each_path(case: str, sloped: bool) -> None:
+    books, times, options = CASES[case]
+    table = TabulatedNetDelta(books, times, SPOT, settings=Settings(**options)).table
+    direct = DirectNetDelta(books, times, SPOT)
+    alone, pack = new_reader(table), new_pack_reader(table)
+    q, lanes = pack.rows.reshape(-1, PACK), table.lanes
+    one = np.empty(2 * lanes)
+    for step in range(0, times.size, max(1, times.size // 40)):
+        parts = states(direct, times[step], step, still="vol_shifts" in options)
+        for row, part in zip((PACK_X, PACK_SHIFT, PACK_AVERAGE), parts):
+            q[row // PACK] = part[:PACK]
+        q[PACK_WANTED // PACK] = np.arange(PACK) % 3 > 0
+        begin_step(table, pack.reader, step)
+        begin_step(table, alone, step)
+        read_pack(table, pack, sloped)
+        found = pack.found.reshape(PACK, 2 * lanes)
+        for path in range(PACK):
+            if path % 3 == 0:
+                assert not found[path].any()  # it did not ask
+                continue
+            read_path(table, alone, *(float(part[path]) for part in parts), one)
+            assert found[path, :lanes].tobytes() == one[:lanes].tobytes()
+            assert not sloped or found[path].tobytes() == one.tobytes()
 
 
 def test_a_loose_table_is_caught() -> None:

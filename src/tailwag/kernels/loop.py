@@ -29,14 +29,15 @@ from tailwag.kernels.loop_rows import (
     Loop,
     stepping,
 )
-from tailwag.kernels.netdelta_lanes import Reader, Table, begin_step, needs_average
+from tailwag.kernels.netdelta_lanes import Table, begin_step, needs_average
+from tailwag.kernels.netdelta_pack import PackReader
 
 __all__ = ["Block", "Loop", "advance"]
 
 
 @stepping
-def advance(loop: Loop, table: Table, reader: Reader, block: Block) -> None:
-    """Run a block from start to end; `reader` is this thread's scratch for `table`."""
+def advance(loop: Loop, table: Table, pack_reader: PackReader, block: Block) -> None:
+    """Run a block from start to end; `pack_reader` is this thread's scratch for `table`."""
     steps, packs = loop.years.size - 1, block.path.shape[0]
     books = 0
     for seat in range(loop.terms.shape[0]):
@@ -45,14 +46,14 @@ def advance(loop: Loop, table: Table, reader: Reader, block: Block) -> None:
         _note(block, pack, 0)
     for step in range(1, steps + 1):
         if books > 0:
-            begin_step(table, reader, step)
+            begin_step(table, pack_reader.reader, step)
         for pack in range(packs):
-            _advance_pack(loop, table, reader, block, pack, step, books)
+            _advance_pack(loop, table, pack_reader, block, pack, step, books)
             _note(block, pack, step)
 
 
 @stepping
-def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: int, step: int, books: int) -> None:
+def _advance_pack(loop: Loop, table: Table, pack_reader: PackReader, block: Block, pack: int, step: int, books: int) -> None:
     p, own, flight, terms, numbers = block.path[pack], block.own[pack], block.flight[pack], loop.terms, loop.numbers
     may_trade, weights = loop.may_trade, loop.weights
     seats, years = terms.shape[0], loop.years[step] - loop.years[step - 1]
@@ -64,12 +65,12 @@ def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: 
         same_step += 1 if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0 else 0
     if same_step > 0:
         if books > 0:
-            look(numbers, terms, table, reader, p, own, PRE, True, True)
+            look(numbers, terms, table, pack_reader, p, own, PRE, True, True)
         for seat in range(seats):
             if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0:
                 decide(terms[seat], p, own[seat], PRE, SPOT_PRE)
                 demand(terms[seat], p, own[seat])
-        clear(numbers, terms, table, reader, p, own, loop.smooth[:, step])
+        clear(numbers, terms, table, pack_reader.reader, p, own, loop.smooth[:, step])
         for seat in range(seats):
             if terms[seat, DELAY] == 0.0:
                 order(terms[seat], p, own[seat])
@@ -79,7 +80,7 @@ def _advance_pack(loop: Loop, table: Table, reader: Reader, block: Block, pack: 
         account(terms[seat], p, own[seat], years)
     settle_prices(p, loop.averaged[step])
     if books > 0:
-        look(numbers, terms, table, reader, p, own, LOG, needs_average(reader), numbers[SLOPED] > 0.0)
+        look(numbers, terms, table, pack_reader, p, own, LOG, needs_average(pack_reader.reader), numbers[SLOPED] > 0.0)
     for seat in range(seats):
         add_gap(terms[seat], p, own[seat], years)
     halt(numbers[HALT], p, step)

@@ -120,9 +120,10 @@ def finish(numbers: FloatArray, terms: FloatArray, p: FloatArray, own: FloatArra
 def absorb(passing: FloatArray, p: FloatArray) -> None:
     """Passing impact takes the flow."""
     for term in range(passing.shape[1]):
-        row, per_usd, per_coin = (PATH_ROWS + term) * WIDTH, passing[0, term], passing[1, term]
+        first, per_usd, per_coin = (PATH_ROWS + term) * WIDTH, passing[0, term], passing[1, term]
+        pressure = p[first : first + WIDTH]
         for j in range(WIDTH):
-            p[row + j] += per_usd * p[USD + j] + per_coin * (p[USD + j] / p[SPOT_PRE + j])
+            pressure[j] += per_usd * p[USD + j] + per_coin * (p[USD + j] / p[SPOT_PRE + j])
 
 
 @stepping

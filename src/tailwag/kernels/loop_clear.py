@@ -40,6 +40,7 @@ from tailwag.kernels.loop_rows import (
     stepping,
 )
 from tailwag.kernels.netdelta_lanes import Reader, Table, read_at, read_rest
+from tailwag.kernels.netdelta_pack import PACK_AVERAGE, PACK_SHIFT, PACK_WANTED, PACK_X, PackReader, read_pack
 from tailwag.kernels.vectors import address_of
 
 __all__ = ["clear", "look"]
@@ -65,7 +66,7 @@ def look(
     numbers: FloatArray,
     terms: FloatArray,
     table: Table,
-    reader: Reader,
+    pack: PackReader,
     p: FloatArray,
     own: FloatArray,
     row: int,
@@ -73,26 +74,29 @@ def look(
     sloped: bool,
 ) -> None:
     """Read the net deltas of all agents at the log price of a row, where they are not known there already; their slopes only if `sloped`."""
-    beta, seats, lanes = numbers[BETA], terms.shape[0], table.lanes
-    out = np.empty(2 * lanes)
-    state_at, numbers_at, out_at = address_of(reader.state), address_of(reader.numbers), address_of(out)
+    beta, lanes, q, found = numbers[BETA], table.lanes, pack.rows, pack.found
+    wanted = 0.0
     for j in range(WIDTH):
         x = p[row + j]
-        if p[LIVE + j] == 0.0 or (abs(p[LOOKED + j] - x) <= SAME_PRICE and not anew):
+        known = abs(p[LOOKED + j] - x) <= SAME_PRICE and not anew
+        q[PACK_X + j], q[PACK_SHIFT + j], q[PACK_AVERAGE + j] = x, p[BASE + j] + beta * (x - p[PREVIOUS + j]), p[AVERAGE + j]
+        q[PACK_WANTED + j] = 0.0 if p[LIVE + j] == 0.0 or known else 1.0
+        p[LOOKED + j] = x if q[PACK_WANTED + j] > 0.0 else p[LOOKED + j]
+    for j in range(WIDTH):
+        wanted += q[PACK_WANTED + j]
+    if wanted == 0.0:
+        return
+    read_pack(table, pack, sloped)
+    for seat in range(terms.shape[0]):
+        lane = int(terms[seat, LANE])
+        if lane < 0:
             continue
-        shift = p[BASE + j] + beta * (x - p[PREVIOUS + j])
+        o = own[seat]
+        for j in range(WIDTH):
+            o[DELTA + j] = found[2 * lanes * j + lane] if q[PACK_WANTED + j] > 0.0 else o[DELTA + j]
         if sloped:
-            missing = read_at(state_at, numbers_at, x, shift, out_at, True)
-        else:
-            missing = read_at(state_at, numbers_at, x, shift, out_at, False)
-        if missing > 0:
-            read_rest(table, reader, missing, x, shift, p[AVERAGE + j], out)
-        p[LOOKED + j] = x
-        for seat in range(seats):
-            lane = int(terms[seat, LANE])
-            if lane >= 0:
-                own[seat, DELTA + j] = out[lane]
-                own[seat, SLOPE + j] = out[lanes + lane]
+            for j in range(WIDTH):
+                o[SLOPE + j] = found[2 * lanes * j + lanes + lane] if q[PACK_WANTED + j] > 0.0 else o[SLOPE + j]
 
 
 @inside
@@ -122,7 +126,7 @@ def seek(search: Search, market: tuple[float, float, float, float], guess: float
     ahead = value * direction > 0.0
     if scanning > 0.0 and ahead:
         onward = guess + direction * stride(value, steep, scale)
-        return (guess, onward, guess, value, math.inf, 1.0), onward, NOWHERE if abs(guess) > bound else ONWARD
+        return (guess, onward, guess, value, math.inf, 1.0), onward, NOWHERE if guess * direction > bound else ONWARD
     width = abs(far - near) if scanning > 0.0 else width
     near, far = (guess, far) if ahead else (near, guess)
     narrow = abs(far - near)
@@ -185,10 +189,9 @@ def clear(numbers: FloatArray, terms: FloatArray, table: Table, reader: Reader, 
             guess = onward
             for lane in range(lanes):
                 last[lane] = out[lane]
-        if verdict == NOWHERE:
+        if verdict in (NOWHERE, ONWARD):  # out of bounds, or still on the way after all that: no price was found
             p[LOG + j], p[FOUND + j] = direction * bound, 0.0
             continue
-        onward = 0.0 if verdict == ONWARD else onward
         for seat in range(seats):
             lane = int(terms[seat, LANE])
             if lane >= 0:

@@ -73,19 +73,21 @@ def move_before_trading(numbers: FloatArray, kept: FloatArray, fading: float, p:
         p[SPOT_BEFORE + j] = p[SPOT + j]
         p[PRE + j] = 0.0
     for term in range(kept.size):
-        row, stays = (PATH_ROWS + term) * WIDTH, kept[term]
+        first, stays = (PATH_ROWS + term) * WIDTH, kept[term]
+        passing = p[first : first + WIDTH]  # an array of its own, so that the compiler sees that it overlaps no other row
         for j in range(WIDTH):
-            left = stays * p[row + j]
-            p[PRE + j] += left - p[row + j]
-            p[row + j] = left
+            left = stays * passing[j]
+            p[PRE + j] += left - passing[j]
+            passing[j] = left
     for j in range(WIDTH):
-        vol = own + p[SHIFT + j]
-        vol = vol if vol > LEAST_VOL else LEAST_VOL
-        moved = p[SHOCK + j] * (vol / own if coupled > 0.0 else 1.0)
+        vol = own + p[SHIFT + j] if coupled > 0.0 else own
+        vol = vol if vol > LEAST_VOL or coupled == 0.0 else LEAST_VOL
+        moved = p[SHOCK + j] * (vol / own)
         live = p[LIVE + j] > 0.0
         p[FUNDAMENTAL + j] += moved
         p[PRE + j] = p[LOG + j] + (moved + p[PRE + j] if live else 0.0)
         p[BASE + j] = p[SHIFT + j] * fading if live else p[SHIFT + j]
+    for j in range(WIDTH):
         p[SPOT_PRE + j] = spot_start * exponential(p[PRE + j])
         p[USD + j] = p[COIN + j] = p[STEEP_USD + j] = p[STEEP_COIN + j] = 0.0
         p[FOUND + j] = 1.0

@@ -46,7 +46,11 @@ __all__ = [
     "TIME_POINTS",
     "Reader",
     "Table",
+    "add_near_rows",
     "begin_step",
+    "fresh",
+    "hermite",
+    "hermite_slope",
     "needs_average",
     "new_reader",
     "read_at",
@@ -248,7 +252,7 @@ def _first_above(strikes: FloatArray, x: float) -> int:
 
 
 @summed
-def _add_near_rows(state_at: int, numbers_at: int, x: float, shift: float, out: int) -> None:
+def add_near_rows(state_at: int, numbers_at: int, x: float, shift: float, out: int) -> None:
     """The near options: one by one where the strike is within reach, and by their sum where the delta is 1."""
     lanes, count = integer_at(state_at + 8 * LANES), integer_at(state_at + 8 * NEAR_COUNT)
     vol = max(float_at(numbers_at + 8 * VOL_MOST) + float_at(numbers_at + 8 * SKEW_MOST) * abs(held(x)) + shift, VOL_FLOOR)
@@ -311,7 +315,7 @@ def _mix(group_at: int, grid_at: int, lanes: int, orders: int, node: int) -> Non
 
 
 @inlined
-def _fresh(group_at: int, grid_at: int, stamp: int, lanes: int, orders: int, node: int) -> None:
+def fresh(group_at: int, grid_at: int, stamp: int, lanes: int, orders: int, node: int) -> None:
     """Make sure that a node and its neighbour along x belong to this step."""
     stamps = integer_at(group_at + 8 * STAMPS) + 8 * node
     if integer_at(stamps) != stamp:
@@ -323,7 +327,7 @@ def _fresh(group_at: int, grid_at: int, stamp: int, lanes: int, orders: int, nod
 
 
 @inlined
-def _hermite(u: float) -> tuple[float, float, float, float, float, float]:
+def hermite(u: float) -> tuple[float, float, float, float, float, float]:
     """Weights of value, slope and half the curvature at both ends of a cell, at the fraction u of it."""
     w = 1.0 - u
     u3, w3 = u * u * u, w * w * w
@@ -338,7 +342,7 @@ def _hermite(u: float) -> tuple[float, float, float, float, float, float]:
 
 
 @inlined
-def _hermite_slope(u: float, inverse: float) -> tuple[float, float, float, float, float, float]:
+def hermite_slope(u: float, inverse: float) -> tuple[float, float, float, float, float, float]:
     """Derivatives of the weights, by what 1/inverse is the cell's length in."""
     w = 1.0 - u
     u2, w2 = u * u, w * w
@@ -365,11 +369,11 @@ def _add_table(state_at: int, numbers_at: int, group: int, place_of: tuple[float
     if not 0.0 <= place < x_nodes - 1:
         return False
     cell, stamp = int(place), integer_at(state_at + 8 * STAMP)
-    along, slopes = _hermite(place - cell), _hermite_slope(place - cell, inverse)
+    along, slopes = hermite(place - cell), hermite_slope(place - cell, inverse)
     if integer_at(state_at + 8 * ORDERS) == X_ORDERS:
         if shift != float_at(grid_at + 8 * FIXED_SHIFT):
             return False
-        _fresh(group_at, grid_at, stamp, lanes, X_ORDERS, cell)
+        fresh(group_at, grid_at, stamp, lanes, X_ORDERS, cell)
         nodes = integer_at(group_at + 8 * NODES) + cell * 8 * X_ORDERS * lanes
         if lanes == 8:
             add_pair_8(nodes, along, slopes, out)
@@ -380,9 +384,9 @@ def _add_table(state_at: int, numbers_at: int, group: int, place_of: tuple[float
     if not 0.0 <= height < integer_at(group_at + 8 * ALONG_U) - 1:
         return False
     row = int(height)
-    across, node = _hermite(height - row), row * x_nodes + cell
-    _fresh(group_at, grid_at, stamp, lanes, ALL_ORDERS, node)
-    _fresh(group_at, grid_at, stamp, lanes, ALL_ORDERS, node + x_nodes)
+    across, node = hermite(height - row), row * x_nodes + cell
+    fresh(group_at, grid_at, stamp, lanes, ALL_ORDERS, node)
+    fresh(group_at, grid_at, stamp, lanes, ALL_ORDERS, node + x_nodes)
     low = integer_at(group_at + 8 * NODES) + node * 8 * ALL_ORDERS * lanes
     high = low + x_nodes * 8 * ALL_ORDERS * lanes
     if sloped and lanes == 8:
@@ -409,7 +413,7 @@ def read_at(state_at: int, numbers_at: int, x: float, shift: float, out: int, sl
     if not _add_table(state_at, numbers_at, NEAR, at, out, sloped):
         # decided by the step alone, not by what was asked before: the order of additions is part of the answer
         if integer_at(state_at + 8 * (GROUPS + NEAR * GROUP_SIZE + HOW)) == SUMMED:
-            _add_near_rows(state_at, numbers_at, x, shift, out)
+            add_near_rows(state_at, numbers_at, x, shift, out)
         else:
             missing += 2
     return missing + (4 if integer_at(state_at + 8 * INSIDE_COUNT) > 0 else 0)
@@ -432,7 +436,7 @@ def read_rest(table: Table, reader: Reader, missing: int, x: float, shift: float
     if missing & 2:
         if reader.state[NEAR_AGED] == 0:
             _age_near(table, reader)
-        _add_near_rows(address_of(reader.state), address_of(reader.numbers), x, shift, address_of(out))
+        add_near_rows(address_of(reader.state), address_of(reader.numbers), x, shift, address_of(out))
     if missing & 4:
         _add_inside_rows(table, reader, x, shift, average_usd, out)
 

@@ -16,7 +16,8 @@ from tailwag.hedging.policies import AtTimes, Band, EveryStep, NoHedge, WhalleyW
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.loop import Block, Loop, advance
 from tailwag.kernels.loop_rows import AVERAGE, CARRIED, HELD, LIVE, OWN_ROWS, PATH_ROWS, PEAK, SHARE, SLOTS, SPOT, STOPPED, WIDTH
-from tailwag.kernels.netdelta_lanes import Reader, Table, new_reader
+from tailwag.kernels.netdelta_lanes import Table
+from tailwag.kernels.netdelta_pack import PackReader, new_pack_reader
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.book_trader import BookTrader
 from tailwag.sim.dynamics import Gbm
@@ -89,11 +90,11 @@ class FastPlan:
     merged: MergedBooks | None
     readers: threading.local
 
-    def reader(self) -> Reader:
+    def reader(self) -> PackReader:
         """This thread's scratch."""
-        mine: Reader | None = getattr(self.readers, "mine", None)
+        mine: PackReader | None = getattr(self.readers, "mine", None)
         if mine is None:
-            mine = self.readers.mine = new_reader(self.table)
+            mine = self.readers.mine = new_pack_reader(self.table)
         return mine
 
 
