@@ -21,7 +21,7 @@ it asks for tokens (TAILWAG_TOKEN_FILE, mode 0600, lines role:token) and for --b
 """
 
 
-def serve_command(
+def serve_command(  # noqa: PLR0913 - one parameter for each option of the command
     source: Annotated[
         list[str] | None, option("--source", metavar="SOURCE", help="demo, replay:FOLDER, VENUE:CURRENCY, a file or a folder; repeat.")
     ] = None,

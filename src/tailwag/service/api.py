@@ -17,6 +17,7 @@ from starlette.routing import Match
 from tailwag.errors import EmptyChainError, InputError, MissingPackageError, TailwagError
 from tailwag.service.gate import Gate, error_body
 from tailwag.service.limits import Buckets, Limits
+from tailwag.service.pages import page
 from tailwag.service.stream import Hub
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         hub.open(asyncio.get_running_loop())
+        await asyncio.to_thread(page)  # read and packed before the first reader comes
         try:
             yield
         finally:

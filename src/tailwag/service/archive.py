@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tailwag.experiments.measure import Measurement
     from tailwag.experiments.options import MeasureOptions
     from tailwag.market.snapshot import Snapshot
+    from tailwag.service.series import Series
     from tailwag.sources.store.history import History
     from tailwag.sources.store.segments import Entry
 
@@ -34,24 +36,47 @@ class Past:
 class Archive:
     """Reads of one store; ``newest_seq`` tells when the index of an earlier read is out of date."""
 
-    def __init__(self, folder: Path, options: MeasureOptions) -> None:
-        self._folder, self._options = folder, options
+    def __init__(self, folder: Path, options: MeasureOptions, *, names: tuple[str, ...] = (), series: Series | None = None) -> None:
+        self._folder, self._options, self._names, self._series = folder, options, names, series
         self._lock = threading.Lock()
         self._history: History | None = None
         self._kept: OrderedDict[int, Past] = OrderedDict()
 
-    def at(self, at_ns: int | None, *, newest_seq: int) -> Past:
-        """The last recorded snapshot at or before ``at_ns``, measured.
+    def at(self, at_ns: int | None, *, source: str, newest_seq: int) -> Past:
+        """The last recorded snapshot of a source at or before ``at_ns``, measured.
 
         Raises EmptyChainError where there is none, StoreError where it is damaged.
         """
-        return self.past(self.index(newest_seq).at(at_ns))
+        return self.past(self.entry(at_ns, source=source, newest_seq=newest_seq))
 
-    def snapshot_at(self, at_ns: int | None, *, newest_seq: int) -> tuple[int, Snapshot]:
-        """The number and the snapshot itself, for whoever measures it under other assumptions."""
+    def entry(self, at_ns: int | None, *, source: str, newest_seq: int) -> Entry:
+        """The record of it.
+
+        Raises EmptyChainError where there is none.
+        """
         history = self.index(newest_seq)
-        entry = history.at(at_ns)
-        return entry.record.seq, history.snapshot(entry)
+        if len(self._names) <= 1:
+            return history.at(at_ns)
+        seq = None if self._series is None else self._series.seq_at(source, (1 << 62) if at_ns is None else at_ns)
+        found = None if seq is None else self.numbered(seq, newest_seq=newest_seq)
+        if found is None:
+            when = "" if at_ns is None else f" at or before {format_time(at_ns)}"
+            raise EmptyChainError(f"{source}: no measured snapshot{when} in this store; give a later time")
+        return found
+
+    def numbered(self, seq: int, *, newest_seq: int) -> Entry | None:
+        """The record of a number, None where it is lost."""
+        entries = self.index(max(newest_seq, seq)).entries
+        place = bisect.bisect_left(entries, seq, key=lambda entry: entry.record.seq)
+        return entries[place] if place < len(entries) and entries[place].record.seq == seq else None
+
+    def snapshot(self, entry: Entry) -> Snapshot:
+        """A recorded snapshot.
+
+        Raises StoreError where it is damaged.
+        """
+        assert self._history is not None
+        return self._history.snapshot(entry)
 
     def past(self, entry: Entry) -> Past:
         """What one record measures, from memory where it was asked for lately."""
@@ -81,14 +106,3 @@ class Archive:
             if known is None or not known.entries or known.entries[-1].record.seq < newest_seq:
                 self._history = known = History.open(self._folder)
             return known
-
-    def span(self, newest_seq: int) -> tuple[str, str]:
-        """The market times of the first and the last record.
-
-        Raises EmptyChainError where there is none.
-        """
-        entries = self.index(newest_seq).entries
-        if not entries:
-            raise EmptyChainError("nothing has been recorded yet; wait for the first snapshot")
-        times = [entry.record.as_of_ns for entry in entries]
-        return format_time(min(times)), format_time(max(times))

@@ -134,7 +134,8 @@ class Gate:
         await self._app(scope, _replayed(body, receive), send)
 
     async def _body(self, receive: Receive) -> bytes | None:
-        parts, total = [], 0
+        parts: list[bytes] = []
+        total = 0
         while True:
             message = await receive()
             if message["type"] != "http.request":

@@ -28,7 +28,8 @@ class BoundedHttp(H11Protocol):
         super().connection_lost(exc)
 
     def _give_up(self) -> None:
-        if self.cycle is None and self in self.connections:
+        asked: Any = self.cycle
+        if asked is None and self in self.connections:
             self.transport.abort()
 
 

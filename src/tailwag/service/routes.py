@@ -14,6 +14,7 @@ from tailwag.errors import InputError
 from tailwag.market.clock import format_time, parse_time_ns
 from tailwag.service.answers import AnySource, answers
 from tailwag.service.auth import SUBPROTOCOL, Role, needs
+from tailwag.service.packing import packed, takes_gzip
 from tailwag.service.pages import Asset, asset, page
 from tailwag.service.publish import Publication, frame
 from tailwag.service.staleness import Health, SourceState
@@ -41,8 +42,7 @@ def add_routes(app: FastAPI) -> None:
         app.add_api_route(path, endpoint, methods=["GET"], response_class=Response, **more)
     app.add_api_route("/metrics", metrics, methods=["GET"], response_class=Response, **answers("Prometheus metrics.", kind=METRICS_TYPE))
     app.add_api_route("/", index, methods=["GET"], response_class=Response, **answers("The page.", kind="text/html"))
-    for folder in ("static", "dashboard"):
-        app.add_api_route(f"/{folder}/{{name:path}}", static, methods=["GET"], response_class=Response, operation_id=folder, **PAGE_FILE)
+    app.add_api_route("/static/{name:path}", static, methods=["GET"], response_class=Response, **PAGE_FILE)
     app.add_api_websocket_route("/api/v1/stream", stream)
     add_past_routes(app)
 
@@ -58,7 +58,7 @@ def json_answer(document: Any) -> Response:
     return Response(orjson.dumps(document), media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def refuse_unknown(request: Request, *known: str) -> None:
+def refuse_unknown(request: Request, *known: str, repeated: tuple[str, ...] = ()) -> None:
     """A misspelt parameter would be passed over in silence otherwise.
 
     Raises InputError.
@@ -67,8 +67,8 @@ def refuse_unknown(request: Request, *known: str) -> None:
         if name not in known:
             expected = f"expected {', '.join(known)}" if known else "this route takes none"
             raise InputError(f"unknown parameter {name[:40]!a}; {expected}")
-    if len(request.query_params.multi_items()) != len(request.query_params):
-        raise InputError("a parameter is given twice; give each once")
+        if name not in repeated and len(request.query_params.getlist(name)) > 1:
+            raise InputError(f"{name} is given twice; give it once")
 
 
 def chosen(service: Service, source: str | None) -> str:
@@ -126,7 +126,6 @@ async def openapi(request: Request) -> Response:
 @needs(Role.VIEWER)
 async def sources(request: Request) -> Response:
     """Every source, the first one first."""
-    refuse_unknown(request)
     rows = []
     for name, (publication, health) in service_of(request).board.sources().items():
         row = frame("source", publication, health)
@@ -140,13 +139,12 @@ async def latest(request: Request, source: AnySource = None) -> Response:
     """The newest measurement of a source (of the first one, where none is named)."""
     refuse_unknown(request, "source")
     publication, health = newest(service_of(request), source)
-    return json_answer({**publication.document, **envelope(publication, health)})
+    return packed(request, json_answer({**publication.document, **envelope(publication, health)}))
 
 
 @needs(Role.VIEWER)
 async def alerts(request: Request) -> Response:
     """Alerts, oldest first."""
-    refuse_unknown(request)
     service = service_of(request)
     kept = service.alerts or service.board.alerts
     return json_answer({"alerts": await asyncio.to_thread(kept)})
@@ -168,9 +166,11 @@ async def static(request: Request, name: str) -> Response:
 
 
 def _file(request: Request, found: Asset) -> Response:
-    headers = {"etag": found.tag, "cache-control": "no-cache"}
+    headers = {"etag": found.tag, "cache-control": "no-cache", "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == found.tag:
         return Response(status_code=304, headers=headers)
+    if takes_gzip(request):
+        return Response(found.packed, media_type=found.kind, headers={**headers, "content-encoding": "gzip"})
     return Response(found.body, media_type=found.kind, headers=headers)
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,17 @@ from tailwag.experiments.options import MeasureOptions
 from tailwag.service.api import Service, create_app
 from tailwag.service.archive import Archive
 from tailwag.service.auth import TokenFile
+from tailwag.service.filling import Filler
 from tailwag.service.limits import Limits
 from tailwag.service.log import make_log
 from tailwag.service.metrics import Metrics
 from tailwag.service.monitor import Monitor, SourcePlan, World
 from tailwag.service.protocol import BoundedHttp, BoundedWebSocket
 from tailwag.service.publish import Board
+from tailwag.service.series import Series, assumptions_digest
 from tailwag.service.settings import ServeSettings
 from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, VENUES, Feed, Surroundings, open_feed
+from tailwag.sources.store.history import History
 from tailwag.sources.store.recorder import Recorder
 
 Ready = Callable[[str, Path], None]
@@ -43,7 +46,7 @@ class ServePlan:
     every_seconds: float | None
     currency: str
     options: MeasureOptions
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def serve(plan: ServePlan, *, ready: Ready) -> None:
@@ -59,9 +62,14 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
         world = World(time.time_ns, time.monotonic, stopping.wait)
         plans = source_plans(plan, world)
         recorder = stack.enter_context(Recorder(plan.store, say=lambda text: log.info("store", says=text)))
-        service = assembled(plan, plans, recorder, world=world, log=log, tokens=tokens)
+        series = Series(plan.store / "series" / assumptions_digest(plan.options))
+        stack.callback(series.close)
+        service = assembled(plan, plans, recorder, series, world=world, log=log, tokens=tokens)
+        filler = _filler(plan, service, series, world, recorder)
         server = _server(plan, create_app(service))
         service.monitor.start()
+        if filler is not None:
+            filler.start()
         stack.callback(service.monitor.stop)
         stack.callback(stopping.set)
         address = _address(plan.settings, listener)
@@ -70,20 +78,31 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
         _run(server, listener)
 
 
-def assembled(plan: ServePlan, plans: list[SourcePlan], recorder: Recorder, *, world: World, log: Any, tokens: TokenFile | None) -> Service:
+def assembled(
+    plan: ServePlan, plans: list[SourcePlan], recorder: Recorder, series: Series, *, world: World, log: Any, tokens: TokenFile | None = None
+) -> Service:
     """The parts of a service around an open recorder, not yet running."""
     board, metrics = Board(clock=world.clock), Metrics()
-    monitor = Monitor(plans, keeper=recorder, options=plan.options, board=board, world=world, log=log, metrics=metrics)
+    monitor = Monitor(plans, keeper=recorder, options=plan.options, board=board, world=world, log=log, metrics=metrics, rows=series)
     return Service(
         settings=plan.settings,
         monitor=monitor,
         board=board,
-        archive=Archive(plan.store, plan.options),
+        archive=Archive(plan.store, plan.options, names=monitor.names, series=series),
+        series=series,
         metrics=metrics,
         log=log,
         tokens=tokens,
         limits=plan.limits,
     )
+
+
+def _filler(plan: ServePlan, service: Service, series: Series, world: World, recorder: Recorder) -> Filler | None:
+    """Who measures what an earlier run recorded and did not measure; None for a new store."""
+    if not recorder.last_seq:
+        return None
+    history = History.open(plan.store)
+    return Filler(history, series, plan.options, names=service.monitor.names, world=world, log=service.log)
 
 
 def source_plans(plan: ServePlan, world: World) -> list[SourcePlan]:
