@@ -268,10 +268,7 @@ def test_another_rule_shows(mutation: str) -> None:
     assert sum(difference > 1e3 * SAME for difference in differ) >= 3
 
 
-FAST_GIVES_UP = "the compiled clearing stops seeking while it is still on its way back inside the bound"
-
-
-@pytest.mark.parametrize("engine", ["plain", pytest.param("fast", marks=pytest.mark.xfail(reason=FAST_GIVES_UP, strict=True))])
+@pytest.mark.parametrize("engine", ["plain", "fast"])
 @pytest.mark.parametrize("jump", [0.10, 0.12])
 def test_long_gamma_brings_a_jump_back_inside_the_bound(jump: float, engine: str) -> None:
     """The jump alone is beyond stop_log_move; the price at which it clears is not, so nothing runs away."""
