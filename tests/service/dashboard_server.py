@@ -115,7 +115,13 @@ class DashboardServer:
         self._call(self._tell(self._frame("heartbeat")))
 
     def alert(self, sentence: str, severity: str = "warning") -> None:
-        one = {"id": str(len(self.raised)), "at": self.newest["as_of"], "key": f"k{len(self.raised)}", "severity": severity, "sentence": sentence}
+        one = {
+            "id": str(len(self.raised)),
+            "at": self.newest["as_of"],
+            "key": f"k{len(self.raised)}",
+            "severity": severity,
+            "sentence": sentence,
+        }
         self.raised.append(one)
         self._call(self._tell({**self._frame("alert"), **one}))
 
@@ -139,7 +145,13 @@ class DashboardServer:
             await client.send(json.dumps(frame))
 
     def _frame(self, kind: str) -> dict[str, Any]:
-        return {"type": kind, "source": self.source, **self._envelope(), "as_of": self.newest.get("as_of"), "summary": {"gain": self.newest.get("gain")}}
+        return {
+            "type": kind,
+            "source": self.source,
+            **self._envelope(),
+            "as_of": self.newest.get("as_of"),
+            "summary": {"gain": self.newest.get("gain")},
+        }
 
     def _envelope(self) -> dict[str, Any]:
         return {
@@ -206,5 +218,13 @@ class DashboardServer:
 
 
 def _response(status: int, body: bytes, kind: str) -> Response:
-    headers = Headers([("content-type", kind), ("content-length", str(len(body))), ("content-security-policy", POLICY), ("x-content-type-options", "nosniff"), ("connection", "close")])
+    headers = Headers(
+        [
+            ("content-type", kind),
+            ("content-length", str(len(body))),
+            ("content-security-policy", POLICY),
+            ("x-content-type-options", "nosniff"),
+            ("connection", "close"),
+        ]
+    )
     return Response(status, "OK" if status == 200 else "Refused", headers, body)

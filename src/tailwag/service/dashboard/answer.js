@@ -58,7 +58,7 @@ const flipTile = (document) => {
 const exposureTile = (document) => {
   const { gex_usd_per_pct: net, gross_gex_usd_per_pct: gross } = part(document, "exposure");
   const share = known(net) && known(gross) && gross > 0 ? `${percent(Math.abs(net) / gross)} of the gross ${money(gross)}` : `gross ${money(gross)}`;
-  return ["Net GEX per 1 %", money(net, { signed: true }), `${share}, by the first rule`, !known(net) || net === 0 ? "plain" : net > 0 ? "damping" : "amplifying"];
+  return ["Net GEX per 1 %", money(net, { signed: true }), known(gross) ? `${share}, by the first rule` : "not known", !known(net) || net === 0 || regimeOf(document) === "undetermined" ? "plain" : net > 0 ? "damping" : "amplifying"];
 };
 
 const expiryTile = (document) => {
@@ -149,7 +149,7 @@ export const showAnswer = (document) => {
   return document;
 };
 
-const change = (now, then, words) => (known(now) && known(then) ? words(now - then) : "");
+const change = (now, then, words) => (known(now) && known(then) ? (now === then ? "as before" : words(now - then)) : "");
 const relative = (now, then) => (known(now) && known(then) && then > 0 ? percent(now / then - 1, { signed: true }) : "");
 
 // What changed since `before`, an older document; null says why there is none.
@@ -164,13 +164,13 @@ export const showChanges = (document, before, why = "") => {
   const [flip, flipThen] = [nearestFlip(document)?.spot_usd, nearestFlip(before)?.spot_usd];
   const [regime, regimeThen] = [regimeName(document), regimeName(before)];
   const rows = [
-    ["regime", regime === regimeThen ? regime.toLowerCase() : `${regimeThen.toLowerCase()} → ${regime.toLowerCase()}`, regime === regimeThen ? "unchanged" : "changed"],
+    ["regime", regime === regimeThen ? regime.toLowerCase() : `${regimeThen.toLowerCase()} → ${regime.toLowerCase()}`, regime === regimeThen ? "as before" : "changed"],
     ["spot", price(document.spot_usd), relative(document.spot_usd, before.spot_usd)],
     ["loop gain G", gainText(gain), change(gain, gainThen, gainText)],
     ["net GEX per 1 %", money(gex, { signed: true }), change(gex, gexThen, (by) => money(by, { signed: true }))],
     ["nearest flip", price(flip), change(flip, flipThen, (by) => money(by, { signed: true }))],
   ];
   place.replaceChildren(...rows.map(([name, value, by]) => element("div", { className: by === "changed" ? "turned" : "" }, [
-    element("dt", { text: name }), element("dd", { text: value }), element("dd", { className: "by", text: by || "n/a then" }),
+    element("dt", { text: name }), element("dd", { text: value }), element("dd", { className: "by", text: by || (value === "n/a" ? "" : "n/a then") }),
   ])));
 };

@@ -6,7 +6,7 @@ import { exposureBlocks } from "./exposures.js";
 import { openFeed } from "./feed.js";
 import { addBlock, showFigures } from "./figures.js";
 import { addToHistory, loadHistory, showPastBanner, startHistory } from "./history.js";
-import { announce, forget, sawAnswer, sawConnection, sawDocument, sawFrame, sawTrouble, showVerdict } from "./live.js";
+import { announce, forget, fresh, sawAnswer, sawConnection, sawDocument, sawFrame, sawTrouble, showVerdict } from "./live.js";
 import { marketBlocks } from "./market.js";
 import { addAlert, alertsUnknown, showAlerts, showSources, sourcesUnknown } from "./notices.js";
 import { byId, element, setText, show } from "./page.js";
@@ -16,8 +16,8 @@ const TICK_MS = 1000;
 const POLL_MS = 5000;
 const SLOW_MS = 60_000;
 const HOUR_MS = 3_600_000;
-const RESYNC_MS = 10_000;
-const page = { source: "", sourceState: "", synced: 0, live: null, past: null, feedOpen: false, fetching: false, again: false, regime: "", before: null, beforeWhy: "" };
+const RESYNC_MS = 5_000;
+const page = { feed: null, source: "", sourceState: "", synced: 0, live: null, past: null, feedOpen: false, fetching: false, again: false, regime: "", before: null, beforeWhy: "" };
 
 const render = () => {
   const document = page.past ?? page.live;
@@ -33,12 +33,12 @@ const render = () => {
   showFigures(document);
 };
 
-const took = (measured) => {
+const took = (measured, asked) => {
   if (page.live && measured.seq < page.live.seq && measured.as_of < page.live.as_of) return; // an answer that came late
   const first = page.live === null;
-  if (!first && measured.seq === page.live.seq) return void sawDocument(measured);
+  if (!first && measured.seq === page.live.seq) return void sawDocument(measured, asked);
   page.live = measured;
-  sawDocument(measured);
+  sawDocument(measured, asked);
   const regime = regimeName(measured);
   if (!first && regime !== page.regime) announce(`The regime is now ${regime.toLowerCase()}.`);
   page.regime = regime;
@@ -53,14 +53,15 @@ const took = (measured) => {
 const fetchLatest = async () => {
   if (page.fetching) return void (page.again = true);
   page.fetching = true;
+  const asked = fresh();
   try {
     const measured = await latest();
     page.source ||= typeof measured?.monitor_source === "string" ? measured.monitor_source : "";
-    if (typeof measured?.as_of === "string") took(measured);
+    if (typeof measured?.as_of === "string") took(measured, asked);
     if (!page.feedOpen) sawAnswer();
     show(byId("token-form"), false);
   } catch (error) {
-    sawTrouble(error.status === 404 || error.status === 503 ? `nothing is measured yet: ${error.message}` : error.message);
+    sawTrouble(error.message);
     if (error.status === 401 || error.status === 403) show(byId("token-form"), true);
     if (!page.live) setText(byId("waiting-words"), error.status === 401 ? "This server wants a token." : `No measurement yet: ${error.message}.`);
     showVerdict(Boolean(page.past));
@@ -142,18 +143,18 @@ const startBlocks = () => {
 };
 
 const start = () => {
-  byId("more-fold").open = !matchMedia("(max-width: 700px)").matches;
   startBlocks();
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setToken(byId("token").value.trim());
     byId("token").value = "";
     fetchLatest();
+    page.feed.again();
   });
   byId("source-choice").addEventListener("change", (event) => chooseSource(event.target.value));
   byId("past-banner-back").addEventListener("click", () => byId("back-to-live").click());
   fetchLatest();
-  openFeed({
+  page.feed = openFeed({
     frame: onFrame,
     opened: ({ again }) => { page.feedOpen = true; sawConnection(true); if (again || page.live) fetchLatest(); if (again && page.live) resync(); },
     closed: () => { page.feedOpen = false; sawConnection(false); showVerdict(Boolean(page.past)); },

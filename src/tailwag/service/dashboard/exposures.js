@@ -109,7 +109,7 @@ const strikes = {
 // The largest rows, in their own order, the first always among them.
 const largest = (rows, key, most) => {
   const size = (row) => (known(row[key]) ? Math.abs(row[key]) : 0);
-  const kept = new Set([rows[0], ...[...rows].sort((one, other) => size(other) - size(one))].slice(0, most));
+  const kept = new Set([rows[0], ...rows.slice(1).sort((one, other) => size(other) - size(one))].slice(0, most));
   return rows.filter((row) => kept.has(row));
 };
 
@@ -131,7 +131,7 @@ const expiries = {
         { name: "gross", y: over(gross), width: 0.82, marker: { color: paint.pale }, ...shared },
         bars("net long: damps", (value) => value >= 0, paint.damping), bars("net short: amplifies", (value) => value < 0, paint.amplifying),
       ],
-      layout: layoutOf(paint, { barmode: "overlay", xaxis: axis("", paint, { tickmode: "array", tickvals: places, ticktext: days, showgrid: false, zeroline: false }), yaxis: axis(`GEX, ${unit} per 1 % move`, paint) }),
+      layout: layoutOf(paint, { barmode: "overlay", xaxis: axis("", paint, { tickmode: "array", tickvals: places, ticktext: days, tickangle: -45, showgrid: false, zeroline: false }), yaxis: axis(`GEX, ${unit} per 1 % move`, paint) }),
     };
   },
   numbers: (document) => {

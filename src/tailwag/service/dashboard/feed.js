@@ -17,7 +17,7 @@ const readFrame = (data) => {
   }
 };
 
-// handlers: frame(frame, { missed }), opened({ again }), closed(). Returns a function that closes the feed for good.
+// handlers: frame(frame, { missed }), opened({ again }), closed(). Returns how to try again at once and how to end.
 export const openFeed = (handlers) => {
   let socket = null;
   let wait = FIRST_WAIT_MS;
@@ -67,6 +67,7 @@ export const openFeed = (handlers) => {
   };
 
   connect();
-  addEventListener("online", () => { if (!socket) { clearTimeout(retry); connect(); } });
-  return () => { ended = true; clearTimeout(retry); if (socket) socket.close(1000, "done"); };
+  const again = () => { if (!socket && !ended) { clearTimeout(retry); wait = FIRST_WAIT_MS; connect(); } };
+  addEventListener("online", again);
+  return { again, end: () => { ended = true; clearTimeout(retry); if (socket) socket.close(1000, "done"); } };
 };

@@ -126,7 +126,7 @@ const block = {
       height: 440, hovermode: "x unified", showlegend: false, margin: { l: 64, r: 18, t: 12, b: 46 },
       xaxis: axis("time, UTC", paint, { type: "date", zeroline: false, anchor: anyKnown(values[1]) ? "y3" : "y2", nticks: 7 }),
       yaxis: axis("spot", paint, { domain: anyKnown(values[1]) ? [0.72, 1] : [0.58, 1], zeroline: false, tickprefix: "$", tickformat: ",.4~s", nticks: 4 }),
-      yaxis2: axis("loop gain G", paint, { domain: anyKnown(values[1]) ? [0.33, 0.66] : [0, 0.5], nticks: 5 }),
+      yaxis2: axis("loop gain G", paint, { domain: anyKnown(values[1]) ? [0.33, 0.66] : [0, 0.5], rangemode: "tozero", nticks: 5 }),
     });
     if (anyKnown(values[1])) {
       data.push(line(percentVol, paint.amplifying, "realised vol", { yaxis: "y3", hovertemplate: "realised vol %{y:.1f} %<extra></extra>" }));

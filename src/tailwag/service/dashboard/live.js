@@ -8,22 +8,24 @@ const LONGEST_LOSS_S = 3; // without a connection
 const SLACK_S = 2; // for the way, beyond the age that the server allows
 const NAMES = { waiting: "Waiting", live: "Live", degraded: "Degraded", stale: "Stale", lost: "No contact", past: "Past" };
 
-const fresh = () => ({ at: performance.now(), wall: Date.now() });
+export const fresh = () => ({ at: performance.now(), wall: Date.now() });
 // The longer of two clocks: one stands still while a machine sleeps, the other can be set.
 const since = (mark) => Math.max(0, performance.now() - mark.at, Date.now() - mark.wall) / 1000;
 
-const facts = { document: null, age: null, frame: null, connected: false, contact: null, lag: null, trouble: "" };
+const facts = { document: null, age: null, frame: null, framed: null, connected: false, contact: null, lag: null, trouble: "" };
 let told = "";
 
-const takeAge = (given) => { facts.age = { seconds: known(given) && given > 0 ? given : 0, mark: fresh() }; };
+const takeAge = (given, mark) => { facts.age = { seconds: known(given) && given > 0 ? given : 0, mark }; };
 
-// A whole document came: its age counts on from what the server said of it.
-export const sawDocument = (document) => {
+// A whole document came, asked for at `asked`: its age counts on from then.  A frame that came meanwhile knows more of the source than it.
+export const sawDocument = (document, asked) => {
+  const overtaken = facts.framed && facts.framed.at > asked.at;
+  if (!overtaken || document.seq !== facts.frame.seq) takeAge(document.age_s, asked);
   facts.document = document;
   facts.contact = fresh();
   facts.trouble = "";
-  takeAge(document.age_s);
-  if (facts.frame && facts.frame.seq > document.seq) return;
+  if (facts.frame?.seq === document.seq) facts.lag = null;
+  if (overtaken || (facts.frame && facts.frame.seq > document.seq)) return;
   const { seq, source_state, max_age_s, quarantined, reasons } = document;
   facts.frame = { ...facts.frame, ...given({ seq, source_state, max_age_s, quarantined, reasons }) };
   facts.lag = null;
@@ -34,8 +36,9 @@ export const sawFrame = (frame) => {
   facts.contact = fresh();
   if (!("source_state" in frame)) return;
   facts.frame = { ...facts.frame, ...frame };
+  facts.framed = fresh();
   const newer = facts.document && frame.seq > facts.document.seq;
-  if (facts.document && frame.seq === facts.document.seq && known(frame.age_s)) takeAge(frame.age_s);
+  if (facts.document && frame.seq === facts.document.seq && known(frame.age_s)) takeAge(frame.age_s, fresh());
   if (!newer) facts.lag = null;
   else if (!facts.lag) facts.lag = fresh();
 };
@@ -46,7 +49,7 @@ export const sawConnection = (connected) => {
 export const sawTrouble = (message) => { facts.trouble = message; };
 // An answer to any question is contact too: without a WebSocket the page asks instead.
 export const sawAnswer = () => { facts.contact = fresh(); };
-export const forget = () => Object.assign(facts, { document: null, age: null, frame: null, lag: null });
+export const forget = () => Object.assign(facts, { document: null, age: null, frame: null, framed: null, lag: null });
 
 const age = () => (facts.age ? facts.age.seconds + since(facts.age.mark) : 0);
 const why = () => {
@@ -57,7 +60,7 @@ const why = () => {
 // The verdict: { state, detail }. Whatever is not known to be good is not live.
 export const verdict = () => {
   const { document, frame } = facts;
-  if (!document) return { state: facts.trouble ? "lost" : "waiting", detail: facts.trouble || "for the first measurement" };
+  if (!document) return { state: facts.trouble && !facts.connected ? "lost" : "waiting", detail: facts.trouble || "for the first measurement" };
   const from = moment(document.as_of);
   const left = `since ${from ? `${clock(from)} UTC` : plainText(document.as_of, 40)}, ${lasting(age())} ago`;
   if (!facts.connected && (!facts.contact || since(facts.contact) > LONGEST_LOSS_S)) return { state: "lost", detail: left };
@@ -79,16 +82,15 @@ const BANNERS = {
   lost: "These numbers are not live: the connection is gone and is tried again.",
 };
 
-// Writes the verdict; everything that carries a number follows the state through the style sheet.
+// Writes the verdict; everything that carries a number follows the state through the style sheet.  A past measurement is never called live.
 export const showVerdict = (past) => {
   const { state, detail } = verdict();
-  setText(byId("live-name"), NAMES[state]);
-  setText(byId("live-detail"), detail);
+  setText(byId("live-name"), NAMES[past ? "past" : state]);
+  setText(byId("live-detail"), past ? `chosen below; the feed: ${NAMES[state].toLowerCase()}, ${detail}` : detail);
   document.body.dataset.live = state;
   document.body.dataset.past = past ? "yes" : "no";
-  const banner = byId("stale-banner");
-  const words = facts.document ? BANNERS[state] : "";
-  show(banner, Boolean(words));
+  const words = facts.document && !past ? BANNERS[state] ?? "" : "";
+  show(byId("stale-banner"), Boolean(words));
   setText(byId("stale-words"), words ? `${words} They stand as of ${stamp(facts.document.as_of)}.` : "");
   if (told !== state) {
     if (told) announce(`${NAMES[state]}: ${detail}`);

@@ -109,7 +109,7 @@ const term = {
     const places = rows.map((_, rank) => rank);
     return {
       data: [{ type: "scatter", mode: "lines+markers", x: places, y: rows.map((row) => 100 * row.atm_iv), line: { color: paint.call, width: 2 }, marker: { size: 7 }, text: days, hovertemplate: "%{text}: %{y:.1f} %<extra></extra>" }],
-      layout: layoutOf(paint, { height: 420, margin: { l: 64, r: 18, t: 12, b: 52 }, xaxis: axis("", paint, { tickmode: "array", tickvals: places, ticktext: days, zeroline: false }), yaxis: axis("vol at the money, %", paint, { zeroline: false }) }),
+      layout: layoutOf(paint, { height: 420, margin: { l: 64, r: 18, t: 12, b: 52 }, xaxis: axis("", paint, { tickmode: "array", tickvals: places, ticktext: days, tickangle: -45, zeroline: false }), yaxis: axis("vol at the money, %", paint, { zeroline: false }) }),
     };
   },
   numbers: (document) => ({

@@ -17,7 +17,7 @@ const item = (alert) => element("li", { className: `alert ${alert.phase === "cle
   element("span", { className: "sentence", text: plainText(alert.sentence, 400) }),
 ]);
 const draw = () => {
-  const newest = [...held.values()].sort((one, other) => String(other.at).localeCompare(String(one.at)));
+  const newest = [...held.values()].reverse().sort((one, other) => String(other.at).localeCompare(String(one.at)));
   newest.slice(2 * MOST_ALERTS).forEach((alert) => held.delete(keyOf(alert)));
   byId("alerts-list").replaceChildren(...newest.slice(0, MOST_ALERTS).map(item));
   show(byId("alerts-none"), newest.length === 0);
@@ -52,7 +52,7 @@ export const showSources = (answer) => {
   byId("sources-none").textContent = "The server names no source.";
   const columns = ["source", "state", "age", "newest", "about"].map((name) => ({ name }));
   const cells = rows.map((source) => [plainText(source.source ?? source.name, 60), plainText(source.source_state ?? source.state, 24), ageOf(source), source.as_of ? stamp(source.as_of) : "", about(source)]);
-  byId("sources-table").replaceChildren(...(rows.length ? [table({ caption: "Sources", columns, rows: cells })] : []));
+  byId("sources-table").replaceChildren(...(rows.length ? [table({ caption: "Sources", columns, rows: cells, unseen: true })] : []));
 };
 export const sourcesUnknown = (message) => {
   show(byId("sources-none"), true);

@@ -37,7 +37,7 @@ export const sentences = (document, key) => {
 };
 
 // A table with a caption, scrollable by keyboard; a column is { name, number }.
-export const table = ({ caption, columns, rows, most = 400 }) => {
+export const table = ({ caption, columns, rows, most = 400, unseen = false }) => {
   const head = element("tr", {}, columns.map(({ name, number }) => element("th", { scope: "col", className: number ? "number" : "", text: name })));
   const body = rows.slice(0, most).map((cells) =>
     element("tr", {}, cells.map((cell, rank) => {
@@ -45,6 +45,6 @@ export const table = ({ caption, columns, rows, most = 400 }) => {
       return rank === 0 ? element("th", { scope: "row", className, text: plainText(cell) }) : element("td", { className, text: plainText(cell) });
     })));
   const cut = rows.length > most ? ` (the first ${most} of ${rows.length})` : "";
-  const made = element("table", {}, [element("caption", { text: `${caption}${cut}` }), element("thead", {}, [head]), element("tbody", {}, body)]);
+  const made = element("table", {}, [element("caption", {}, [element("span", { className: unseen ? "unseen" : "", text: `${caption}${cut}` })]), element("thead", {}, [head]), element("tbody", {}, body)]);
   return element("div", { className: "scroll", tabindex: "0", role: "region", "aria-label": caption }, [made]);
 };

@@ -57,7 +57,7 @@ export const plainText = (text, most = 300) => {
 };
 // Figures read a small HTML of their own: there the markup is made harmless as well.
 export const inert = (text, most = 40) =>
-  plainText(text, most).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;").replace(/%\{/g, "% {");
+  plainText(text, most).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/%\{/g, "% {");
 
 export const moment = (text) => {
   const found = typeof text === "string" && /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$/.test(text) ? new Date(text) : null;
