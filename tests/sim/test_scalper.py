@@ -194,7 +194,7 @@ def test_a_scalper_is_long() -> None:
     made = scalper("s", long, Band(half_width_usd=1e5), delay_steps=1, speed=0.5)
     assert made == Dealer("s", Band(half_width_usd=1e5), 1, options=long, speed=0.5)
     mixed = long.merged(replace(long, contracts_coin=-long.contracts_coin))
-    with pytest.raises(InputError, match="agent 's': a scalper is long its options, got -2 in row 1"):
+    with pytest.raises(InputError, match="agent 's': a scalper is long its options, got -2 in row 2"):
         scalper("s", mixed, EveryStep(), delay_steps=0)
     with pytest.raises(InputError, match="an option at least"):
         scalper("s", replace(long, contracts_coin=0.0 * long.contracts_coin), EveryStep(), delay_steps=0)
@@ -202,3 +202,9 @@ def test_a_scalper_is_long() -> None:
         scalper("s", -1e9, EveryStep(), delay_steps=0)
     with pytest.raises(InputError, match="below 1"):
         break_even_vol(0.6, 1.0)
+
+
+def test_rows_count_from_one() -> None:
+    long = OptionBook.single("call", strike_usd=SPOT, expiry_years=0.1, contracts_coin=2.0, iv=0.5)
+    with pytest.raises(InputError, match="got -1 in row 2; mend"):
+        replace(long.merged(long), iv=np.array([0.5, -1.0]))

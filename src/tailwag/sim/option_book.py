@@ -245,7 +245,7 @@ def _refuse_impossible(book: OptionBook) -> None:
         if bad.any():
             bound = f"{name} of {least:g} or more" if name == "iv" else f"{name} above {least:g}" if least == 0.0 else f"a finite {name}"
             raise InputError(
-                f"expected {bound}, got {values[bad][0]:g} in row {int(np.flatnonzero(bad)[0])}; mend or leave out that option"
+                f"expected {bound}, got {values[bad][0]:g} in row {int(np.flatnonzero(bad)[0]) + 1}; mend or leave out that option"
             )
     if (book.iv > 10.0).any():
         raise InputError(f"expected iv as a decimal (0.60), got {book.iv.max():g}; divide percent by 100")

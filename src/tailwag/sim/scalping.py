@@ -37,7 +37,7 @@ def scalper(name: str, options: OptionBook | float, policy: Policy, *, delay_ste
         if short.any():
             row = int(np.flatnonzero(short)[0])
             raise InputError(
-                f"agent {name!r}: a scalper is long its options, got {options.contracts_coin[row]:g} in row {row}; "
+                f"agent {name!r}: a scalper is long its options, got {options.contracts_coin[row]:g} in row {row + 1}; "
                 "take a Dealer for a book that is short or mixed"
             )
         if not options.contracts_coin.any():

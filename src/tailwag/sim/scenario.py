@@ -6,9 +6,14 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tailwag.errors import InputError, UnitError
+from tailwag.hedging.rebalancing import CharmOnly, NoHedge
 from tailwag.sim.agents.protocol import Agent, missing_words
 from tailwag.sim.grid import TimeGrid
+from tailwag.sim.net_delta import DirectNetDelta
+from tailwag.sim.option_book import OptionBook
 
 if TYPE_CHECKING:
     from tailwag.exposure import Profile
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 CLEARINGS = ("implicit", "damped", "lagged")
 MOST_PATHS = 100_000_000
 MOST_LOG_MOVE = 5.0
+VOL_BUMP = 1e-5
+"""Vol up and down by so much, for the slope of a book's delta by vol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +157,25 @@ def _refuse_agents(scenario: Scenario) -> None:
                 f"agent {agent.name!r}: expected delay_steps from 0 to the {scenario.grid.steps} steps of the run, got {delay}"
             )
     if scenario.clearing != "lagged" and scenario.agents:
-        gain = starting_gain(scenario)
-        if gain >= 1.0:
-            raise InputError(
-                f"expected a loop gain below 1 under {scenario.clearing} clearing, got {gain:.3g} at the start: there is no clearing price; "
-                "deepen the market, cut the gamma, or take clearing = 'lagged' to watch it run away"
-            )
-        hurried = same_step_gain(scenario)
-        if hurried >= 1.0:
-            raise InputError(
-                f"expected a loop gain below 1 of what is traded in the same step, got {hurried:.3g} at the start (gain times speed): there is no "
-                "clearing price; a same-step order of speed 1 closes its gap, take speed = 1 or less"
-            )
+        _refuse_gain(scenario)
+
+
+def _refuse_gain(scenario: Scenario) -> None:
+    """Refuse a start at which no price clears: what same-step hedges add to a move, vol that follows spot included, reaches the move itself."""
+    gain, whole = starting_gain(scenario), gain_with_vanna(scenario)
+    worst = max(gain, whole) if scenario.clearing == "damped" else whole
+    if worst >= 1.0:
+        split = "" if whole == gain else f" ({gain:.3g} of gamma, {whole:.3g} with vanna, as vol follows spot by spot_vol_beta)"
+        raise InputError(
+            f"expected a loop gain below 1 under {scenario.clearing} clearing, got {worst:.3g} at the start{split}: there is no clearing price; "
+            "deepen the market, cut the gamma, or take clearing = 'lagged' to watch it run away"
+        )
+    hurried = same_step_gain(scenario)
+    if hurried >= 1.0:
+        raise InputError(
+            f"expected a loop gain below 1 of what is traded in the same step, got {hurried:.3g} at the start (gain times speed): there is no "
+            "clearing price; a same-step order of speed 1 closes its gap, take speed = 1 or less"
+        )
 
 
 def starting_gain(scenario: Scenario) -> float:
@@ -171,11 +185,28 @@ def starting_gain(scenario: Scenario) -> float:
     return -per_usd * math.fsum(gammas)
 
 
+def gain_with_vanna(scenario: Scenario) -> float:
+    """Loop gain at the start where vol follows spot at once: deltas move by gamma dx and by spot_vol_beta dx of vol; without beta the starting gain."""
+    vannas = [_vanna_usd(agent, scenario) for agent in scenario.agents]
+    return starting_gain(scenario) - scenario.impact.small_signal_per_usd(scenario.spot_usd) * math.fsum(vannas)
+
+
 def same_step_gain(scenario: Scenario) -> float:
-    """The part of the starting gain that clears in the step of the move: gain times speed of agents without delay; no price clears at 1 or more."""
+    """The part of the gain, vanna included, that clears in the step of the move: gain times speed of agents without delay; no price clears at 1."""
+    spot = scenario.spot_usd
     same_step = [agent for agent in scenario.agents if agent.delay_steps == 0]
-    gammas = [getattr(agent, "speed", 1.0) * agent.starting_dollar_gamma_usd(scenario.spot_usd) for agent in same_step]
-    return -scenario.impact.small_signal_per_usd(scenario.spot_usd) * math.fsum(gammas)
+    slopes = [getattr(agent, "speed", 1.0) * (agent.starting_dollar_gamma_usd(spot) + _vanna_usd(agent, scenario)) for agent in same_step]
+    return -scenario.impact.small_signal_per_usd(spot) * math.fsum(slopes)
+
+
+def _vanna_usd(agent: Agent, scenario: Scenario) -> float:
+    """USD of delta that an agent's hedged options gain per unit of log price through vol alone, by a central difference of the net delta."""
+    book, beta = getattr(agent, "options", None), scenario.vol.spot_vol_beta
+    if beta == 0.0 or not isinstance(book, OptionBook) or isinstance(getattr(agent, "policy", None), NoHedge | CharmOnly):
+        return 0.0
+    source, still = DirectNetDelta(book, np.zeros(2), scenario.spot_usd), np.zeros(1)
+    up, down = (float(source.at(0, still, still + bump)[0][0]) for bump in (VOL_BUMP, -VOL_BUMP))
+    return float(getattr(agent, "hedge_share", 1.0)) * scenario.spot_usd * beta * (up - down) / (2.0 * VOL_BUMP)
 
 
 def _least(name: str, value: float, least: float) -> None:
