@@ -108,11 +108,12 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         return Response(error_body(sentence), status, headers=dict(headers or {}), media_type="application/json")
 
     async def ours(_request: Request, error: Exception) -> Response:
+        sentence = str(error).replace(str(service.archive.folder), "the store")
         if isinstance(error, EmptyChainError):
-            return answer(404, str(error))
+            return answer(404, sentence)
         if isinstance(error, InputError) and not isinstance(error, MissingPackageError):
-            return answer(422, str(error))
-        return answer(503, str(error))
+            return answer(422, sentence)
+        return answer(503, sentence)
 
     async def malformed(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

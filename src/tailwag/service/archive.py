@@ -37,7 +37,7 @@ class Archive:
     """Reads of one store; ``newest_seq`` tells when the index of an earlier read is out of date."""
 
     def __init__(self, folder: Path, options: MeasureOptions, *, names: tuple[str, ...] = (), series: Series | None = None) -> None:
-        self._folder, self._options, self._names, self._series = folder, options, names, series
+        self.folder, self._options, self._names, self._series = folder, options, names, series
         self._lock = threading.Lock()
         self._history: History | None = None
         self._kept: OrderedDict[int, Past] = OrderedDict()
@@ -104,5 +104,5 @@ class Archive:
         with self._lock:
             known = self._history
             if known is None or not known.entries or known.entries[-1].record.seq < newest_seq:
-                self._history = known = History.open(self._folder)
+                self._history = known = History.open(self.folder)
             return known

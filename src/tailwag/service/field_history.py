@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tailwag.service.publish import Publication
 
 PAGE, LARGEST_PAGE = 5_000, 10_000
-MEASURED_PAGE = 12
+MEASURED_PAGE = 6
 """Points that are measured again for one answer: fields deep in long lists have no column."""
 REALISED = "realised_vol"
 REALISED_WINDOW_NS = NS_PER_DAY

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 FIRST_REQUEST_SECONDS = 10.0
+LAST_WORDS_SECONDS = 1.0
+ABORT = "tailwag.abort"
+"""Under this name a WebSocket's scope holds how to cut its connection."""
 WAITING_BYTES = 64 * 1024
-"""What may wait in this process for one stream client before sending to it pauses; the system's own buffers come on top."""
+"""What may wait for one stream client in this process before sending to it pauses, and as much again in the system."""
 
 
 class BoundedHttp(H11Protocol):
@@ -34,8 +38,21 @@ class BoundedHttp(H11Protocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """WebSocket whose sends pause once a client lets more than a little wait."""
+    """WebSocket whose sends pause once a client lets a little wait, and whose connection can be cut without waiting for the client."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=WAITING_BYTES)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            # the system would else keep megabytes for each client that does not read
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WAITING_BYTES)
+
+    async def run_asgi(self) -> None:
+        # the ASGI way to close waits until the client has read what was sent: one that reads nothing would stay for ever
+        self.scope["extensions"][ABORT] = {"abort": self.transport.abort}
+        await super().run_asgi()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(LAST_WORDS_SECONDS, self.transport.abort)

@@ -57,6 +57,7 @@ def frame(kind: str, publication: Publication | None, health: Health, **more: An
         "max_age_s": health.max_age_seconds,
         "source_state": str(health.state),
         "reasons": list(health.reasons),
+        "skipped": 0 if publication is None else publication.skipped,
         "quarantined": empty if publication is None else publication.quarantined,
         "silent": {"instruments": health.silent_instruments, "open_interest_share": health.silent_open_interest_share},
         "code_hash": "" if publication is None else publication.code_hash,

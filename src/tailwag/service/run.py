@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
     tokens = None if plan.settings.token_file is None else TokenFile(plan.settings.token_file)
     log = make_log(secrets=lambda: () if tokens is None else tokens.secrets)
     with ExitStack() as stack:
+        stack.enter_context(servers_words(log))
         listener = stack.enter_context(_bound(plan.settings))
         stopping = threading.Event()
         world = World(time.time_ns, time.monotonic, stopping.wait)
@@ -76,6 +78,25 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
         log.info("serving", address=address, sources=list(service.monitor.names), last_seq=recorder.last_seq)
         ready(address, plan.store)
         _run(server, listener)
+
+
+@contextmanager
+def servers_words(log: Any) -> Iterator[None]:
+    """What the web server has to say goes into the structured log: one line, no traceback."""
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+            log.warning("web server", says=record.getMessage()[:200].strip(), error=kind)
+
+    logger, handler = logging.getLogger("uvicorn.error"), Said(logging.WARNING)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
 
 
 def assembled(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tailwag.service.limits import Buckets, Limits
+from tailwag.service.protocol import ABORT
 
 if TYPE_CHECKING:
     from fastapi import WebSocket
@@ -81,8 +83,9 @@ class Hub:
 
     def _hear(self, kind: str, source: str, text: bytes) -> None:
         """Called in the publishing thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._spread, kind, source, text)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has just been closed: nobody is there to hear
+                self._loop.call_soon_threadsafe(self._spread, kind, source, text)
 
     def _spread(self, kind: str, source: str, text: bytes) -> None:
         spared = 0
@@ -128,14 +131,9 @@ class Hub:
 
     async def _drop(self, socket: WebSocket) -> None:
         """Disconnect a client that does not read: a polite close would wait for it too."""
-        transport = _transport(socket)
-        if transport is not None:
-            transport.abort()
-            return
-        try:
-            await asyncio.wait_for(socket.close(TRY_LATER, "you read too slowly; connect again"), 1.0)
-        except (TimeoutError, RuntimeError):
-            return
+        cut = socket.scope.get("extensions", {}).get(ABORT)
+        if cut is not None:
+            cut["abort"]()
 
     async def _read(self, socket: WebSocket) -> None:
         """Clients have nothing to say here: what they send is counted and dropped, and too much of it ends the connection."""
@@ -148,9 +146,3 @@ class Hub:
             if size > self._limits.message_bytes or said.wait_seconds(""):
                 await socket.close(TOO_BIG if size > self._limits.message_bytes else POLICY, "this stream only speaks; send nothing")
                 return
-
-
-def _transport(socket: WebSocket) -> Any:
-    """The connection under a uvicorn WebSocket, where it can be reached."""
-    owner = getattr(getattr(socket, "_send", None), "__self__", None)
-    return getattr(owner, "transport", None)
