@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from tailwag.errors import InputError, MissingPackageError
@@ -65,6 +67,11 @@ def send_with_apprise(message: Message, address: str, timeout_seconds: float) ->
     busy = _ways.get(address)
     if busy is not None and busy.is_alive():
         return Outcome(False, "the attempt before has not ended yet")
+    try:
+        with _Quiet():
+            _load()  # takes a second the first time, which is not the other side's
+    except MissingPackageError as error:
+        return Outcome(False, str(error))
     outcomes: list[Outcome] = []
     worker = threading.Thread(
         target=lambda: outcomes.append(_attempt(message, address, timeout_seconds)), daemon=True, name="tailwag-alert"
@@ -82,8 +89,6 @@ def _attempt(message: Message, address: str, timeout_seconds: float) -> Outcome:
     with _Quiet() as heard:
         try:
             return _sent(message, address, timeout_seconds, heard)
-        except MissingPackageError as error:
-            return Outcome(False, str(error))
         except Exception as error:  # a plugin's error text may hold the address, so only its kind is told
             return Outcome(False, f"the notifier failed ({type(error).__name__})")
 
@@ -114,16 +119,27 @@ def _sent(message: Message, address: str, timeout_seconds: float, heard: _Quiet)
 
 
 def _service(address: str, *, timeout_seconds: float) -> Any:
-    try:
-        from apprise import Apprise, AppriseAsset
-    except ImportError:
-        raise MissingPackageError('alerts are delivered by apprise, which is not installed; pip install "tailwag[service]"') from None
+    _load()
+    from apprise import Apprise, AppriseAsset
+
     asset = AppriseAsset(app_id="tailwag", app_desc="tailwag alerts", http_redirects=False, secure_logging=True, storage_mode="memory")
     service = Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
     if service is not None:
         service.socket_connect_timeout = service.socket_read_timeout = timeout_seconds
         service.redirects = False
     return service
+
+
+@cache
+def _load() -> None:
+    """Import apprise and its plugins, once; what they use of the standard library's old modules is not the reader's to mend."""
+    with _prepared, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from apprise import Apprise
+        except ImportError:
+            raise MissingPackageError('alerts are delivered by apprise, which is not installed; pip install "tailwag[service]"') from None
+        Apprise.instantiate("json://localhost/")
 
 
 class _Quiet:

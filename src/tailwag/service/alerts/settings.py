@@ -165,7 +165,9 @@ def _rule(rules: Table, name: str, cool_down_ns: int) -> RuleSettings:
     table.only(*dict.fromkeys((level.on_key, level.off_key)), *(key for key, *_ in level.extra), *_SHARED)
     enabled = table.truth("enabled", level.enabled or given)
     on = table.number(level.on_key, level.on, least=level.least, most=level.most, hint=level.hint)
-    off = table.number(level.off_key, level.off, least=level.least, most=level.most, hint=level.hint)
+    # without an off level of its own a rule keeps the gap, in proportion, that it has by default
+    kept = level.off if name in _APART or level.on == 0.0 else min(level.most, level.off * on / level.on)
+    off = table.number(level.off_key, kept, least=level.least, most=level.most, hint=level.hint)
     _refuse_levels(table, name, on, off)
     severity = table.text("severity", "", choices=SEVERITIES) if "severity" in table else None
     return RuleSettings(
