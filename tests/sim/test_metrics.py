@@ -714,6 +714,23 @@ class TestRefusals:
                 PinWatch(*bad)
 
 
+def test_nobody_hedging_is_known_on_all_paths_and_survivors_are_called_conditional() -> None:
+    """Whose hedged twin ran away on large moves: what is left is calm, and its vol is not what nobody hedging shows."""
+    moves = np.random.default_rng(4).standard_normal((400, STEPS)) * VOL * math.sqrt(grid()[-1] / STEPS)
+    moves *= np.where(np.arange(400) < 300, 1.3, 0.5)[:, None]
+    outcome = np.where(np.arange(400) < 300, int(Outcome.RUNAWAY), 0)
+    found = measured(block(levels(moves), levels(moves), grid(), outcome=outcome))
+    own = (moves**2).sum(axis=1) / grid()[-1]
+    assert found.amplification_conditional
+    assert found.realised_vol.fundamental.value == pytest.approx(math.sqrt(own[300:].mean()), rel=1e-12)
+    everybody = found.fundamental_vol_all_paths
+    assert everybody.value == pytest.approx(math.sqrt(own.mean()), rel=1e-12)
+    assert everybody.standard_error == pytest.approx(own.std(ddof=1) / math.sqrt(400) / (2 * math.sqrt(own.mean())), rel=5e-3)
+    whole = measured(block(levels(moves), levels(moves), grid()))
+    assert not whole.amplification_conditional
+    assert whole.fundamental_vol_all_paths == whole.realised_vol.fundamental
+
+
 def test_a_runaway_of_any_size_is_an_outcome() -> None:
     """A huge late hedger drives the price to the bound and his account beyond what fourth powers of dollars can hold."""
     dealer = Dealer("huge", EveryStep(), 2, gamma_usd=-1.2e11, iv=0.6)

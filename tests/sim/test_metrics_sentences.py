@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tailwag.sim.metrics_sentences import _momentum, _pins, _tail, _volatility
+from tailwag.sim.metrics_sentences import _momentum, _outcomes, _pins, _signature, _tail, _volatility
 
 
 def estimate(value: float | None, error: float | None = None) -> dict[str, Any]:
@@ -70,6 +70,7 @@ def test_a_vol_says_of_which_returns_it_is(change: float, words: str) -> None:
         "realised_vol": {"hedged": estimate(0.5), "fundamental": estimate(0.5)},
         "horizons": [{"hours": 1 / 12}],
         "hours": 24.0,
+        "amplification_conditional": False,
     }
     assert f"{words} realised vol of 5 min returns over the next 24 h:" in _volatility(document)
     assert f"{words} realised vol over the next 24 h:" in _volatility({**document, "horizons": []})
@@ -80,3 +81,32 @@ def test_a_loss_read_off_runaways_is_a_lower_bound(runaways: int) -> None:
     both = {"hedged": estimate(0.5034), "fundamental": estimate(0.04)}
     document = {"exposure_long": [{"level": 0.99, "value_at_risk": both, "expected_shortfall": both}], "runaway": {"count": runaways}}
     assert _tail(document).endswith("lower bounds.") == (runaways > 0)
+
+
+SURVIVORS = {
+    "amplification": estimate(24.1, 0.4),
+    "realised_vol": {"hedged": estimate(7.47, 0.1), "fundamental": estimate(0.31, 0.001)},
+    "fundamental_vol_all_paths": estimate(0.5, 0.0004),
+    "horizons": [{"hours": 1 / 12}],
+    "hours": 24.0,
+    "amplification_conditional": True,
+}
+
+
+def test_survivors_are_called_survivors() -> None:
+    """Paths that did not run away are the calm ones: a vol of 31 % of theirs is not what nobody hedging shows."""
+    said = _volatility(SURVIVORS)
+    assert said.startswith(
+        "On the paths that reached the horizon realised vol of 5 min returns is 747.0 % a year, 24.10 +- 0.40 times that of the same"
+    )
+    assert "nobody hedging (31.0 %); nobody hedging shows 50.000 +- 0.040 % over all paths." in said
+    assert "The ratio is conditional" in said
+    row = {"amplification": estimate(2.0, 0.1), "hours": 1.0}
+    assert _signature({**SURVIVORS, "horizons": [row, row]}).startswith("On these paths, measured over 1 h")
+
+
+def test_one_path_has_no_standard_error() -> None:
+    assert _outcomes({"paths": 1, "finished": {"count": 1}, "hours": 6.0}) == (
+        "The one path reached the horizon of 6 h; one path has no standard error."
+    )
+    assert _outcomes({"paths": 2, "finished": {"count": 2}, "hours": 6.0}) == "All 2 paths reached the horizon of 6 h."

@@ -135,7 +135,8 @@ class FinalPrice:
 class Metrics:
     """Everything measured on a run.  Returns are of the paths that reached the horizon; levels, tails and P&L are of all paths.
 
-    Units stand in the names; vols are decimal per year; ``exposure_long`` and ``exposure_short`` are losses per USD of exposure.
+    ``amplification_conditional``: some paths stopped, so that vols and their ratio are of the others only, which are the calmer ones;
+    ``fundamental_vol_all_paths`` is what nobody hedging shows on all of them.  Units stand in the names; vols are decimal per year; ``exposure_long`` and ``exposure_short`` are losses per USD of exposure.
     """
 
     hours: float
@@ -146,7 +147,9 @@ class Metrics:
     depth_exhausted: Share
     halted: Share
     realised_vol: Paired
+    fundamental_vol_all_paths: Estimate
     amplification: Estimate
+    amplification_conditional: bool
     horizons: tuple[HorizonMetrics, ...]
     horizons_reason: str
     vol_of_vol: Paired

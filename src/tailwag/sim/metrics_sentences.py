@@ -70,6 +70,8 @@ def _percent(estimate: dict[str, Any], *, of: float = 1.0) -> str:
 def _outcomes(document: dict[str, Any]) -> str:
     stopped = {"runaway": "ran away", "depth_exhausted": "exhausted the depth", "halted": "were halted"}
     paths, finished = document["paths"], document["finished"]["count"]
+    if finished == paths == 1:
+        return f"The one path reached the horizon of {span(document['hours'])}; one path has no standard error."
     if finished == paths:
         return f"All {paths:,} paths reached the horizon of {span(document['hours'])}."
     parts = [
@@ -96,6 +98,8 @@ def _volatility(document: dict[str, Any]) -> str:
     change = 100.0 * (amplification["value"] - 1.0)
     error = 100.0 * (amplification["standard_error"] or 0.0)
     returns = f"of {span(document['horizons'][0]['hours'])} returns " if document["horizons"] else ""
+    if document["amplification_conditional"]:
+        return _survivors(document, returns)
     if abs(change) <= max(2.0 * error, 1e-9):
         return f"Hedging adds {with_error(change, error)} % to realised vol {returns}over the next {span(document['hours'])}: not distinguishable from none."
     deed = "adds" if change > 0.0 else "takes"
@@ -105,13 +109,24 @@ def _volatility(document: dict[str, Any]) -> str:
     )
 
 
+def _survivors(document: dict[str, Any], returns: str) -> str:
+    """Where paths stopped, the others are the calmer ones: their ratio is conditional, and nobody hedging is said over all paths too."""
+    amplification, vol = document["amplification"], document["realised_vol"]
+    return (
+        f"On the paths that reached the horizon realised vol {returns}is {100 * vol['hedged']['value']:.1f} % a year, "
+        f"{with_error(amplification['value'], amplification['standard_error'])} times that of the same paths with nobody hedging "
+        f"({100 * vol['fundamental']['value']:.1f} %); nobody hedging shows {_percent(document['fundamental_vol_all_paths'])} over all paths. "
+        "The ratio is conditional: paths that stopped are not in it, and those left are the calmer ones."
+    )
+
+
 def _signature(document: dict[str, Any]) -> str:
     horizons = [one for one in document["horizons"] if one["amplification"]["value"] is not None]
     if len(horizons) < 2:
         return ""
     first, last = horizons[0], horizons[-1]
     return (
-        f"Measured over {span(first['hours'])} vol is {with_error(first['amplification']['value'], first['amplification']['standard_error'])} "
+        f"{'On these paths, measured' if document['amplification_conditional'] else 'Measured'} over {span(first['hours'])} vol is {with_error(first['amplification']['value'], first['amplification']['standard_error'])} "
         f"times what it is with nobody hedging, over {span(last['hours'])} "
         f"{with_error(last['amplification']['value'], last['amplification']['standard_error'])} times."
     )

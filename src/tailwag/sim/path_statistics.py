@@ -41,7 +41,7 @@ class Layout:
 def layout_of(plan: MetricPlan, agents: int) -> Layout:
     """The numbers of a plan with so many agents."""
     finished = [name for series in SERIES for name in _return_names(series, plan)]
-    everyone = [f"{series}.drawdown" for series in SERIES]
+    everyone = [*(f"{series}.drawdown" for series in SERIES), "fundamental.all_variance"]
     everyone += [f"{kind}.{hour}" for kind in ("signed", "absolute") for hour in np.flatnonzero(plan.hours_covered() > 0.0)]
     everyone += [f"agent.{agent}.{name}" for agent in range(agents) for name in _AGENT_NAMES]
     pairs = [pair for series in SERIES for pair in _return_pairs(series, plan)]
@@ -105,11 +105,12 @@ def path_statistics(block: BlockPaths, plan: MetricPlan, layout: Layout) -> Path
         sums = path_sums(log_price, np.array(plan.measured_horizons), np.array(plan.measured_lags, dtype=np.int64))
         falls.append(-np.expm1(-sums[-1]))
         rows += [*_return_rows(sums[:-1], log_price, plan)]
+    all_variance = rows[layout.rows["fundamental.variance"]]
     rows = [np.where(finished, row, 0.0) for row in rows]
     covered = plan.hours_covered()
     seen = np.flatnonzero(covered > 0.0)
     flows = binned_sums(_time_first(block.net_flow_usd), plan.hour_of_step(), 24)
-    rows += [*falls, *(flows[seen] / covered[seen, None]), *(flows[24 + seen] / covered[seen, None])]
+    rows += [*falls, all_variance, *(flows[seen] / covered[seen, None]), *(flows[24 + seen] / covered[seen, None])]
     rows += [row for agent in block.agents for row in _agent_rows(agent)]
     values = np.array(rows, dtype=np.float64).reshape(len(layout.names), block.log_price.shape[0])
     _check_finite(values, block, layout)
