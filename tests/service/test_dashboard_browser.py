@@ -319,6 +319,13 @@ def test_the_changes_are_against_an_hour_ago(live: Visit, server: DashboardServe
     assert f"+{moved:.1f} %" in live.text("#changes-list")
 
 
+def test_a_market_younger_than_an_hour_is_compared_with_its_first_measurement(chromium: Any) -> None:
+    with DashboardServer(sample_document(), past_steps=4) as server:
+        seen = visit(chromium, server)
+        seen.until("document.querySelector('#changes-title').innerText.includes('09:10 UTC')")
+        seen.page.context.close()
+
+
 def test_a_field_that_is_not_recorded_is_named(chromium: Any, server: DashboardServer) -> None:
     server.refused["/api/v1/history"] = (422, "unknown field")
     seen = visit(chromium, server)

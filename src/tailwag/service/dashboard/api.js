@@ -43,15 +43,26 @@ export const measureAt = (at) => ask("/measure", { at, ...ours() });
 export const alerts = () => ask("/alerts");
 export const sources = () => ask("/sources");
 
-// Every point of a field, page after page.
+const POINTS_A_PAGE = 10_000;
+const MOST_PAGES = 5;
+const pointsOf = (answer) => (Array.isArray(answer.points) ? answer.points.filter((point) => point && Number.isFinite(Date.parse(point.as_of))) : []);
+const follows = (answer, start) => (typeof answer.next === "string" && Date.parse(answer.next) > Date.parse(start) ? answer.next : null);
+
+// The points of a field in a span, page after page; of a span that holds more than a page can draw, the newest part.
 export const history = async (field, from, to) => {
-  const points = [];
-  let start = from;
-  for (let page = 0; page < 20 && start; page += 1) {
-    const answer = await ask("/history", { field, from: start, to, ...ours() });
-    const found = Array.isArray(answer.points) ? answer.points.filter((point) => point && typeof point.as_of === "string") : [];
-    points.push(...found.filter((point) => !points.length || point.as_of > points.at(-1).as_of));
-    start = typeof answer.next === "string" && answer.next > start ? answer.next : null;
+  const page = (start) => ask("/history", { field, from: start, to, limit: POINTS_A_PAGE, ...ours() });
+  let answer = await page(from);
+  let points = pointsOf(answer);
+  let next = follows(answer, from);
+  if (next && points.length) {
+    const covered = Date.parse(next) - Date.parse(points[0].as_of);
+    const start = Date.parse(to) - (MOST_PAGES - 1) * covered;
+    if (start > Date.parse(next)) [points, next] = [[], new Date(start).toISOString()];
+  }
+  for (let asked = 1; next && asked < 2 * MOST_PAGES; asked += 1) {
+    answer = await page(next);
+    points.push(...pointsOf(answer));
+    next = follows(answer, next);
   }
   return points;
 };

@@ -5,7 +5,7 @@ import { regimeName, showAnswer, showChanges } from "./answer.js";
 import { exposureBlocks } from "./exposures.js";
 import { openFeed } from "./feed.js";
 import { addBlock, showFigures } from "./figures.js";
-import { addToHistory, loadHistory, showPastBanner, startHistory } from "./history.js";
+import { addToHistory, extendVol, firstHeld, loadHistory, showPastBanner, startHistory } from "./history.js";
 import { announce, forget, fresh, sawAnswer, sawConnection, sawDocument, sawFrame, sawTrouble, showVerdict } from "./live.js";
 import { marketBlocks } from "./market.js";
 import { addAlert, alertsUnknown, showAlerts, showSources, sourcesUnknown } from "./notices.js";
@@ -74,11 +74,19 @@ const fetchLatest = async () => {
   }
 };
 
+const measuredBefore = async (at) => {
+  try {
+    return await measureAt(at);
+  } catch (error) {
+    if (error.status !== 404 || !firstHeld()) throw error;
+    return measureAt(firstHeld()); // younger than an hour: since its first measurement
+  }
+};
 const fetchBefore = async () => {
   const now = moment(page.live?.as_of);
   if (!now) return;
   try {
-    const before = await measureAt(new Date(now.getTime() - HOUR_MS).toISOString());
+    const before = await measuredBefore(new Date(now.getTime() - HOUR_MS).toISOString());
     [page.before, page.beforeWhy] = before?.as_of && before.as_of !== page.live.as_of ? [before, ""] : [null, "There is only one measurement so far."];
   } catch (error) {
     [page.before, page.beforeWhy] = [null, error.status === 404 ? "Nothing was measured an hour ago." : `Not known: ${error.message}.`];
@@ -90,7 +98,7 @@ const fetchNotices = () => Promise.all([alerts().then(showAlerts, (error) => ale
 // After a start, a reconnection or a missed frame nothing that was held is taken for complete.
 const resync = () => {
   page.synced = performance.now();
-  return page.live && Promise.all([loadHistory(page.live.as_of), fetchBefore(), fetchNotices()]);
+  return page.live && Promise.all([loadHistory(page.live.as_of).then(fetchBefore), fetchNotices()]);
 };
 // A busy server leaves measurements out all the time: the past is asked for again once in a while, not for each of them.
 const resyncSoon = () => { if (performance.now() - page.synced > RESYNC_MS) resync(); };
@@ -161,7 +169,7 @@ const start = () => {
   });
   setInterval(() => showVerdict(Boolean(page.past)), TICK_MS);
   setInterval(() => { if (!page.feedOpen) fetchLatest(); }, POLL_MS);
-  setInterval(() => { if (page.live && !document.hidden) { fetchBefore(); fetchNotices(); } }, SLOW_MS);
+  setInterval(() => { if (page.live && !document.hidden) { fetchBefore(); fetchNotices(); extendVol(); } }, SLOW_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) fetchLatest(); });
 };
 

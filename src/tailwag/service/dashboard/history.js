@@ -3,15 +3,16 @@
 import { ApiError, history, measureAt } from "./api.js";
 import { addBlock, anyKnown, axis, layoutOf, redraw } from "./figures.js";
 import { byId, setText, show } from "./page.js";
-import { gainText, known, lasting, moment, percent, plainText, price, stamp } from "./words.js";
+import { gainText, known, lasting, moment, nearStamp, percent, plainText, price, stamp } from "./words.js";
 
 const FIELDS = { gain: "gain.value", vol: "realised_vol", spot: "spot_usd" };
 const SETTLE_MS = 180;
+const MOST_DRAWN = 1500;
 const store = { series: { gain: [], vol: [], spot: [] }, reasons: {}, newest: null, request: 0 };
 const past = { at: null, pending: 0, asked: 0 };
 let handlers = { past: () => {}, live: () => {} };
 
-const hours = () => Number(byId("history-span").value) || 24;
+const hours = () => Number(byId("history-span").value) || 6;
 const earlier = (text, seconds) => new Date(moment(text).getTime() - 1000 * seconds).toISOString();
 
 // Loads the whole span again: at the start, after a gap, and when the reader chooses another span.
@@ -31,18 +32,37 @@ export const loadHistory = async (newest) => {
   refresh();
 };
 
+// The time of the first measurement in the span, where one is known.
+export const firstHeld = () => store.series.gain[0]?.as_of ?? null;
+
 // One more measurement came: its point is added without asking again.
 export const addToHistory = (document) => {
+  if (!moment(document.as_of)) return;
   store.newest = document.as_of;
-  const values = { gain: document.gain?.value, spot: document.spot_usd, vol: document.realised_vol };
-  const start = moment(document.as_of) ? earlier(document.as_of, 3600 * hours()) : "";
+  const values = { gain: document.gain?.value, spot: document.spot_usd };
   for (const [name, value] of Object.entries(values)) {
     const line = store.series[name];
     if (value === undefined || (line.length && moment(line.at(-1).as_of) >= moment(document.as_of))) continue;
     line.push({ as_of: document.as_of, value });
-    while (line.length && moment(line[0].as_of) < moment(start)) line.shift();
+    trim(line);
   }
   refresh();
+};
+
+// Realised vol is no part of a measurement: what came since is asked for now and then.
+export const extendVol = async () => {
+  const last = store.series.vol.at(-1)?.as_of;
+  if (!last || !store.newest) return;
+  const [request, found] = [store.request, await history(FIELDS.vol, last, store.newest).catch(() => [])];
+  if (request !== store.request) return;
+  store.series.vol.push(...found.filter((point) => moment(point.as_of) > moment(last)));
+  trim(store.series.vol);
+  redraw("history");
+};
+const trim = (line) => {
+  const start = new Date(earlier(store.newest, 3600 * hours()));
+  const kept = line.findIndex((point) => moment(point.as_of) >= start);
+  if (kept > 0) line.splice(0, kept);
 };
 
 const refresh = () => {
@@ -91,8 +111,15 @@ export const backToLive = () => {
   handlers.live();
 };
 
+// A line of more points than the screen has columns is drawn from every n-th of them, the newest always among them.
+const thinned = (points) => {
+  const every = Math.ceil(points.length / MOST_DRAWN);
+  return every < 2 ? points : points.filter((_, rank) => (points.length - 1 - rank) % every === 0);
+};
+
 // A pause in the recording is a pause in the line: a gap of many usual steps is not bridged.
-const withPauses = (points) => {
+const withPauses = (all) => {
+  const points = thinned(all);
   const times = points.map((point) => moment(point.as_of)?.getTime() ?? null);
   const steps = times.slice(1).map((time, rank) => time - times[rank]).sort((one, other) => one - other);
   const usual = steps[Math.floor(steps.length / 2)] ?? Infinity;
@@ -109,12 +136,22 @@ const line = (points, colour, name, options) => ({
   type: "scatter", mode: points.length < 60 ? "lines+markers" : "lines", name, ...withPauses(points), marker: { size: 4 }, line: { color: colour, width: 1.8 }, connectgaps: false, ...options,
 });
 
+// Says so where the history does not fill the span that was chosen.
+const held = () => {
+  const points = store.series.gain;
+  const first = moment(points[0]?.as_of);
+  const asked = moment(store.newest);
+  if (!first || !asked || asked - first > 0.95 * 3_600_000 * hours()) return "";
+  return ` Recorded since ${nearStamp(points[0].as_of, store.newest)}.`;
+};
+
 const block = {
   id: "history", title: "Loop gain against realised vol", own: true, height: 440,
   revision: () => `${byId("history-span").value}`,
   reading: () => {
     const missing = Object.entries({ gain: "loop gain", vol: "realised vol", spot: "spot" }).filter(([key]) => store.reasons[key]).map(([key, name]) => `${name}: ${plainText(store.reasons[key], 100)}`);
-    return `Where gain is above zero hedging feeds moves; where it damps them, realised vol should be lower. A line breaks where nothing was recorded or known.${missing.length ? ` ${missing.join("; ")}.` : ""}`;
+    if (!store.reasons.vol && !anyKnown(store.series.vol.map((point) => point.value))) missing.push("Realised vol is not known yet: it takes an hour of recorded prices");
+    return `Where gain is above zero hedging feeds moves; where it damps them, realised vol should be lower. A line breaks where nothing was recorded or known.${held()}${missing.length ? ` ${missing.join("; ")}.` : ""}`;
   },
   figure: (_, paint) => {
     const { gain, vol, spot } = store.series;
