@@ -102,13 +102,15 @@ class TokenFile:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as trouble:
             raise InputError(f"the token file cannot be opened ({trouble.strerror}); check TAILWAG_TOKEN_FILE") from None
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise InputError("the token file is no plain file; write the tokens to a file of mode 0600")
             if stat.S_IMODE(status.st_mode) & 0o177:
                 raise InputError(f"the token file has mode {stat.S_IMODE(status.st_mode):04o}, others could read it; chmod 600 it")
-            data = stream.read(FILE_LIMIT_BYTES + 1)
+            data = os.read(descriptor, FILE_LIMIT_BYTES + 1)
+        finally:
+            os.close(descriptor)
         self._roles, self._secrets = _parsed(data)
         self._seen = _identity(status)
 

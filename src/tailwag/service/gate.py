@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -63,7 +64,13 @@ class Gate:
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
-            await self._bounded(scope, receive, self._counted(scope, send), headers)
+            answered = _Answer()
+            try:
+                await self._bounded(scope, receive, self._counted(scope, send, answered), headers)
+            except Exception:
+                # the route's own handler has told the client; raised further, the server would cut a connection that is in order
+                if not answered.complete:
+                    raise
 
     # what is refused, cheapest first
 
@@ -147,8 +154,9 @@ class Gate:
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    def _counted(self, scope: Scope, send: Send) -> Send:
+    def _counted(self, scope: Scope, send: Send, answer: _Answer) -> Send:
         async def counted(message: Message) -> None:
+            answer.complete |= message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
                 self._metrics.requests.labels(route, str(message["status"])).inc()
@@ -156,6 +164,13 @@ class Gate:
             await send(message)
 
         return counted
+
+
+@dataclass(slots=True)
+class _Answer:
+    """How far an answer has come."""
+
+    complete: bool = False
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:

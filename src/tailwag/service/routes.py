@@ -99,8 +99,13 @@ def newest(service: Service, source: str | None) -> tuple[Publication, Health]:
 def envelope(publication: Publication, health: Health) -> dict[str, Any]:
     """What stands beside a document: how far it may be trusted."""
     found = frame("measure", publication, health)
-    del found["type"], found["currency"], found["source"]
+    del found["type"], found["currency"], found["source"], found["as_of"]
     return {**found, "monitor_source": publication.source, "received_at": format_time(publication.received_ns)}
+
+
+def past_envelope(seq: int, publication: Publication) -> dict[str, Any]:
+    """What stands beside a document of the past: it has no age, and nothing of it is live."""
+    return {"seq": seq, "monitor_source": publication.source, "code_hash": publication.code_hash}
 
 
 @needs(Role.PUBLIC)

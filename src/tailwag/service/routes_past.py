@@ -15,7 +15,7 @@ from tailwag.service.answers import AnySource, answers
 from tailwag.service.auth import Role, needs
 from tailwag.service.field_history import LARGEST_PAGE, PAGE, field_history
 from tailwag.service.packing import packed
-from tailwag.service.routes import At, chosen, envelope, heavily, json_answer, newest, refuse_unknown, service_of, time_ns
+from tailwag.service.routes import At, chosen, envelope, heavily, json_answer, newest, past_envelope, refuse_unknown, service_of, time_ns
 
 if TYPE_CHECKING:
     from tailwag.experiments.measure import Measurement
@@ -84,7 +84,7 @@ async def measured_at(request: Request, at: At = None, source: AnySource = None)
 
     def work() -> dict[str, Any]:
         past = service.archive.at(at_ns, source=publication.source, newest_seq=publication.seq)
-        return {**past.document, "seq": past.seq, "monitor_source": publication.source, "code_hash": publication.code_hash}
+        return {**past.document, **past_envelope(past.seq, publication)}
 
     return packed(request, json_answer(await heavily(request, work)))
 
@@ -164,7 +164,8 @@ async def _what_if(request: Request, asked: WhatIf) -> Response:
 
         seq, base = _measurement(service, publication.source, at_ns)
         measurement = measure(base.snapshot, _options(base, asked))
-        return {**measurement.document(), **envelope(publication, health), "seq": seq, "what_if": given}
+        beside = envelope(publication, health) if seq == publication.seq else past_envelope(seq, publication)
+        return {**measurement.document(), **beside, "what_if": given}
 
     return packed(request, json_answer(await heavily(request, work)))
 
@@ -211,7 +212,8 @@ async def own_book(request: Request, at: At = None, source: AnySource = None) ->
         seq, base = _measurement(service, publication.source, at_ns)
         block = my_book_block(replace(base, options=replace(base.options, own_book=text)))
         as_of = format_time(base.snapshot.as_of_ns)
-        return {**envelope(publication, health), "seq": seq, "as_of": as_of, "spot_usd": base.snapshot.spot_usd, "my_book": block}
+        beside = envelope(publication, health) if seq == publication.seq else past_envelope(seq, publication)
+        return {"as_of": as_of, "spot_usd": base.snapshot.spot_usd, **beside, "my_book": block}
 
     return json_answer(await heavily(request, work))
 
