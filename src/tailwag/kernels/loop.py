@@ -5,72 +5,71 @@ One step: exogenous move, orders that arrive, decisions, clearing, accounts, ord
 
 from __future__ import annotations
 
-from tailwag.kernels.arrays import FloatArray
+from typing import Any
+
+from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.loop_books import absorb, account, add_gap, damp, finish, halt, order, settle_prices, submit
-from tailwag.kernels.loop_clear import clear, look
+from tailwag.kernels.loop_clear import ask, clear, look, search
 from tailwag.kernels.loop_orders import arrive, decide, demand, move_before_trading
 from tailwag.kernels.loop_rows import (
+    BETA,
     DAMPED,
     DELAY,
     FILLED,
     FUNDAMENTAL,
     HALT,
     HELD,
-    LANE,
     LOG,
     PRE,
     SHIFT,
     SHOCK,
     SLOPED,
-    SPOT_PRE,
     USD,
     WIDTH,
     Block,
     Loop,
     stepping,
 )
-from tailwag.kernels.netdelta_lanes import Table, begin_step, needs_average
-from tailwag.kernels.netdelta_pack import PackReader
+from tailwag.kernels.netdelta_lanes import begin_step, needs_average
 
 __all__ = ["Block", "Loop", "advance"]
 
 
 @stepping
-def advance(loop: Loop, table: Table, pack_reader: PackReader, block: Block) -> None:
-    """Run a block from start to end; `pack_reader` is this thread's scratch for `table`."""
-    steps, packs = loop.years.size - 1, block.path.shape[0]
-    books = 0
-    for seat in range(loop.terms.shape[0]):
-        books += 1 if loop.terms[seat, LANE] >= 0.0 else 0
-    for pack in range(packs):
-        _note(block, pack, 0)
-    for step in range(1, steps + 1):
-        if books > 0:
+def advance(loop: Loop, table: Any, pack_reader: Any, block: Block) -> None:
+    """Run a block from start to end; `pack_reader` is this thread's scratch for `table`.
+
+    Both are None in a market without options, whose kernel then holds nothing that reads a table and is compiled in a third of the time.
+    """
+    for step in range(loop.years.size):
+        if pack_reader is not None and step > 0:
             begin_step(table, pack_reader.reader, step)
-        for pack in range(packs):
-            _advance_pack(loop, table, pack_reader, block, pack, step, books)
+        for pack in range(block.path.shape[0]):
+            if step > 0:
+                _advance_pack(loop, table, pack_reader, block, pack, step)
             _note(block, pack, step)
 
 
 @stepping
-def _advance_pack(loop: Loop, table: Table, pack_reader: PackReader, block: Block, pack: int, step: int, books: int) -> None:
+def _advance_pack(loop: Loop, table: Any, pack_reader: Any, block: Block, pack: int, step: int) -> None:
     p, own, flight, terms, numbers = block.path[pack], block.own[pack], block.flight[pack], loop.terms, loop.numbers
-    may_trade, weights = loop.may_trade, loop.weights
-    seats, years = terms.shape[0], loop.years[step] - loop.years[step - 1]
+    may_trade, weights, seats = loop.may_trade, loop.weights, loop.terms.shape[0]
+    years, damped = loop.years[step] - loop.years[step - 1], numbers[DAMPED] > 0.0
     _shocks(block.fundamental, p, pack, step)
     move_before_trading(numbers, loop.kept[step], loop.fading[step], p)
     arrive(terms, p, own, flight, step)
-    same_step = 0
-    for seat in range(seats):
-        same_step += 1 if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0 else 0
+    same_step = _same_step(terms, may_trade, step)
     if same_step > 0:
-        if books > 0:
-            look(numbers, terms, table, pack_reader, p, own, PRE, True, True)
+        if pack_reader is not None:
+            ask(numbers[BETA], p, pack_reader, PRE, same_step > 0)
+            look(terms, table, pack_reader, own, same_step > 0)
         for seat in range(seats):
             if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0:
-                decide(terms[seat], p, own[seat], PRE, SPOT_PRE)
+                decide(terms[seat], p, own[seat])
                 demand(terms[seat], p, own[seat])
-        clear(numbers, terms, table, pack_reader.reader, p, own, loop.smooth[:, step])
+        clear(numbers, p)
+        if pack_reader is not None:
+            search(numbers, terms, table, pack_reader, p, own, loop.smooth[:, step])
         for seat in range(seats):
             if terms[seat, DELAY] == 0.0:
                 order(terms[seat], p, own[seat])
@@ -79,17 +78,26 @@ def _advance_pack(loop: Loop, table: Table, pack_reader: PackReader, block: Bloc
     for seat in range(seats):
         account(terms[seat], p, own[seat], years)
     settle_prices(p, loop.averaged[step])
-    if books > 0:
-        look(numbers, terms, table, pack_reader, p, own, LOG, needs_average(pack_reader.reader), numbers[SLOPED] > 0.0)
+    if pack_reader is not None:
+        ask(numbers[BETA], p, pack_reader, LOG, needs_average(pack_reader.reader))
+        look(terms, table, pack_reader, own, numbers[SLOPED] > 0.0)
     for seat in range(seats):
         add_gap(terms[seat], p, own[seat], years)
     halt(numbers[HALT], p, step)
-    damped = numbers[DAMPED] > 0.0
     if damped:
         damp(numbers, terms, p, own, step)
     for seat in range(seats):
         if terms[seat, DELAY] > 0.0 and may_trade[seat, step] > 0:
             submit(terms[seat], p, own[seat], flight[seat], weights[seat], step, damped)
+
+
+@stepping
+def _same_step(terms: FloatArray, may_trade: IntArray, step: int) -> int:
+    """How many agents may trade in the step in which they decide."""
+    count = 0
+    for seat in range(terms.shape[0]):
+        count += 1 if terms[seat, DELAY] == 0.0 and may_trade[seat, step] > 0 else 0
+    return count
 
 
 @stepping

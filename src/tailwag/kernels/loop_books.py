@@ -195,7 +195,7 @@ def submit(terms: FloatArray, p: FloatArray, o: FloatArray, ring: FloatArray, we
     """A late agent sees the cleared price and sends the orders that will arrive, in slices of `weights`."""
     slots, delay = int(terms[SLOTS]), int(terms[DELAY])
     add_flying(o, ring, slots, step)
-    decide(terms, p, o, LOG, SPOT)
+    decide(terms, p, o)
     share, hedged, by_coin = terms[SHARE], terms[SHARE] * terms[GAMMA_USD], terms[BY_COIN] > 0.0
     for j in range(WIDTH):
         target = -share * o[DELTA + j] if by_coin else -hedged * p[LOG + j]

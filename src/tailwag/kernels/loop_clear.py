@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.loop_rows import (
     AVERAGE,
@@ -39,11 +37,11 @@ from tailwag.kernels.loop_rows import (
     inside,
     stepping,
 )
-from tailwag.kernels.netdelta_lanes import Reader, Table, read_at, read_rest
+from tailwag.kernels.netdelta_lanes import Table, read_at, read_rest
 from tailwag.kernels.netdelta_pack import PACK_AVERAGE, PACK_SHIFT, PACK_WANTED, PACK_X, PackReader, read_pack
 from tailwag.kernels.vectors import address_of
 
-__all__ = ["clear", "look"]
+__all__ = ["ask", "clear", "look", "search"]
 
 MOST_SEEKS = 20_200
 """Scans and refinements of the plain solver together."""
@@ -62,26 +60,21 @@ SAME_PRICE = 1e-13
 
 
 @stepping
-def look(
-    numbers: FloatArray,
-    terms: FloatArray,
-    table: Table,
-    pack: PackReader,
-    p: FloatArray,
-    own: FloatArray,
-    row: int,
-    anew: bool,
-    sloped: bool,
-) -> None:
-    """Read the net deltas of all agents at the log price of a row, where they are not known there already; their slopes only if `sloped`."""
-    beta, lanes, q, found = numbers[BETA], table.lanes, pack.rows, pack.found
-    wanted = 0.0
+def ask(beta: float, p: FloatArray, pack: PackReader, row: int, anew: bool) -> None:
+    """Ask for net deltas at the log price of a row, on paths where they are not known there already."""
+    q = pack.rows
     for j in range(WIDTH):
         x = p[row + j]
         known = abs(p[LOOKED + j] - x) <= SAME_PRICE and not anew
         q[PACK_X + j], q[PACK_SHIFT + j], q[PACK_AVERAGE + j] = x, p[BASE + j] + beta * (x - p[PREVIOUS + j]), p[AVERAGE + j]
         q[PACK_WANTED + j] = 0.0 if p[LIVE + j] == 0.0 or known else 1.0
         p[LOOKED + j] = x if q[PACK_WANTED + j] > 0.0 else p[LOOKED + j]
+
+
+@stepping
+def look(terms: FloatArray, table: Table, pack: PackReader, own: FloatArray, sloped: bool) -> None:
+    """Read the net deltas of all agents where they were asked for; their slopes only if `sloped`."""
+    lanes, q, found, wanted = table.lanes, pack.rows, pack.found, 0.0
     for j in range(WIDTH):
         wanted += q[PACK_WANTED + j]
     if wanted == 0.0:
@@ -136,24 +129,46 @@ def seek(search: Search, market: tuple[float, float, float, float], guess: float
     return (near, far, guess, value, narrow, 0.0), onward, ONWARD
 
 
+@inside
+def excess_before(numbers: FloatArray, p: FloatArray, j: int) -> tuple[float, float, float]:
+    """Impact per USD at path j's price before trading, where the orders of that price would move it, and the slope of that excess."""
+    per_usd = numbers[PER_USD] + numbers[PER_COIN] / p[SPOT_PRE + j]
+    per_coin = per_usd * p[SPOT_PRE + j]
+    value = per_usd * p[USD + j] + per_coin * p[COIN + j]
+    return per_usd, value, per_usd * p[STEEP_USD + j] + per_coin * p[STEEP_COIN + j] - 1.0
+
+
 @stepping
-def clear(numbers: FloatArray, terms: FloatArray, table: Table, reader: Reader, p: FloatArray, own: FloatArray, smooth: FloatArray) -> None:
-    """Put every path's clearing price into LOG, or FOUND = 0 and the bound; deltas are those of the clearing price afterwards.
+def clear(numbers: FloatArray, p: FloatArray) -> None:
+    """Put every path's clearing price into LOG, or FOUND = 0 and the bound, as if demand were straight: right unless options are hedged."""
+    bound = numbers[STOP]
+    for j in range(WIDTH):
+        p[LOG + j] = p[PRE + j] if p[LIVE + j] > 0.0 else p[LOG + j]
+        _, value, fall = excess_before(numbers, p, j)
+        if value == 0.0 or p[LIVE + j] == 0.0:
+            continue
+        newton = abs(value) / -fall if fall < 0.0 else math.inf
+        found = newton < MOST_NEWTON
+        p[FOUND + j] = 1.0 if found else 0.0
+        p[LOG + j] = p[PRE + j] + math.copysign(newton, value) if found else math.copysign(bound, value)
+
+
+@stepping
+def search(
+    numbers: FloatArray, terms: FloatArray, table: Table, pack: PackReader, p: FloatArray, own: FloatArray, smooth: FloatArray
+) -> None:
+    """The same where somebody who trades holds options: searched; deltas are those of the clearing price afterwards.
 
     Excess(x) = x_pre + constant + linear x + sum over lanes of weight * net delta(x) - x.
     """
-    bound, beta, lanes, seats = numbers[STOP], numbers[BETA], table.lanes, terms.shape[0]
-    out, last, weights = np.zeros(2 * lanes), np.zeros(lanes), np.zeros(lanes)  # lanes without a book weigh nothing
+    bound, beta, lanes, seats, reader = numbers[STOP], numbers[BETA], table.lanes, terms.shape[0], pack.reader
+    out, last, weights = pack.found, pack.before, pack.weights
     state_at, numbers_at, out_at = address_of(reader.state), address_of(reader.numbers), address_of(out)
     for j in range(WIDTH):
-        pre, spot = p[PRE + j], p[SPOT_PRE + j]
-        per_usd = numbers[PER_USD] + numbers[PER_COIN] / spot
-        per_coin = per_usd * spot
-        value = per_usd * p[USD + j] + per_coin * p[COIN + j]
-        fall = per_usd * p[STEEP_USD + j] + per_coin * p[STEEP_COIN + j] - 1.0
-        p[LOG + j] = pre if p[LIVE + j] > 0.0 else p[LOG + j]
+        per_usd, value, fall = excess_before(numbers, p, j)
         if value == 0.0 or p[LIVE + j] == 0.0:
             continue
+        pre, per_coin = p[PRE + j], per_usd * p[SPOT_PRE + j]
         linear, scale, constant = 0.0, math.inf, value
         for seat in range(seats):
             lane, speed = int(terms[seat, LANE]), own[seat, SPEED + j] * terms[seat, SHARE]
@@ -164,16 +179,12 @@ def clear(numbers: FloatArray, terms: FloatArray, table: Table, reader: Reader, 
             else:
                 linear -= per_usd * speed * terms[seat, GAMMA_USD]
         if scale == math.inf:
-            newton = abs(value) / -fall if fall < 0.0 else math.inf
-            found = newton < MOST_NEWTON
-            p[FOUND + j] = 1.0 if found else 0.0
-            p[LOG + j] = pre + math.copysign(newton, value) if found else math.copysign(bound, value)
             continue
         constant += pre - linear * pre
         shift = p[BASE + j] - beta * p[PREVIOUS + j]
         direction = math.copysign(1.0, value)
         guess = pre + direction * stride(value, fall, scale)
-        search, market, verdict = (pre, guess, pre, value, math.inf, 1.0), (direction, scale, bound, abs(beta)), ONWARD
+        steps, market, verdict = (pre, guess, pre, value, math.inf, 1.0), (direction, scale, bound, abs(beta)), ONWARD
         for _ in range(MOST_SEEKS):
             missing = read_at(state_at, numbers_at, guess, shift + beta * guess, out_at, True)
             if missing > 0:
@@ -182,16 +193,17 @@ def clear(numbers: FloatArray, terms: FloatArray, table: Table, reader: Reader, 
             for lane in range(lanes):
                 value += weights[lane] * out[lane]
                 fall += weights[lane] * out[lanes + lane]
-            apart = guess - search[2]
-            search, onward, verdict = seek(search, market, guess, value, fall)
+            apart = guess - steps[2]
+            steps, onward, verdict = seek(steps, market, guess, value, fall)
             if verdict != ONWARD:
                 break
             guess = onward
             for lane in range(lanes):
                 last[lane] = out[lane]
-        if verdict in (NOWHERE, ONWARD):  # out of bounds, or still on the way after all that: no price was found
+        if verdict == NOWHERE:
             p[LOG + j], p[FOUND + j] = direction * bound, 0.0
             continue
+        onward = 0.0 if verdict == ONWARD else onward
         for seat in range(seats):
             lane = int(terms[seat, LANE])
             if lane >= 0:
@@ -199,3 +211,4 @@ def clear(numbers: FloatArray, terms: FloatArray, table: Table, reader: Reader, 
                 own[seat, DELTA + j] = out[lane] + onward * slope
                 own[seat, SLOPE + j] = out[lanes + lane]
         p[LOG + j] = p[LOOKED + j] = guess + onward
+        p[FOUND + j] = 1.0

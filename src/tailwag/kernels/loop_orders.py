@@ -124,8 +124,10 @@ def add_flying(o: FloatArray, ring: FloatArray, slots: int, step: int) -> None:
 
 
 @stepping
-def decide(terms: FloatArray, p: FloatArray, o: FloatArray, at: int, spot_at: int) -> None:
-    """An agent's decision at the log price of row `at`: SPEED (0: does not trade), OFFSET, and what it OWES the target."""
+def decide(terms: FloatArray, p: FloatArray, o: FloatArray) -> None:
+    """An agent's decision at the price before trading, or, if it is late, at the cleared one: SPEED (0: none), OFFSET, what it OWES the target."""
+    late = terms[DELAY] > 0.0
+    at, spot_at = LOG if late else PRE, SPOT if late else SPOT_PRE
     by_coin, share, hedged, pace = terms[BY_COIN] > 0.0, terms[SHARE], terms[SHARE] * terms[GAMMA_USD], terms[PACE]
     held = HELD if by_coin else BOUGHT
     for j in range(WIDTH):

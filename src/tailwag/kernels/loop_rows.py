@@ -18,9 +18,9 @@ WIDTH = 128
 """Paths of one pack."""
 
 # strict rules: no licence to reorder, so that bits do not depend on where a path stands
-stepping = njit(error_model="numpy", cache=True, nogil=True)
+stepping = njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
 # handing a table, a reader and a block on costs more than a short function does: what runs for every path is written into its caller
-inside = njit(error_model="numpy", forceinline=True)
+inside = njit(error_model="numpy", fastmath=False, forceinline=True)
 
 PATH_ROWS = 23
 (

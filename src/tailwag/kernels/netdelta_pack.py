@@ -66,17 +66,22 @@ packed = njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
 class PackReader(NamedTuple):
     """A reader with room for 128 questions and answers.
 
-    `rows` (rows * 128,); `found` (128 * 2 * lanes,): each path's deltas, then its slopes by ln S.
+    `rows` (rows * 128,); `found` (128 * 2 * lanes,): each path's deltas, then its slopes by ln S. A search keeps its last deltas (`before`)
+    and each lane's share in the excess (`weights`, zero for a lane without a book).
     """
 
     reader: Reader
     rows: FloatArray
     found: FloatArray
+    before: FloatArray
+    weights: FloatArray
 
 
 def new_pack_reader(table: Table) -> PackReader:
     """Scratch for one thread."""
-    return PackReader(new_reader(table), np.zeros(PACK_ROWS * PACK), np.zeros(PACK * 2 * table.lanes))
+    return PackReader(
+        new_reader(table), np.zeros(PACK_ROWS * PACK), np.zeros(PACK * 2 * table.lanes), np.zeros(table.lanes), np.zeros(table.lanes)
+    )
 
 
 @packed
@@ -90,8 +95,8 @@ def read_pack(table: Table, pack: PackReader, sloped: bool) -> None:
         level = logarithm(raised if raised > 0.0 else 1.0)
         q[LEVEL + j] = level if raised > 0.0 else LOWEST_LEVEL
         q[MISSING + j] = 4.0 if state[INSIDE_COUNT] > 0 else 0.0
-    _read_group(pack, FAR, sloped)
-    _read_group(pack, NEAR, sloped)
+    for group in range(FAR, NEAR + 1):
+        _read_group(pack, group, sloped)
     width = 2 * table.lanes
     for j in range(PACK):
         missing = int(q[MISSING + j])

@@ -16,8 +16,8 @@ from tailwag.hedging.policies import AtTimes, Band, EveryStep, NoHedge, WhalleyW
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.loop import Block, Loop, advance
 from tailwag.kernels.loop_rows import AVERAGE, CARRIED, HELD, LIVE, OWN_ROWS, PATH_ROWS, PEAK, SHARE, SLOTS, SPOT, STOPPED, WIDTH
-from tailwag.kernels.netdelta_lanes import Table
-from tailwag.kernels.netdelta_pack import PackReader, new_pack_reader
+from tailwag.kernels.netdelta_lanes import Table, begin_step
+from tailwag.kernels.netdelta_pack import PACK_AVERAGE, PACK_WANTED, PackReader, new_pack_reader, read_pack
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.book_trader import BookTrader
 from tailwag.sim.dynamics import Gbm
@@ -26,7 +26,7 @@ from tailwag.sim.fast_accounts import block_paths, splits_steps
 from tailwag.sim.fast_columns import book_seats, loop_of
 from tailwag.sim.fast_options import MergedBooks
 from tailwag.sim.net_delta import LANES, Settings, TabulatedNetDelta
-from tailwag.sim.option_book import WINDOW_YEARS, OptionBook, book_greeks
+from tailwag.sim.option_book import WINDOW_YEARS, book_greeks
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths
 
@@ -84,14 +84,16 @@ class FastPlan:
 
     plan: RunPlan
     loop: Loop
-    table: Table
+    table: Table | None
     start_delta: FloatArray
     start_value_usd: FloatArray
     merged: MergedBooks | None
     readers: threading.local
 
-    def reader(self) -> PackReader:
-        """This thread's scratch."""
+    def reader(self) -> PackReader | None:
+        """This thread's scratch; None in a market without options."""
+        if self.table is None:
+            return None
         mine: PackReader | None = getattr(self.readers, "mine", None)
         if mine is None:
             mine = self.readers.mine = new_pack_reader(self.table)
@@ -106,7 +108,7 @@ def prepare(plan: RunPlan, *, table_rows: int = TABLE_ROWS, threads: int = 1, to
     seats = book_seats(plan)
     delta, value = np.zeros(len(plan.seats)), np.zeros(len(plan.seats))
     if not seats:
-        return FastPlan(plan, loop_of(plan), _no_table(plan), delta, value, None, threading.local())
+        return FastPlan(plan, loop_of(plan), None, delta, value, None, threading.local())
     traders = [trader for trader in (plan.seats[seat].trader for seat in seats) if isinstance(trader, BookTrader)]
     source = TabulatedNetDelta(
         [trader.book for trader in traders],
@@ -115,10 +117,19 @@ def prepare(plan: RunPlan, *, table_rows: int = TABLE_ROWS, threads: int = 1, to
         settings=_settings(plan, sum(trader.book.rows for trader in traders) > table_rows, threads, tolerance),
     )
     merged = MergedBooks.of([trader.book for trader in traders])
-    nowhere, spot = np.zeros(1), np.full(1, plan.scenario.spot_usd)
-    delta[seats] = source.lanes(0, nowhere, nowhere, running_average_usd=spot)[0][:, 0]
+    nowhere = np.zeros(1)
+    delta[seats] = _start_delta(source.table, plan.scenario.spot_usd)[: len(seats)]
     value[seats] = [float(book_greeks(trader.book, 0.0, plan.scenario.spot_usd, nowhere, nowhere)[0, 0]) for trader in traders]
     return FastPlan(plan, loop_of(plan), source.table, delta, value, merged, threading.local())
+
+
+def _start_delta(table: Table, spot_usd: float) -> FloatArray:
+    """Every lane's net delta where all paths begin, read as the loop reads it."""
+    pack = new_pack_reader(table)
+    begin_step(table, pack.reader, 0)
+    pack.rows[PACK_AVERAGE], pack.rows[PACK_WANTED] = spot_usd, 1.0
+    read_pack(table, pack, False)
+    return pack.found[: table.lanes]
 
 
 def _settings(plan: RunPlan, tabulate: bool, threads: int, tolerance: float) -> Settings:
@@ -141,13 +152,6 @@ def vol_reach(scenario: Scenario) -> float:
     fading, years = 2.0 * vol.mean_reversion_per_day * DAYS_PER_YEAR, scenario.grid.horizon_years
     remembered = -math.expm1(-fading * years) / fading if fading > 0.0 else years
     return LEAST_SHIFT + REACH_SD * abs(vol.spot_vol_beta) * scenario.price.annual_vol * math.sqrt(remembered)
-
-
-def _no_table(plan: RunPlan) -> Table:
-    """What the kernel is handed in a market without options, and never reads."""
-    nobody = OptionBook.single(strike_usd=plan.scenario.spot_usd, expiry_years=1.0, contracts_coin=1.0, iv=1.0)
-    settings = Settings(vol_shifts=(0.0, 0.0), reach_log=0.0)
-    return TabulatedNetDelta(nobody, plan.scenario.grid.years[:2], plan.scenario.spot_usd, settings=settings).table
 
 
 def run_block(fast: FastPlan, first_path: int, paths: int, *, keep_agents: bool = False) -> BlockPaths:
