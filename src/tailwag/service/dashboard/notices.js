@@ -52,7 +52,7 @@ export const showSources = (answer) => {
   byId("sources-none").textContent = "The server names no source.";
   const columns = ["source", "state", "age", "newest", "about"].map((name) => ({ name }));
   const cells = rows.map((source) => [plainText(source.source ?? source.name, 60), plainText(source.source_state ?? source.state, 24), ageOf(source), source.as_of ? stamp(source.as_of) : "", about(source)]);
-  byId("sources-table").replaceChildren(...(rows.length ? [table({ caption: "Sources", columns, rows: cells, unseen: true })] : []));
+  byId("sources-table").replaceChildren(...(rows.length ? [table({ caption: "State of each source", columns, rows: cells, unseen: true })] : []));
 };
 export const sourcesUnknown = (message) => {
   show(byId("sources-none"), true);
