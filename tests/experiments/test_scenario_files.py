@@ -641,7 +641,7 @@ def test_candles_that_cannot_be_read(tmp_path, rows, words):
 def test_a_replay_of_other_steps_or_too_few(tmp_path):
     candles(tmp_path, CLOSES[:20])
     replay = changed((FROM_FILE[0], 'model = "replay"\nspot_usd = 60000\nfile = "candles.csv"'))
-    assert "expected 24 candles from the start on, got 19" in refused(tmp_path, replay)
+    assert "expected 25 candles from the start on, one more than steps, got 20" in refused(tmp_path, replay)
     assert "expected step_minutes = 15" in refused(tmp_path, changed(("step_minutes = 15", "step_minutes = 30"), text=replay))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_doubts import refuse_far_strikes
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.hedging.execution import MOST_SLICES, AlmgrenChriss, AtOnce, Execution, Maker, ObizhaevaWang, Twap
 from tailwag.hedging.policies import Policy, policy_from_mapping, policy_from_text
@@ -21,7 +22,8 @@ from tailwag.sim.option_hedge import NEUTRALITIES, ListedOptions, neutral_dealer
 from tailwag.units import NS_PER_YEAR
 
 KINDS = ("dealer", "scalper", "liquidation-ladder")
-LATER = ("leveraged-traders", "vault", "options-amm", "cpmm", "squeezer", "arbitrageur", "insurer")
+LEVERAGED = "leveraged-traders"
+LATER = ("vault", "options-amm", "cpmm", "squeezer", "arbitrageur", "insurer")
 """Kinds that scenario files will name and this version does not simulate."""
 BOOKS = ("gamma_usd", "options", "book")
 TERMS = (
@@ -47,6 +49,7 @@ EXECUTIONS: dict[str, tuple[str, ...]] = {
     "obizhaeva-wang": ("slices", "decays"),
     "maker": ("fill_probability",),
 }
+SHARE = "0.8 is 80 %"
 MOST_AGENTS = 100
 MOST_OPTIONS = 100_000
 MOST_DAYS = 36_500.0
@@ -57,12 +60,13 @@ _NAME = re.compile(r"[\w][\w .@+-]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an agent's table may need to know of the rest of the file: start, first price, the vol an unstated iv stands for, and how to read books."""
+    """What an agent's table may need to know of the rest of the file: start, first price, the vol an unstated iv stands for, how to read books, when it ends."""
 
     start_ns: int | None
     spot_usd: float
     vol: float
     read_book: Callable[[Table, str, int], tuple[OptionBook, tuple[str, ...]]]
+    horizon_years: float
 
 
 def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Dealer | LiquidationLadder, ...], tuple[str, ...]]:
@@ -96,8 +100,8 @@ def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer | Liquid
                 "delay_steps", least=0, hint="steps between seeing a move and trading on it; 0 trades in the same step"
             ),
             speed=named.number("speed", 1.0),
-            hedge_share=named.number("hedge_share", 1.0),
-            vega_hedge_share=named.number("vega_hedge_share", 0.0),
+            hedge_share=named.number("hedge_share", 1.0, least=0.0, most=1.0, hint=SHARE),
+            vega_hedge_share=named.number("vega_hedge_share", 0.0, least=0.0, most=1.0, hint=SHARE),
             after_expiry=named.text("after_expiry", "unwind", choices=("unwind", "hold")),
             instrument=_instrument(named),
             stream=named.whole("stream", 0, least=0, most=2**31 - 1),
@@ -109,7 +113,7 @@ def _agent(table: Table, number: int, setting: Setting) -> tuple[Dealer | Liquid
 
 def _shared(table: Table, book: dict[str, Any], notes: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The part of a book that this agent holds: several agents may hold one book by shares."""
-    share = table.number("book_share", 1.0, least=0.0, most=1.0, above=True, hint="the part of the book that this agent holds")
+    share = table.number("book_share", 1.0, least=0.0, most=1.0, above=True, hint=f"the part of the book that this agent holds, {SHARE}")
     if share == 1.0:
         return book, notes
     options = book.get("options")
@@ -159,6 +163,10 @@ def _ladder(table: Table, name: str) -> LiquidationLadder:
 
 def _kind(table: Table) -> str:
     kind = table.text("kind", hint=f"expected one of {', '.join(KINDS)}")
+    if kind == LEVERAGED:
+        raise table.refuse(
+            f"expected kind = 'liquidation-ladder' for leveraged positions, got {shown(kind)}; give its density_usd or its clusters"
+        )
     if kind in LATER:
         raise table.refuse(f"kind {shown(kind)} arrives in a later version; this one simulates {' and '.join(KINDS)}")
     if kind not in KINDS:
@@ -169,7 +177,7 @@ def _kind(table: Table) -> str:
 def _book(table: Table, setting: Setting) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The keywords of a dealer's book: a constant dollar gamma, a list of options, or the book of a measurement."""
     if "gamma_usd" in table:
-        gamma = table.number("gamma_usd", hint="S^2 Gamma in USD: USD of hedge per unit of log move, negative = short")
+        gamma = table.number("gamma_usd", hint="S^2 Gamma in USD: USD of hedge per unit of log move, 100 x GEX per 1 %, negative = short")
         notes: tuple[str, ...] = (
             ()
             if "iv" in table
@@ -179,13 +187,26 @@ def _book(table: Table, setting: Setting) -> tuple[dict[str, Any], tuple[str, ..
     if "iv" in table:
         raise table.refuse("iv goes with gamma_usd; options state theirs row by row, a measured book brings its own")
     if "options" in table:
-        return {"options": _options(table, setting.start_ns)}, ()
+        options = _options(table, setting.start_ns)
+        refuse_far_strikes(table, options, setting.spot_usd)
+        return {"options": options}, _settle_on_spot(table, options, setting.horizon_years)
     if "book" not in table:
         raise table.refuse(f"expected one of {', '.join(BOOKS)}, got none; say what this agent holds")
     if setting.start_ns is None:
         raise table.refuse("a measured book has expiry dates, so [run] start is needed; take the measurement's as_of")
     book, notes = setting.read_book(table, table.text("book"), setting.start_ns)
+    refuse_far_strikes(table, book, setting.spot_usd)
     return {"options": book}, notes
+
+
+def _settle_on_spot(table: Table, book: OptionBook, horizon_years: float) -> tuple[str, ...]:
+    """That options which expire inside the run settle on spot where nobody said on what: a pin depends on it."""
+    unsaid = np.array(["settlement" not in row for row in table.tables("options")])
+    count = int((unsaid & (book.expiry_years > 0.0) & (book.expiry_years <= horizon_years)).sum())
+    if not count:
+        return ()
+    whose = f"{count} option that expires inside the run settles" if count == 1 else f"{count} options that expire inside the run settle"
+    return (f"{table.place}: {whose} on spot; venues such as Deribit settle on a 30-minute average: settlement = 'average-30min'",)
 
 
 def _refuse_short(table: Table, book: dict[str, Any]) -> None:

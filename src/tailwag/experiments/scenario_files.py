@@ -6,13 +6,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 from tailwag.errors import FileFormatError, InputError
 from tailwag.experiments.scenario_agents import Setting, read_agents
-from tailwag.experiments.scenario_book import measured_book
+from tailwag.experiments.scenario_book import checked_measurement, measured_book
+from tailwag.experiments.scenario_doubts import doubts, spot_note
 from tailwag.experiments.scenario_market import costs, impact_model, time_grid, vol_dynamics
 from tailwag.experiments.scenario_prices import price_model, starting_vol
+from tailwag.experiments.scenario_source import Source, source_of
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.sim.blocks import ARRAYS_KEPT, paths_per_block
 from tailwag.sim.option_book import OptionBook
@@ -63,6 +66,7 @@ class ScenarioFile:
     vol_is: str
     text: str
     sha256: str
+    source: Source
     files: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     overrides: Overrides = NOTHING_SAID
@@ -75,6 +79,7 @@ class NamedFiles:
         self.folder = folder
         self.given = given or {}
         self.digests: dict[str, str] = {}
+        self.measured: dict[str, tuple[str, Mapping[str, Any]]] = {}
 
     def read(self, table: Table, path: str) -> RawFile:
         """The bytes of a file beside the scenario or in a folder below it; whatever leads elsewhere is refused."""
@@ -95,11 +100,14 @@ class NamedFiles:
         self.digests["/".join(parts)] = raw.sha256
         return raw
 
-    def book(self, table: Table, path: str, start_ns: int) -> tuple[OptionBook, tuple[str, ...]]:
-        """A measured book by the name of its file."""
+    def book(self, table: Table, path: str, start_ns: int, *, spot_usd: float) -> tuple[OptionBook, tuple[str, ...]]:
+        """A measured book by the name of its file, for a run that starts at ``spot_usd``."""
         raw = self.read(table, path)
         with table.named():
-            return measured_book(parse_json(raw), raw.name, start_ns)
+            document = checked_measurement(parse_json(raw), raw.name)
+            book, notes = measured_book(document, raw.name, start_ns)
+        self.measured[path] = (raw.sha256, document)
+        return book, (*spot_note(table, raw.name, float(document["spot_usd"]), spot_usd), *notes)
 
 
 def load_scenario(path: str | os.PathLike[str], *, overrides: Overrides = NOTHING_SAID) -> ScenarioFile:
@@ -127,12 +135,16 @@ def read_scenario(
         made = _made(top, named)
     except InputError as error:
         raise type(error)(f"{raw.name}: {error}") from None
+    scenario: Scenario = made["scenario"]
+    source = source_of((raw.name, raw.sha256), named.measured, scenario.impact, scenario.spot_usd)
+    made["notes"] = (*made["notes"], *source.notes)
     return ScenarioFile(
         name=raw.name,
         text=text,
         sha256=raw.sha256,
         files=dict(sorted(named.digests.items())),
         overrides=overrides,
+        source=source,
         **made,
     )
 
@@ -171,7 +183,8 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     run.only(*RUN_KEYS)
     grid, start_ns = time_grid(run), run.time_ns("start")
     spot_usd, price, vol_is, price_notes = price_model(tables["price"], grid, named, start_ns)
-    agents, notes = read_agents(_agents(top), Setting(start_ns, spot_usd, starting_vol(price, grid), named.book))
+    setting = Setting(start_ns, spot_usd, starting_vol(price, grid), partial(named.book, spot_usd=spot_usd), grid.horizon_years)
+    agents, notes = read_agents(_agents(top), setting)
     if agents and "impact" not in top:
         raise InputError("[impact] is missing; how far a dollar moves the price decides the answer: state permanent_per_usd = 0.01 / depth")
     scenario = Scenario(
@@ -198,7 +211,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
         "seed": run.whole("seed", least=0, hint="the seed of every random number; the same seed gives the same bytes"),
         "write_paths": write_paths,
         "vol_is": vol_is,
-        "notes": (*price_notes, *notes, *scenario.impact.warnings),
+        "notes": (*price_notes, *notes, *doubts(scenario), *scenario.impact.warnings),
     }
 
 

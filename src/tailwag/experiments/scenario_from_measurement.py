@@ -10,7 +10,7 @@ from tailwag.errors import InputError, UnitError
 from tailwag.experiments.scenario_book import checked_measurement
 from tailwag.experiments.scenario_files import Overrides
 from tailwag.experiments.scenario_tables import MOST_VOL
-from tailwag.experiments.scenario_writer import Line, Section, scenario_text
+from tailwag.experiments.scenario_writer import LONGEST_REMARK, Line, Section, scenario_text
 from tailwag.liquidity.money import dollars
 from tailwag.market.clock import parse_time_ns
 from tailwag.sim.scenario import CLEARINGS
@@ -70,21 +70,18 @@ def scenario_from_measurement(document: Any, *, name: str, overrides: Overrides,
             Line("model", "gbm"),
             Line("spot_usd", float(spot_usd), "the measurement's spot_usd"),
             Line("vol", vol, vol_from),
-            _vol_is(stated.uncalibrated),
+            *_vol_is(stated.uncalibrated),
         ),
     )
     impact = Section("[impact]", (Line("permanent_per_usd", 0.01 / depth, depth_from),))
     return scenario_text(_title(measured, name), (run, price, *_beta(measured), impact, _agent(measured, clearing), _output()))
 
 
-def _vol_is(uncalibrated: str) -> Line:
+def _vol_is(uncalibrated: str) -> tuple[Line, ...]:
     if uncalibrated:
-        return Line(
-            "vol_is",
-            "uncalibrated",
-            f"the observed vol, which holds the hedgers' feedback already, counted twice for want of better: {uncalibrated}",
-        )
-    return Line("vol_is", "observed", "observed vol already holds the hedgers' feedback: the fundamental vol is calibrated to it")
+        remark = "the observed vol, which holds the hedgers' feedback already, counted twice for want of better"
+        return Line("vol_is", "uncalibrated", remark), Line("uncalibrated_because", uncalibrated[:LONGEST_REMARK])
+    return (Line("vol_is", "observed", "observed vol already holds the hedgers' feedback: the fundamental vol is calibrated to it"),)
 
 
 def _title(document: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ def time_grid(run: Table) -> TimeGrid:
 
 def impact_model(table: Table, grid: TimeGrid) -> ImpactModel:
     """[impact]: what stays, what passes, the square-root law, depth that reacts, and the most that one step can absorb."""
+    _refuse_depth(table)
     table.only(*IMPACT_KEYS)
     table.exclusive(*PERMANENT)
     table.exclusive(*TRANSIENT)
@@ -78,6 +79,13 @@ def impact_model(table: Table, grid: TimeGrid) -> ImpactModel:
             depth_reacts=_depth(table),
             limit_usd_per_step=table.maybe("limit_usd_per_step", least=0.0, above=True, hint="USD that the market can absorb in one step"),
         )
+
+
+def _refuse_depth(table: Table) -> None:
+    """A depth is what measurements and command lines state; here it is its inverse."""
+    if "depth_usd_per_pct" in table:
+        depth = table.number("depth_usd_per_pct", least=1.0)
+        raise table.refuse(f"depth_usd_per_pct is no key here; write permanent_per_usd = {0.01 / depth:.6g}, which is 0.01 / depth")
 
 
 def _slope(table: Table, name: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any, Protocol
 
 from tailwag.errors import InputError
@@ -26,6 +26,7 @@ MODELS: dict[str, Any] = {
 FROM_CANDLES = ("bootstrap", "replay")
 VOL_IS = ("fundamental", "observed", "uncalibrated")
 UNCALIBRATED = "[price]: the vol is an observed one, taken as fundamental without calibration: it holds the hedgers' feedback already, which counts twice"
+COMMON = ("model", "spot_usd", "vol_is", "uncalibrated_because")
 MOST_SPOT_USD = 1e12
 SAME_LENGTH = 1e-6
 
@@ -67,9 +68,20 @@ def price_model(table: Table, grid: TimeGrid, named: Reads, start_ns: int | None
     kind = table.text("model", choices=(*MODELS, *FROM_CANDLES))
     spot_usd = table.number("spot_usd", least=0.0, most=MOST_SPOT_USD, above=True, hint="the price at the start in USD")
     vol_is = table.text("vol_is", "fundamental", choices=VOL_IS)
+    said = _uncalibrated(table, vol_is)
     model, notes = _from_candles(table, kind, grid, named, start_ns) if kind in FROM_CANDLES else (_stated(table, kind), ())
     _refuse_impossible(table, model, grid, vol_is)
-    return spot_usd, model, vol_is, (*notes, UNCALIBRATED) if vol_is == "uncalibrated" else notes
+    return spot_usd, model, vol_is, (*notes, *said)
+
+
+def _uncalibrated(table: Table, vol_is: str) -> tuple[str, ...]:
+    """That an observed vol is taken as fundamental, and why where the file says why."""
+    if vol_is == "uncalibrated":
+        why = table.text("uncalibrated_because", "")
+        return (f"{UNCALIBRATED}; no fundamental vol explains it: {why}" if why else UNCALIBRATED,)
+    if "uncalibrated_because" in table:
+        raise table.refuse("uncalibrated_because goes with vol_is = 'uncalibrated'; add that or leave it out")
+    return ()
 
 
 def _refuse_impossible(table: Table, model: PriceModel, grid: TimeGrid, vol_is: str) -> None:
@@ -94,7 +106,7 @@ def starting_vol(model: PriceModel, grid: TimeGrid) -> float:
 def _stated(table: Table, kind: str) -> PriceModel:
     made = MODELS[kind]
     names = [entry.name for entry in fields(made) if entry.default is MISSING]
-    table.only("model", "spot_usd", "vol_is", *names, "drift_per_year")
+    table.only(*COMMON, *names, "drift_per_year")
     numbers: dict[str, Any] = {name: _number(table, name) for name in names}
     with table.named():
         model: PriceModel = made(**numbers, drift_per_year=_drift(table))
@@ -115,7 +127,7 @@ def _drift(table: Table) -> float | str:
 
 def _from_candles(table: Table, kind: str, grid: TimeGrid, named: Reads, start_ns: int | None) -> tuple[PriceModel, tuple[str, ...]]:
     own = ("block_hours", "demean") if kind == "bootstrap" else ()
-    table.only("model", "spot_usd", "vol_is", "file", *own)
+    table.only(*COMMON, "file", *own)
     raw = named.read(table, table.text("file", hint="a CSV of candles beside this file, with a time and a close"))
     with table.named():
         candles = read_candles(raw)
@@ -137,14 +149,17 @@ def _replay(table: Table, candles: Candles, grid: TimeGrid, start_ns: int | None
         raise table.refuse(
             f"a replay's steps are its candles, expected step_minutes = {candles.candle_years * HOURS_PER_YEAR * 60:g}; set it in [run]"
         )
-    returns, gaps = candle_returns(candles.since(start_ns))
-    if returns.size < grid.steps:
+    known = candles.since(start_ns)
+    # gaps after the end of the run are none of its business
+    returns, gaps = candle_returns(replace(known, time_ns=known.time_ns[: grid.steps + 1], close_usd=known.close_usd[: grid.steps + 1]))
+    if known.time_ns.size <= grid.steps:
         raise table.refuse(
-            f"expected {grid.steps:,} candles from the start on, got {returns.size:,}; shorten the run or move [run] start back"
+            f"expected {grid.steps + 1:,} candles from the start on, one more than steps, got {known.time_ns.size:,}; "
+            "shorten the run or move [run] start back"
         )
     if gaps:
         raise table.refuse(f"expected candles without gaps, got {gaps}; fill them, or take model = 'bootstrap', which leaves them out")
-    return Replay(returns[: grid.steps], years=grid.horizon_years), (
+    return Replay(returns, years=grid.horizon_years), (
         "the price replays one history, so that all paths are alike but for the hedgers' own draws",
     )
 

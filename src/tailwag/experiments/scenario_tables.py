@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from tailwag.errors import InputError, UnitError
@@ -178,12 +178,20 @@ class Table:
 
 
 def shown(value: Any) -> str:
-    """A value of the user's, short and in ASCII, as a message may print it."""
+    """A value of the user's, short and in ASCII, as a message may print it; days and times as the file writes them."""
     try:
-        text = ascii(value)
+        text = value.isoformat() if isinstance(value, date | time) else ascii(_times_as_text(value))
     except ValueError:  # an integer of more digits than Python prints
         return "a number of thousands of digits"
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
+
+
+def _times_as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_times_as_text(part) for part in value]
+    if isinstance(value, Mapping):
+        return {key: _times_as_text(part) for key, part in value.items()}
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -14,6 +14,7 @@ MINUTES_PER_DAY = 1440.0
 DAYS_PER_YEAR = 365.0
 MOST_STEPS = 5_000_000
 UNIFORM_TOLERANCE = 1e-9
+MOST_DECIMALS, MOST_TRIED = 3, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class TimeGrid:
         if abs(count - steps) > 1e-6 * max(count, 1.0):
             raise InputError(
                 f"expected a horizon of a whole number of steps, got {horizon_days:g} days of {step_minutes:g} minutes "
-                f"({count:g} steps); take step_minutes = {horizon_days * MINUTES_PER_DAY / max(steps, 1):g}"
+                f"({count:g} steps); take step_minutes = {_fitting_minutes(horizon_days * MINUTES_PER_DAY, step_minutes):.12g}"
             )
         return cls(np.arange(steps + 1) / steps * (horizon_days / DAYS_PER_YEAR))
 
@@ -88,6 +89,23 @@ class TimeGrid:
         """Whether all steps are of one length."""
         lengths = self.step_years
         return bool(np.ptp(lengths) <= UNIFORM_TOLERANCE * lengths.mean())
+
+
+def _fitting_minutes(run_minutes: float, step_minutes: float) -> float:
+    """The step nearest to the wanted one, and within a tenth of it, that has the fewest decimals and divides the run; else any that divides it.
+
+    >>> _fitting_minutes(1440.0, 7.0), _fitting_minutes(1440.0, 11.0), _fitting_minutes(1000.0, 3.0)
+    (7.2, 10.0, 3.125)
+    """
+    for decimals in range(MOST_DECIMALS + 1):
+        centre = round(step_minutes * 10**decimals)
+        reach = min(centre // 10, MOST_TRIED)
+        tried = [place / 10**decimals for place in range(max(centre - reach, 1), centre + reach + 1)]
+        near = [minutes for minutes in tried if abs(minutes - step_minutes) <= 0.1 * step_minutes]
+        fitting = [minutes for minutes in near if abs(run_minutes / minutes - round(run_minutes / minutes)) < 1e-9 * run_minutes / minutes]
+        if fitting:
+            return min(fitting, key=lambda minutes: abs(minutes - step_minutes))
+    return run_minutes / max(round(run_minutes / step_minutes), 1)
 
 
 def _positive(name: str, value: float) -> None:
