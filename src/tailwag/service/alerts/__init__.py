@@ -8,12 +8,14 @@ from tailwag.service.alerts.channels import Channel
 from tailwag.service.alerts.courier import Courier
 from tailwag.service.alerts.desk import AlertDesk
 from tailwag.service.alerts.evaluate import Evaluation, evaluate
+from tailwag.service.alerts.observer import AlertObserver
 from tailwag.service.alerts.settings import AlertSettings, default_settings, read_settings, settings_document
 from tailwag.service.alerts.state import AlertState
 
 __all__ = [
     "Alert",
     "AlertDesk",
+    "AlertObserver",
     "AlertSettings",
     "AlertState",
     "Channel",

@@ -85,7 +85,12 @@ class AlertDesk:
     # deciding
 
     def observe(
-        self, documents: Mapping[str, Document], *, at_ns: int, age_seconds: Mapping[str, float] | None = None
+        self,
+        documents: Mapping[str, Document],
+        *,
+        at_ns: int,
+        age_seconds: Mapping[str, float] | None = None,
+        stale: Mapping[str, str] | None = None,
     ) -> tuple[Alert, ...]:
         """Hold the newest measurements against the rules; what is returned is on the device.
 
@@ -93,7 +98,7 @@ class AlertDesk:
         """
         with self._lock:
             self._settle_up()
-            step = evaluate(self._ledger.state, documents, self.settings, at_ns=at_ns, age_seconds=age_seconds)
+            step = evaluate(self._ledger.state, documents, self.settings, at_ns=at_ns, age_seconds=age_seconds, stale=stale)
             if step.held != self._held:
                 for sentence in set(step.held) - set(self._held):
                     self._say(f"alerts: {sentence}")
@@ -107,7 +112,7 @@ class AlertDesk:
         to = {
             alert.id: [way.name for way in self.settings.channels if way.wants(alert.severity) and way.name != without] for alert in alerts
         }
-        line = {"kind": "decided", "at_ns": at_ns, "state": state.document(), "alerts": [alert.document() for alert in alerts], "to": to}
+        line = {"kind": "decided", "at_ns": at_ns, "state": state.document(), "alerts": [alert.record() for alert in alerts], "to": to}
         self._write(line)
         for channel in self.settings.channels:
             self._make_room(channel, at_ns)

@@ -95,7 +95,7 @@ class _Step:
 
     def view(self, reading: Reading, rule: str) -> View:
         """What a rule may look at."""
-        return View(reading, self.memories.get(reading.currency, Memory()), self.conditions, self.settings.rules[rule], self.at_ns)
+        return View(reading, self.memories.get(reading.name, Memory()), self.conditions, self.settings.rules[rule], self.at_ns)
 
     def done(self) -> Evaluation:
         """The outcome; conditions with nothing to remember are forgotten."""
@@ -110,11 +110,13 @@ def evaluate(
     *,
     at_ns: int,
     age_seconds: Mapping[str, float] | None = None,
+    stale: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """Hold the newest measurement of each currency against the rules.
+    """Hold the newest measurement of each source against the rules.
 
-    ``documents``: by currency, ``tailwag.measure/1``; an empty one says that a currency is watched and nothing has come yet.
+    ``documents``: ``tailwag.measure/1`` by source or currency; an empty one says that it is watched and nothing has come yet.
     ``at_ns``: the time it is.  ``age_seconds``: ages by the receiver's clock, where it knows better than the documents' own times.
+    ``stale``: sources that their receiver does not vouch for, and why.
     Calling it again with the same documents and a later time changes nothing but ages and hours: a step may be repeated safely.
 
     >>> from tailwag.service.alerts.settings import default_settings
@@ -122,40 +124,41 @@ def evaluate(
     >>> [alert.sentence for alert in step.alerts]
     ['Loop gain is +0.70 (alert from 0.5 either way): hedging amplifies moves, the hedging of a 1 % move pushes the price 0.70 % further.']
     """
-    step, ages = _Step(state, settings, at_ns), age_seconds or {}
+    step = _Step(state, settings, at_ns)
     fresh: dict[str, Reading] = {}
-    for currency in sorted(documents):
-        reading = read_measurement(documents[currency], currency=currency)
-        if _fresh(step, reading, ages.get(currency)) and _newest(step, reading):
-            fresh[currency] = reading
-            _measured(step, reading, documents[currency])
+    for name in sorted(documents):
+        reading = read_measurement(documents[name], name=name)
+        vouched = _fresh(step, reading, (age_seconds or {}).get(name), (stale or {}).get(name, ""))
+        if vouched and _newest(step, reading):
+            fresh.setdefault(reading.currency, reading)
+            _measured(step, reading, documents[name])
     _pairs(step, fresh)
     return step.done()
 
 
-def _fresh(step: _Step, reading: Reading, age_seconds: float | None) -> bool:
+def _fresh(step: _Step, reading: Reading, age_seconds: float | None, because: str) -> bool:
     """Judge the age first: the other rules wait while data are stale."""
     if not step.settings.rules["stale"].enabled:
-        return True
-    finding = stale_rule(step.view(reading, "stale"), age_seconds=age_seconds)
+        return not because
+    finding = stale_rule(step.view(reading, "stale"), age_seconds=age_seconds, because=because)
     step.take(finding, reading)
     if step.conditions[finding.key].on:
-        step.held.append(f"{reading.currency}: the other rules wait while data are stale")
+        step.held.append(f"{reading.name}: the other rules wait while data are stale")
         return False
     return True
 
 
 def _newest(step: _Step, reading: Reading) -> bool:
     """A document from before the one that the rules have seen tells nothing new."""
-    seen_ns = step.memories.get(reading.currency, Memory()).as_of_ns
+    seen_ns = step.memories.get(reading.name, Memory()).as_of_ns
     if reading.as_of_ns is not None and reading.as_of_ns < seen_ns:
-        step.held.append(f"{reading.currency}: the measurement of {reading.as_of} is older than one of {format_time(seen_ns)}, left out")
+        step.held.append(f"{reading.name}: the measurement of {reading.as_of} is older than one of {format_time(seen_ns)}, left out")
         return False
     return True
 
 
 def _measured(step: _Step, reading: Reading, document: Document) -> None:
-    memory = step.memories.get(reading.currency, Memory())
+    memory = step.memories.get(reading.name, Memory())
     told: set[str] = set()
     for name, rule in RULES.items():
         if not step.settings.rules[name].enabled:
@@ -164,12 +167,12 @@ def _measured(step: _Step, reading: Reading, document: Document) -> None:
             if step.take(finding, reading) == "event":
                 told.add(name)
     memory = _note(step, reading, memory, document)
-    step.memories[reading.currency] = _remembered(step, reading, memory, regime_told="regime" in told)
+    step.memories[reading.name] = _remembered(step, reading, memory, regime_told="regime" in told)
 
 
 def _remembered(step: _Step, reading: Reading, memory: Memory, *, regime_told: bool) -> Memory:
     call, put = (
-        armed_wall_usd(wall, reading.spot_usd, broken=step.conditions.get(f"{reading.currency}/{wall.name}-wall", Condition()).on)
+        armed_wall_usd(wall, reading.spot_usd, broken=step.conditions.get(f"{reading.name}/{wall.name}-wall", Condition()).on)
         for wall in walls(step.view(reading, "wall"))
     )
     # without the rule nobody is told, so the newest regime is the one to compare with
@@ -204,7 +207,7 @@ def _note(step: _Step, reading: Reading, memory: Memory, document: Document) -> 
         return memory
     if due == "send":
         note = daily_note(memory.last, reading, document, expiry_ns=expiry_ns)
-        key = f"{reading.currency}/note/{format_time(expiry_ns)}"
+        key = f"{reading.name}/note/{format_time(expiry_ns)}"
         step.tell(Finding(key, "note", reading.currency, True, "info", str(note["sentence"]), evidence=note), "event", reading)
     noted_ns = expiry_ns if due in ("send", "late") else memory.noted_ns
     return replace(memory, last=reading_left(reading), noted_ns=noted_ns)

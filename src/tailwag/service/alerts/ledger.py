@@ -66,7 +66,7 @@ class Ledger:
         return {
             "kind": "base",
             "state": self.state.document(),
-            "alerts": [alert.document() for alert in self.alerts.values()],
+            "alerts": [alert.record() for alert in self.alerts.values()],
             "deliveries": [
                 {"channel": channel, "id": name, "delivery": asdict(delivery)} for (channel, name), delivery in self.deliveries.items()
             ],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
-from tailwag.experiments.report_view import Document, answer, column, expiry_tile, flip_tile, gain_tile, records
+from tailwag.experiments.report_view import Document, Tile, answer, column, expiry_tile, flip_tile, gain_tile, records
 from tailwag.figures.numbers import gain_text, money, percent, price
 from tailwag.market.clock import format_time
 from tailwag.service.alerts.reading import Reading
@@ -65,7 +65,10 @@ def daily_note(last: Mapping[str, Any], reading: Reading, document: Document, *,
             "nearest_flip_usd": reading.nearest_flip_usd,
             "spot_usd": reading.spot_usd,
         },
-        "tiles": [asdict(tile) for tile in (gain_tile(document), flip_tile(document), removed_tile(removed), expiry_tile(document))],
+        "tiles": [
+            asdict(tile)
+            for tile in (gain_tile(document), flip_tile(document), removed_tile(removed, reading.currency), expiry_tile(document))
+        ],
         "flips_usd": list(reading.flips_usd),
         "spot_usd": reading.spot_usd,
         "profile": _profile(document),
@@ -84,10 +87,8 @@ def _removed(before: Mapping[str, Any], expiry_ns: int) -> dict[str, Any]:
     return {"known": True, **{name: row[name] for name in names}, "share": gross / whole if gross is not None and whole else None}
 
 
-def removed_tile(removed: Mapping[str, Any]) -> Any:
+def removed_tile(removed: Mapping[str, Any], currency: str) -> Tile:
     """What the expiry took away, as one figure of the card."""
-    from tailwag.experiments.report_view import Tile
-
     if not removed.get("known"):
         return Tile("Expiry removed", "n/a", str(removed.get("reason") or "not known"))
     gross = removed["gross_gex_usd_per_pct"]
@@ -97,7 +98,7 @@ def removed_tile(removed: Mapping[str, Any]) -> Any:
         f"{percent(removed['share'])} of gross GEX as last measured" if removed.get("share") is not None else "gross GEX as last measured"
     )
     coins = removed["open_interest_coin"]
-    held = f"; {coins:,.0f} coin of open interest" if coins is not None else ""
+    held = f"; {coins:,.0f} {currency} of open interest" if coins is not None else ""
     return Tile("Expiry removed", money(gross), f"{share}{held}")
 
 

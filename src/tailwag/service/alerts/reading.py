@@ -44,8 +44,12 @@ class LimitReading:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One measurement, read.  None and empty mean that the document does not know; ``limits`` is None where no book was given."""
+    """One measurement, read.  None and empty mean that the document does not know; ``limits`` is None where no book was given.
 
+    ``name`` is what alerts are kept by: the source, or the currency where there is one source only.
+    """
+
+    name: str
     currency: str
     as_of_ns: int | None
     synthetic: bool
@@ -76,7 +80,7 @@ class Reading:
         return None if spot is None or not self.flips_usd else min(self.flips_usd, key=lambda flip: abs(flip - spot))
 
 
-def read_measurement(document: Document, *, currency: str = "") -> Reading:
+def read_measurement(document: Document, *, name: str = "") -> Reading:
     """The numbers of a ``tailwag.measure/1`` document that rules look at; what is missing or malformed is unknown, never zero.
 
     >>> read_measurement({"currency": "BTC", "spot_usd": None}).spot_usd is None
@@ -84,8 +88,10 @@ def read_measurement(document: Document, *, currency: str = "") -> Reading:
     """
     gain, levels, exposure = part(document, "gain"), part(document, "levels"), part(document, "exposure")
     regime = gain.get("regime")
+    currency = str(document.get("currency") or "")
     return Reading(
-        currency=str(document.get("currency") or currency),
+        name=name or currency,
+        currency=currency,
         as_of_ns=_time(document.get("as_of")),
         synthetic=part(document, "source").get("synthetic") is True,
         degraded=tuple(sentences(document, "degraded"))

@@ -45,7 +45,7 @@ def between(value: float, on: float, off: float, *, falling: bool = False) -> bo
 
 def regime_rule(view: View) -> Iterator[Finding]:
     """The regime is another than the one last told, and not by a hair."""
-    was, now, key = view.memory.regime, view.reading.regime, f"{view.reading.currency}/regime"
+    was, now, key = view.memory.regime, view.reading.regime, f"{view.reading.name}/regime"
     if now is None:
         yield unknown(view, key, "regime", "the document names no regime")
         return
@@ -82,7 +82,7 @@ def _regime_margin(reading: Reading, was: str, now: str) -> float | None:
 
 def sign_rule(view: View) -> Iterator[Finding]:
     """The rules that say who is short disagree on the sign, by more than a trace."""
-    reading, key = view.reading, f"{view.reading.currency}/sign"
+    reading, key = view.reading, f"{view.reading.name}/sign"
     if len(reading.rule_gex_usd_per_pct) < 2:
         return
     gross, known = reading.gross_gex_usd_per_pct, [(name, gex) for name, gex in reading.rule_gex_usd_per_pct if gex is not None]
@@ -106,7 +106,7 @@ def sign_rule(view: View) -> Iterator[Finding]:
 
 def flip_rule(view: View) -> Iterator[Finding]:
     """The price at which hedging changes sides is near."""
-    reading, key = view.reading, f"{view.reading.currency}/flip"
+    reading, key = view.reading, f"{view.reading.name}/flip"
     if reading.spot_usd is None:
         yield unknown(view, key, "flip", "spot is unknown")
         return
@@ -141,7 +141,7 @@ def _beyond(reading: Reading) -> str:
 
 def gain_rule(view: View) -> Iterator[Finding]:
     """The loop gain is large, whichever sign it has."""
-    reading, key = view.reading, f"{view.reading.currency}/gain"
+    reading, key = view.reading, f"{view.reading.name}/gain"
     if reading.gain is None:
         yield unknown(view, key, "gain", no_gain(reading))
         return
@@ -162,7 +162,7 @@ def gain_rule(view: View) -> Iterator[Finding]:
 
 def jump_rule(view: View) -> Iterator[Finding]:
     """The loop gain moved far within a short time."""
-    reading, key, minutes = view.reading, f"{view.reading.currency}/jump", view.rule.extra["window_minutes"]
+    reading, key, minutes = view.reading, f"{view.reading.name}/jump", view.rule.extra["window_minutes"]
     if reading.gain is None:
         yield unknown(view, key, "jump", no_gain(reading))
         return

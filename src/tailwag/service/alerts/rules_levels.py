@@ -47,7 +47,7 @@ def walls(view: View) -> tuple[Wall, Wall]:
 def wall_rule(view: View) -> Iterator[Finding]:
     """Spot went through the strike where one side's gamma is largest."""
     for wall in walls(view):
-        key, spot, level = f"{view.reading.currency}/{wall.name}-wall", view.reading.spot_usd, wall.armed_usd
+        key, spot, level = f"{view.reading.name}/{wall.name}-wall", view.reading.spot_usd, wall.armed_usd
         if spot is None or (level is None and wall.stated_usd is None):
             yield unknown(view, key, "wall", "spot is unknown" if spot is None else f"the {wall.name} wall is unknown")
         elif level is not None:
@@ -102,20 +102,20 @@ def expiry_rule(view: View) -> Iterator[Finding]:
         left = (row.at_ns - view.at_ns) / NS_PER_HOUR
         if 0.0 < left <= hours:
             yield _expiry_finding(view, row, left)
-    listed = {expiry_key(reading.currency, row.at): row.at_ns for row in reading.expiries}
+    listed = {expiry_key(reading.name, row.at): row.at_ns for row in reading.expiries}
     for key in list(view.conditions):
         # time alone ends this condition, also where the expiry is no longer listed
-        if key.startswith(f"{reading.currency}/expiry/") and view.on(key) and (key not in listed or listed[key] <= view.at_ns):
+        if key.startswith(f"{reading.name}/expiry/") and view.on(key) and (key not in listed or listed[key] <= view.at_ns):
             yield Finding(key, "expiry", reading.currency, False, "info", "", f"The expiry of {key.rsplit('/', 1)[-1]} is over.")
 
 
-def expiry_key(currency: str, at: str) -> str:
+def expiry_key(name: str, at: str) -> str:
     """Which condition watches an expiry."""
-    return f"{currency}/expiry/{at}"
+    return f"{name}/expiry/{at}"
 
 
 def _expiry_finding(view: View, row: ExpiryReading, hours: float) -> Finding:
-    reading, key = view.reading, expiry_key(view.reading.currency, row.at)
+    reading, key = view.reading, expiry_key(view.reading.name, row.at)
     if reading.gain is None:
         return unknown(view, key, "expiry", no_gain(reading))
     gross, whole = row.gross_gex_usd_per_pct, reading.gross_gex_usd_per_pct
@@ -136,7 +136,7 @@ def _expiry_finding(view: View, row: ExpiryReading, hours: float) -> Finding:
 def limit_rule(view: View) -> Iterator[Finding]:
     """The desk's own book uses much of a limit, or exceeds it."""
     reading = view.reading
-    start = f"{reading.currency}/limit/"
+    start = f"{reading.name}/limit/"
     if reading.limits is None:
         for key in view.conditions:
             if key.startswith(start) and view.on(key):
@@ -209,28 +209,30 @@ def vol_rule(first: Reading, second: Reading, rule: RuleSettings, *, at_ns: int,
     )
 
 
-def stale_rule(view: View, *, age_seconds: float | None) -> Finding:
+def stale_rule(view: View, *, age_seconds: float | None, because: str = "") -> Finding:
     """The data are old: every number shown from them is of the past.
 
-    ``age_seconds`` is the age by the clock of whoever received the data; without it, the time since the document's own time.
+    ``age_seconds`` is the age by the clock of whoever received the data; without it, the time since the document's own time.  ``because``:
+    the receiver does not vouch for the data, whatever their age, and this is why.
     """
-    reading, key = view.reading, f"{view.reading.currency}/stale"
+    reading, key = view.reading, f"{view.reading.name}/stale"
     age = age_seconds
     if age is None and reading.as_of_ns is not None:
         age = (view.at_ns - reading.as_of_ns) / NS_PER_SECOND
-    if age is None:
+    if age is None and not because:
         return unknown(view, key, "stale", "the document has no time")
-    if age < -FUTURE_SECONDS:
+    if age is not None and age < -FUTURE_SECONDS and not because:
         return unknown(view, key, "stale", f"the data are dated {-age:.0f} s ahead of this clock; set the clock")
-    age = max(0.0, age)
+    age = 0.0 if age is None else max(0.0, age)
+    why = because or f"{age:.0f} s old (limit {view.rule.on:g} s)"
     dated = f"the last are of {reading.as_of}" if reading.as_of_ns is not None else "none have come yet"
     return Finding(
         key,
         "stale",
         reading.currency,
-        between(age, view.rule.on, view.rule.off),
+        True if because else between(age, view.rule.on, view.rule.off),
         "critical",
-        f"Data are stale: {age:.0f} s old (limit {view.rule.on:g} s), {dated}; numbers shown are of the past, the other rules wait.",
+        f"Data are stale: {why}, {dated}; numbers shown are of the past, the other rules wait.",
         f"Data flow again: {age:.0f} s old, of {reading.as_of}.",
         {"age_seconds": age, "as_of": None if reading.as_of_ns is None else format_time(reading.as_of_ns)},
     )

@@ -28,7 +28,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What one currency's last documents leave to the next: values that were known, so that an unknown one changes nothing.
+    """What one source's last documents leave to the next: values that were known, so that an unknown one changes nothing.
 
     ``gains``: (time, gain) within the jump rule's window.  Walls are those that spot has not crossed; of a broken wall, the broken one.
     ``last`` is the last reading outside the settling time of an expiry, as :func:`reading_left` writes it.
@@ -53,9 +53,9 @@ class AlertState:
     serial: int = 0
     """Alerts made so far."""
 
-    def memory(self, currency: str) -> Memory:
-        """What is remembered of a currency."""
-        return self.memories.get(currency, Memory())
+    def memory(self, name: str) -> Memory:
+        """What is remembered of a source."""
+        return self.memories.get(name, Memory())
 
     def document(self) -> dict[str, Any]:
         """As the journal writes it."""
