@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,8 +196,7 @@ def live_service(
         Metrics(),
         make_log(stream=log, secrets=lambda: () if tokens is None else tokens.secrets),
     )
-    with Recorder(folder) as recorder:
-        series = Series(folder / "series" / assumptions_digest(OPTIONS))
+    with Recorder(folder) as recorder, closing(Series(folder / "series" / assumptions_digest(OPTIONS))) as series:
         monitor = Monitor(
             [script.plan()], keeper=recorder, options=OPTIONS, board=board, world=world, log=logger, metrics=metrics, rows=series
         )
@@ -219,7 +218,6 @@ def live_service(
             for second in range(first):
                 live.feed(market(float(second)))
             yield live
-        series.close()
 
 
 @contextmanager

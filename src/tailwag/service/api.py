@@ -88,6 +88,7 @@ def create_app(service: Service) -> FastAPI:
         tokens=service.tokens,
         limits=service.limits,
         metrics=service.metrics,
+        log=service.log,
         find=lambda scope: endpoint_of(app, scope),
         monotonic=service.monotonic,
     )
@@ -125,11 +126,6 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         assert isinstance(error, HTTPException)
         return answer(error.status_code, f"{error.detail}; see /openapi.json", error.headers)
 
-    async def unknown(_request: Request, error: Exception) -> Response:
-        service.log.warning("request failed", reason=type(error).__name__)
-        return answer(500, f"internal error ({type(error).__name__}); please report this with the request")
-
     app.add_exception_handler(TailwagError, ours)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, known)
-    app.add_exception_handler(Exception, unknown)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from tailwag.service.metrics import Metrics
+    from tailwag.service.monitor import Log
     from tailwag.service.settings import ServeSettings
 
 METHODS = frozenset({"GET", "HEAD", "POST"})
@@ -45,10 +46,12 @@ class Gate:
         tokens: TokenFile | None,
         limits: Limits,
         metrics: Metrics,
+        log: Log,
         find: Endpoints,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._app, self._settings, self._tokens, self._limits, self._metrics, self._find = app, settings, tokens, limits, metrics, find
+        self._app, self._settings, self._tokens, self._limits = app, settings, tokens, limits
+        self._metrics, self._log, self._find = metrics, log, find
         self._requests = Buckets(rate_per_second=limits.requests_per_second, burst=limits.request_burst, monotonic=monotonic)
         self._failures = Buckets(rate_per_second=limits.failures_per_second, burst=limits.failure_burst, monotonic=monotonic)
 
@@ -64,13 +67,20 @@ class Gate:
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
-            answered = _Answer()
-            try:
-                await self._bounded(scope, receive, self._counted(scope, send, answered), headers)
-            except Exception:
-                # the route's own handler has told the client; raised further, the server would cut a connection that is in order
-                if not answered.complete:
-                    raise
+            await self._answered(scope, receive, send, headers)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, list[str]]) -> None:
+        answer = _Answer()
+        counted = self._counted(scope, send, answer)
+        try:
+            await self._bounded(scope, receive, counted, headers)
+        except Exception as error:
+            # raised further, the server would cut a connection that is in order
+            if answer.started:
+                raise
+            self._log.warning("request failed", reason=type(error).__name__)
+            sentence = f"internal error ({type(error).__name__}); please report this with the request"
+            await _refuse(scope, receive, counted, Refusal(500, sentence))
 
     # what is refused, cheapest first
 
@@ -156,7 +166,7 @@ class Gate:
 
     def _counted(self, scope: Scope, send: Send, answer: _Answer) -> Send:
         async def counted(message: Message) -> None:
-            answer.complete |= message["type"] == "http.response.body" and not message.get("more_body", False)
+            answer.started = True
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
                 self._metrics.requests.labels(route, str(message["status"])).inc()
@@ -170,7 +180,7 @@ class Gate:
 class _Answer:
     """How far an answer has come."""
 
-    complete: bool = False
+    started: bool = False
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
@@ -212,8 +222,8 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def error_body(sentence: str) -> bytes:
-    """How every error looks."""
-    return orjson.dumps({"error": sentence})
+    """How every error looks; angle brackets are escaped, so that what a client wrote is markup nowhere."""
+    return orjson.dumps({"error": sentence}).replace(b"<", b"\\u003c").replace(b">", b"\\u003e")
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refusal) -> None:

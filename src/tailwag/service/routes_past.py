@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
@@ -32,7 +33,7 @@ BOOK_BODY = {
 class WhatIf(BaseModel):
     """Assumptions to measure under in place of the service's own; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid")
 
     rule: list[Annotated[str, Field(max_length=LONGEST_RULE)]] = Field(default_factory=list, max_length=MOST_RULES)
     depth_usd_per_pct: float | None = Field(default=None, ge=1.0, le=1e15, allow_inf_nan=False)
@@ -143,14 +144,25 @@ async def what_if_asked(
 async def what_if_posted(request: Request) -> Response:
     """The same, asked with a JSON object."""
     refuse_unknown(request)
-    body = await request.body()
+    body = _object(await request.body())
     try:
-        asked = WhatIf.model_validate_json(body)
+        asked = WhatIf.model_validate(body, strict=True)
     except ValidationError as trouble:
         first = trouble.errors()[0]
         place = ".".join(str(part) for part in first["loc"])[:80] or "body"
         raise InputError(f"{place}: {first['msg'][:200]}; see /openapi.json") from None
     return await _what_if(request, asked)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body, refused before anything is made of thousands of keys."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as trouble:
+        raise InputError(f"body:{trouble.lineno}:{trouble.colno}: not JSON ({trouble.msg[:80]}); send an object such as {{}}") from None
+    if not isinstance(found, dict) or len(found) > len(WhatIf.model_fields):
+        raise InputError(f"body: expected an object with some of {', '.join(WhatIf.model_fields)}; see /openapi.json")
+    return found
 
 
 async def _what_if(request: Request, asked: WhatIf) -> Response:
