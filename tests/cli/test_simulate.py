@@ -131,7 +131,9 @@ def test_where_no_vol_closes_the_loop_the_scenario_says_so(tmp_path):
     assert tomllib.loads(text)["price"]["vol_is"] == "uncalibrated"
     assert "counted twice" in text
     document = json.loads((tmp_path / "run" / "run.json").read_bytes())
-    assert any("taken as fundamental without calibration" in note for note in document["assumptions"]["notes"])
+    (note,) = [note for note in document["assumptions"]["notes"] if "taken as fundamental without calibration" in note]
+    assert "no fundamental vol explains it: " in note
+    assert "expected a fundamental vol whose closed loop shows" in note
     simulated(tmp_path / "run" / "scenario.toml", "--out", tmp_path / "again")
     assert (tmp_path / "again" / "run.json").read_bytes() == (tmp_path / "run" / "run.json").read_bytes()
 

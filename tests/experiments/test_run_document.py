@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from tailwag.sim.run import default_metric_plan, simulate
 from tailwag.sim.state import PNL_PARTS
 
 KEYS = [
-    "schema", "headline", "scenario", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "outcomes", "pnl", "events", "metrics",
+    "schema", "headline", "scenario", "source", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "calibration", "outcomes", "pnl", "events", "metrics",
 ]  # fmt: skip
 
 TWO_BOOKS = with_options(
@@ -135,7 +136,22 @@ def test_an_observed_vol_is_what_the_closed_loop_shows(tmp_path):
     assert found.fundamental_vol == pytest.approx(0.6 * (1 - gain), rel=1e-9)
     document = simulate_file(file, calibration=found).document
     assert document["metrics"]["realised_vol"]["hedged"]["value"] == pytest.approx(0.6, rel=0.05)
+    assert document["calibration"] == {
+        "observed_vol": 0.6,
+        "fundamental_vol": found.fundamental_vol,
+        "closed_vol": found.closed_vol,
+        "double_counted_vol": found.double_counted_vol,
+        "hours": pytest.approx(6.0),
+        "paths": found.paths,
+    }
+    whole = next(row for row in document["metrics"]["horizons"] if row["hours"] == pytest.approx(6.0))["vol"]["hedged"]
+    assert document["headline"][1].startswith("Over 6 h, the returns whose observed vol of 60.00 % was matched, vol is ")
+    said = re.search(r"vol is ([\d.]+) \+- ([\d.]+) % a year", document["headline"][1])
+    assert [float(said[1]), float(said[2])] == pytest.approx([100 * whole["value"], 100 * whole["standard_error"]], rel=0.03)
+    assert "is realised vol" not in document["headline"][1]
     twice = simulate_file(replace(file, vol_is="fundamental")).document
+    assert twice["calibration"] is None
+    assert not any("was matched" in sentence for sentence in twice["headline"])
     assert twice["metrics"]["realised_vol"]["hedged"]["value"] == pytest.approx(0.6 / (1 - gain), rel=0.05)
     assert any("already contains hedging" in note for note in document["assumptions"]["notes"])
     assert document["assumptions"]["price_vol"] == pytest.approx(0.6 * (1 - gain))

@@ -20,7 +20,9 @@ from tests.experiments.test_report import Page
 from tailwag.experiments.run_examples import run_examples
 from tailwag.experiments.run_report import run_report_html, write_run_report
 from tailwag.experiments.run_report_card import run_card
+from tailwag.experiments.run_report_tables import parts_table
 from tailwag.experiments.run_report_view import run_answer, strongest_pin
+from tailwag.experiments.run_terminal import print_run
 from tailwag.experiments.scenario_files import load_scenario
 from tailwag.experiments.simulate import Simulated, simulate_file
 from tailwag.sim.dynamics import Merton
@@ -211,6 +213,73 @@ class TestAnswers:
     def test_unknown_start(self, runs: dict[str, Simulated], pages: dict[str, str]) -> None:
         assert run_answer(runs["no-start"].document).title == "The next 6 h, spot $60,000"
         assert "The scenario states no start" in pages["no-start"]
+
+
+class TestSource:
+    """Labels come from the source block and from the split, not from words."""
+
+    def test_currency_rule_law_and_labels_of_a_source(self, runs: dict[str, Simulated]) -> None:
+        document = copy.deepcopy(runs["amplifying"].document)
+        document["source"] |= {"currency": "ETH", "synthetic": True, "rule": "short-all", "depth_law": "square-root"}
+        first = run_answer(document)
+        assert first.title.startswith("ETH: the next 6 h from 1 Mar")
+        assert first.synthetic
+        assert dict(first.assumptions)["who is short"] == "short-all"
+        assert dict(first.assumptions)["depth"] == "$333m per 1 % (the square-root law), all of it stays"
+
+    def test_survivors_are_not_the_market(self, runs: dict[str, Simulated]) -> None:
+        done = runs["runaway"]
+        first, found = run_answer(done.document), done.run.metrics
+        assert found.amplification_conditional
+        everybody = f"nobody hedging shows {100 * found.fundamental_vol_all_paths.value:.1f} % over all paths."
+        assert first.headline.startswith("Of paths that reached the horizon")
+        assert first.headline.endswith(everybody)
+        assert f"{100 * found.fundamental_vol_all_paths.value:.1f} % on all paths with nobody hedging" in first.tiles[0].detail
+        text = io.StringIO()
+        print_run(done.document, file=text)
+        assert "Vol a year by horizon of the return, paths that reached the horizon" in text.getvalue()
+        assert found.realised_vol.fundamental.value != pytest.approx(found.fundamental_vol_all_paths.value, rel=1e-3)
+
+    @pytest.mark.parametrize("split", ["steps", "ends"])
+    def test_parts_are_called_what_they_are(self, runs: dict[str, Simulated], split: str) -> None:
+        document = copy.deepcopy(runs["aged"].document)
+        document["pnl_split"] = split
+        for agent in document["pnl"]:
+            if split == "ends":
+                agent["parts_usd"]["residual_usd"] = {"value": 0.0, "standard_error": 0.0}
+        text = io.StringIO()
+        print_run(document, file=text)
+        for said in (text.getvalue(), Page(run_report_html(document)).text):
+            assert "own impact, on paper" in said
+            assert "execution +" not in said
+            assert ("gamma, theta and all else" in said) == (split == "ends")
+        rows = parts_table(document)
+        assert ("residual" in rows) == (split == "steps")
+        assert ("residual" in text.getvalue()) == (split == "steps")
+        drawn = replace(runs["aged"].run, pnl_split=split).plot()
+        assert any("own impact, on paper" in (drawn.layout[f"yaxis{place}"].ticktext or ()) for place in (2, 3, 4))
+
+    def test_a_residual_is_never_hidden(self, runs: dict[str, Simulated]) -> None:
+        document = copy.deepcopy(runs["aged"].document)
+        document["pnl_split"] = "ends"
+        document["pnl"][0]["parts_usd"]["residual_usd"] = {"value": 5.0, "standard_error": 0.1}
+        assert "residual" in parts_table(document)
+
+    def test_the_terminal_names_depth_law_and_both_gains(self, runs: dict[str, Simulated]) -> None:
+        document = copy.deepcopy(runs["amplifying"].document)
+        document["source"] |= {"depth_law": "square-root"}
+        document["assumptions"]["starting_gain_with_vanna"] = 0.2
+        text = io.StringIO()
+        print_run(document, file=text)
+        said = " ".join(text.getvalue().split())
+        assert "depth $333.3m per 1 % (the square-root law), loop gain +0.150 at the start (+0.200 with vanna)" in said
+
+    def test_a_matched_vol_comes_first(self, runs: dict[str, Simulated]) -> None:
+        document = copy.deepcopy(runs["amplifying"].document)
+        document["calibration"] = {"hours": document["metrics"]["hours"], "observed_vol": 0.6}
+        first, second, *_ = dict(run_answer(document).answers)["How much vol do hedgers add?"]
+        assert first.startswith("Over 6 h, the returns whose observed vol of 60.00 % was matched, vol is ")
+        assert second.startswith("Hedging adds")
 
 
 class TestExamples:

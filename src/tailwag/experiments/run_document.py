@@ -13,8 +13,10 @@ from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.calibrate import Calibration
+from tailwag.sim.metrics_sentences import calibrated_sentence
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
-from tailwag.sim.scenario import Scenario, starting_gain
+from tailwag.sim.scenario import Scenario, gain_with_vanna, starting_gain
 from tailwag.sim.state import PNL_PARTS, Outcome
 from tailwag.units import HOURS_PER_YEAR, NS_PER_YEAR
 
@@ -24,26 +26,48 @@ if TYPE_CHECKING:
 SCHEMA = "tailwag.run/1"
 
 
-def run_document(file: ScenarioFile, run: Run, *, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Plain values of one run; nothing in them depends on threads, folders or the clock.
-
-    ``notes`` are sentences on what was done before the run (a calibration).  Strict JSON may be written from it as it is.
-    """
+def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | None = None) -> dict[str, Any]:
+    """Plain values of one run; nothing in them depends on threads, folders or the clock.  Strict JSON may be written from it as it is."""
     metrics = run.metrics.to_document()
+    notes = () if calibration is None else (str(calibration),)
     return {
         "schema": SCHEMA,
-        "headline": str(run.metrics).splitlines(),
+        "headline": _headline(run, metrics, calibration),
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
+        "source": file.source.to_document(),
         "seed": run.seed,
         "paths": run.paths,
         "versions": versions(),
         "engine": run.engine,
         "pnl_split": run.pnl_split,
         "assumptions": assumptions(file, run, notes),
+        "calibration": _calibration(calibration),
         "outcomes": _outcomes(run, metrics),
         "pnl": [_pnl(agent) for agent in metrics["agents"]],
         "events": events(file),
         "metrics": metrics,
+    }
+
+
+def _headline(run: Run, metrics: dict[str, Any], calibration: Calibration | None) -> list[str]:
+    """The run's sentences; where an observed vol was matched, that vol comes before any other."""
+    first, *others = str(run.metrics).splitlines()
+    matched = (
+        "" if calibration is None else calibrated_sentence(metrics, hours=calibration.horizon_hours, observed_vol=calibration.observed_vol)
+    )
+    return [first, *([matched] if matched else []), *others]
+
+
+def _calibration(found: Calibration | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "observed_vol": found.observed_vol,
+        "fundamental_vol": found.fundamental_vol,
+        "closed_vol": found.closed_vol,
+        "double_counted_vol": found.double_counted_vol,
+        "hours": found.horizon_hours,
+        "paths": found.paths,
     }
 
 
@@ -71,6 +95,7 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
         "impact_per_usd": scenario.impact.small_signal_per_usd(scenario.spot_usd),
         "lasting_impact_per_usd": scenario.impact.lasting_per_usd(scenario.spot_usd),
         "starting_gain": starting_gain(scenario),
+        "starting_gain_with_vanna": gain_with_vanna(scenario),
         "agents": [_agent(agent, scenario.spot_usd) for agent in scenario.agents],
         "notes": [*file.notes, *notes],
     }

@@ -13,7 +13,7 @@ from tailwag.experiments.report_figures import Block, Section
 from tailwag.experiments.report_view import Document, column, part, records
 from tailwag.experiments.run_report_view import metrics_of, outcome_count, stopped
 from tailwag.figures.numbers import known
-from tailwag.sim.metrics_sentences import span
+from tailwag.sim.metrics_sentences import part_words, span
 from tailwag.sim.run_figures import histogram_for
 
 if TYPE_CHECKING:
@@ -182,16 +182,16 @@ def _flows(document: Document) -> Block:
 
 
 def _accounts(document: Document) -> Block:
-    agents = records(document, "pnl")
+    agents, split = records(document, "pnl"), str(document.get("pnl_split"))
     names = list(part(agents[0], "parts_usd")) if agents else []
     figure = figures.pnl_parts(
         [str(agent.get("agent")) for agent in agents],
-        names,
+        [part_words(name, split) for name in names],
         [[part(agent, "parts_usd", name).get("value") for name in names] for agent in agents],
         error_usd=[[part(agent, "parts_usd", name).get("standard_error") for name in names] for agent in agents],
         total_error_usd=[part(agent, "total_usd").get("standard_error") for agent in agents],
     )
-    reading = "Mean over paths, from start to end; execution is what its own impact and that of others did to its fills. Bars: two standard errors."
+    reading = "Mean over paths, from start to end; own impact, on paper: what the moves that trades cause did to fills and holdings, no money until they are closed. Bars: two standard errors."
     whose = f" of {agents[0].get('agent')}" if len(agents) == 1 else ""
     numbers = tables.parts_table(document) + tables.account_table(document)
     return Block("accounts-parts", f"Profit and loss{whose} by part", reading, figure, 12, numbers)

@@ -11,7 +11,7 @@ from tailwag.experiments.run_report_view import metrics_of
 from tailwag.experiments.run_report_words import dollars, number, percent, share, value_of
 from tailwag.figures.labels import moment
 from tailwag.figures.numbers import compact, known, money, price
-from tailwag.sim.metrics_sentences import span
+from tailwag.sim.metrics_sentences import part_words, parts_shown, span
 
 ERRORS = "± one standard error over paths"
 ROUNDING_USD = 1e-4
@@ -32,7 +32,8 @@ def horizon_table(document: Document) -> str:
         for row in records(document, "metrics", "horizons")
     ]
     head = ["returns over", "vol a year", "nobody hedges", "ratio", "variance ratio to one step", "kurtosis (3 = normal)", "nobody hedges"]
-    return table(f"By horizon, {ERRORS}", head, rows)
+    whose = ", paths that reached the horizon" if metrics_of(document).get("amplification_conditional") else ""
+    return table(f"By horizon{whose}, {ERRORS}", head, rows)
 
 
 def moves_table(document: Document) -> str:
@@ -106,9 +107,11 @@ def _loss_rows(agents: list[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]
 
 def parts_table(document: Document) -> str:
     """Profit and loss in parts that sum to the total, the residual included."""
-    agents = records(document, "pnl")
-    names = list(part(agents[0], "parts_usd")) if agents else []
-    rows = [[name.removesuffix("_usd").replace("_", " "), *(_part(part(agent, "parts_usd", name)) for agent in agents)] for name in names]
+    agents, split = records(document, "pnl"), str(document.get("pnl_split"))
+    rows = [
+        [part_words(name, split), *(_part(part(agent, "parts_usd", name)) for agent in agents)]
+        for name in parts_shown(agents, split, least_usd=ROUNDING_USD)
+    ]
     rows.append(["total", *(_part(part(agent, "total_usd")) for agent in agents)])
     return table(
         f"Profit and loss by part, mean, {ERRORS}", ["part", *(str(agent.get("agent")) for agent in agents)], rows if agents else []
@@ -227,6 +230,17 @@ ASSUMED = {
     "impact_per_usd": "log price per USD, at once",
     "lasting_impact_per_usd": "log price per USD, lasting",
     "starting_gain": "loop gain at the start",
+    "starting_gain_with_vanna": "with vanna, as vol follows spot",
+}
+
+
+SOURCE = {
+    "kind": "of a",
+    "name": "its name",
+    "currency": "currency",
+    "rule": "who is short",
+    "depth_law": "depth by",
+    "headline_law": "the measurement's headline takes",
 }
 
 
@@ -260,6 +274,8 @@ def origin_table(document: Document) -> str:
     scenario = part(document, "scenario")
     rows = [["scenario, sha256", str(scenario.get("sha256") or "n/a")]]
     rows += [[f"{name}, sha256", str(digest)] for name, digest in part(scenario, "files").items()]
+    source = part(document, "source")
+    rows += [[words, str(source[key])] for key, words in SOURCE.items() if source.get(key) is not None]
     rows += [[f"said in place of the scenario: {name}", str(value)] for name, value in part(scenario, "overrides").items()]
     rows += [[name, str(document.get(name, "n/a"))] for name in ("seed", "paths", "engine", "pnl_split", "schema")]
     rows += [[name, str(version)] for name, version in part(document, "versions").items()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from tailwag.experiments.report_view import Tile, part, records
 from tailwag.experiments.run_report_words import dollars, error_of, number, percent, share, tells, value_of
+from tailwag.experiments.scenario_source import LAW_WORDS
 from tailwag.figures.labels import moment
 from tailwag.figures.numbers import UNKNOWN, gain_text, known, money, price
 from tailwag.figures.numbers import percent as signed_percent
@@ -63,7 +64,7 @@ def run_answer(document: Document) -> RunAnswer:
         ),
         tiles=(_vol_tile(document), _runaway_tile(document), _gain_tile(document), _tail_tile(document)),
         assumptions=tuple(_assumptions(document)),
-        synthetic=any(SYNTHETIC in note for note in said),
+        synthetic=bool(part(document, "source").get("synthetic")) or any(SYNTHETIC in note for note in said),
         doubts=tuple(note for note in said if "undetermined" in note),
     )
 
@@ -99,7 +100,9 @@ def stopped(document: Document) -> int:
 def _title(document: Document) -> str:
     start = moment(part(document, "assumptions").get("start"))
     since = f" from {start.day} {start:%b %Y %H:%M} UTC" if start else ""
-    return f"The next {horizon(document)}{since}, spot {price(metrics_of(document).get('spot_usd'))}"
+    currency = part(document, "source").get("currency")
+    whose = f"{currency}: the" if isinstance(currency, str) and currency else "The"
+    return f"{whose} next {horizon(document)}{since}, spot {price(metrics_of(document).get('spot_usd'))}"
 
 
 def _headline(document: Document) -> str:
@@ -113,14 +116,24 @@ def _headline(document: Document) -> str:
         return f"What hedging adds to vol is unknown{f': {why}' if why else ''}."
     if not part(document, "assumptions").get("agents"):
         return "Nobody hedges in this run: there is no feedback to measure."
+    vol = part(document, "metrics", "realised_vol")
+    if metrics_of(document).get("amplification_conditional"):
+        return (
+            f"Of paths that reached the horizon realised vol is {_vol_of(vol, 'hedged')} a year, {number(found)} times theirs with nobody hedging; "
+            f"nobody hedging shows {_everybody(document)} over all paths."
+        )
     change: dict[str, Any] = {"value": ratio - 1.0, "standard_error": error}
     if not tells(change):
         nothing = {"value": abs(ratio - 1.0), "standard_error": error}
         return f"Hedging adds {percent(nothing if error else change)} to realised vol: not distinguishable from none."
     deed = ("adds", "to") if ratio > 1.0 else ("takes", "off")
     size = percent({"value": abs(ratio - 1.0), "standard_error": error})
-    vol = part(document, "metrics", "realised_vol")
     return f"Hedging {deed[0]} {size} {deed[1]} realised vol: {_vol_of(vol, 'hedged')} a year instead of {_vol_of(vol, 'fundamental')}."
+
+
+def _everybody(document: Document) -> str:
+    """Vol with nobody hedging, of all paths: those whose hedged twin was stopped are the wilder ones."""
+    return _vol_of({"all": part(document, "metrics", "fundamental_vol_all_paths")}, "all")
 
 
 def _vol_of(vol: Mapping[str, Any], series: str) -> str:
@@ -148,6 +161,7 @@ def _regime(document: Document) -> tuple[str, str, str]:
 
 
 def _vol(document: Document) -> Iterator[str]:
+    yield from _matched(document)
     yield _headline(document)
     rows = [row for row in records(document, "metrics", "horizons") if value_of(part(row, "amplification")) is not None]
     if len(rows) > 1:
@@ -160,6 +174,20 @@ def _vol(document: Document) -> Iterator[str]:
     if tells(slope):
         deed = "runs on" if (value_of(slope) or 0.0) > 0.0 else "turns back"
         yield f"The day's last window {deed} by {number(slope)} of the move of the rest of the day."
+
+
+def _matched(document: Document) -> Iterator[str]:
+    """Vol over the returns whose observed vol was matched, the one to hold against it."""
+    found = part(document, "calibration")
+    hours, observed = found.get("hours"), found.get("observed_vol")
+    if not (known(hours) and known(observed)):
+        return
+    for row in records(document, "metrics", "horizons"):
+        if known(row.get("hours")) and abs(row["hours"] - hours) <= 1e-6 * hours:
+            yield (
+                f"Over {span(hours)}, the returns whose observed vol of {100 * observed:.2f} % was matched, vol is "
+                f"{percent(part(row, 'vol', 'hedged'))} a year, {percent(part(row, 'vol', 'fundamental'))} with nobody hedging."
+            )
 
 
 def strongest_pin(document: Document) -> Mapping[str, Any]:
@@ -281,11 +309,13 @@ def tail_row(document: Document, side: str) -> Mapping[str, Any]:
 
 def _vol_tile(document: Document) -> Tile:
     vol, ratio = part(document, "metrics", "realised_vol"), part(document, "metrics", "amplification")
+    conditional = bool(metrics_of(document).get("amplification_conditional"))
+    alone = f"{_everybody(document)} on all paths" if conditional else _vol_of(vol, "fundamental")
     tone = "plain" if not tells(ratio, nothing=1.0) else "amplifying" if (value_of(ratio) or 0.0) > 1.0 else "damping"
     return Tile(
-        "Realised vol, everybody hedges",
+        "Realised vol, paths that finished" if conditional else "Realised vol, everybody hedges",
         _vol_of(vol, "hedged") if value_of(part(vol, "hedged")) is not None else "n/a",
-        f"{_vol_of(vol, 'fundamental')} with nobody hedging; ratio {number(ratio)}",
+        f"{alone} with nobody hedging; ratio {number(ratio)}",
         tone,
     )
 
@@ -322,15 +352,19 @@ def _tail_tile(document: Document) -> Tile:
 
 def _assumptions(document: Document) -> Iterator[tuple[str, str]]:
     taken = part(document, "assumptions")
+    source = part(document, "source")
+    if source.get("rule"):
+        yield "who is short", str(source["rule"])
     for note in notes(document):
-        if "hold the book of" in note:
+        if "hold the book of" in note and not source.get("rule"):
             yield "who is short", note.partition("hold the book of")[2].strip().partition(", an assumption")[0]
     depth = depth_usd_per_pct(document)
     lasting = taken.get("lasting_impact_per_usd")
     stays = ""
     if depth is not None and known(lasting):
         stays = ", all of it stays" if abs(lasting * depth / 0.01 - 1.0) < 1e-9 else f", {100 * lasting * depth / 0.01:.3g} % of it stays"
-    yield "depth", f"{money(depth)} per 1 %{stays}" if depth is not None else "no trade moves the price"
+    law = LAW_WORDS.get(str(source.get("depth_law")), "").partition(",")[0]
+    yield "depth", f"{money(depth)} per 1 %{f' ({law})' if law else ''}{stays}" if depth is not None else "no trade moves the price"
     yield "clearing", str(taken.get("clearing") or "unknown")
     if known(taken.get("price_vol")):
         origin = "calibrated to the observed vol" if taken.get("vol_is") == "observed" else "taken as fundamental"

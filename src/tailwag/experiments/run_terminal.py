@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.experiments.scenario_source import LAW_WORDS
 from tailwag.figures.numbers import money
-from tailwag.sim.metrics_sentences import span, with_error
+from tailwag.liquidity.money import dollars
+from tailwag.sim.metrics_sentences import RESIDUAL, part_words, parts_shown, span, with_error
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 MOST_PINS = 8
 MOST_EVENTS = 8
-RESIDUAL = "residual_usd"
 ROUNDING_USD = 1e-4
 
 
@@ -38,14 +39,25 @@ def print_run(document: Document, *, file: IO[str] | None = None) -> None:
 
 def _assumed(document: Document) -> Iterator[str]:
     assumed = document["assumptions"]
+    gain, whole = assumed["starting_gain"], assumed["starting_gain_with_vanna"]
+    vanna = "" if whole == gain else f" ({whole:+.3f} with vanna)"
     yield (
         f"Assumed: {assumed['clearing']} clearing, {assumed['price_model']} price with a vol of {100 * assumed['price_vol']:.1f} % a year, "
-        f"loop gain {assumed['starting_gain']:+.3f} at the start, {assumed['steps']:,} steps, seed {document['seed']}"
+        f"{_depth(document)}, loop gain {gain:+.3f} at the start{vanna}, {assumed['steps']:,} steps, seed {document['seed']}"
     )
     for agent in assumed["agents"]:
         held = f"hedges {agent['hedge_share']:.0%} of its book, " if agent["kind"] == "dealer" else ""
         yield f"{agent['name']}: {held}{agent['policy']}, {agent['execution']}, delay {agent['delay_steps']} steps"
     yield from assumed["notes"]
+
+
+def _depth(document: Document) -> str:
+    """The depth that moves the price 1 %, and whose law gives it."""
+    source = document["source"]
+    depth, law = source["depth_usd_per_pct"], source["depth_law"]
+    if depth is None:
+        return "no trade moves the price"
+    return f"depth {dollars(depth)} per 1 % ({LAW_WORDS.get(law, law).partition(',')[0]})"
 
 
 def _tables(document: Document) -> Iterator[RenderableType]:
@@ -85,16 +97,18 @@ def _horizons(document: Document) -> Group | None:
         [span(row["hours"]), _percent(row["vol"]["hedged"]), _percent(row["vol"]["fundamental"]), _number(row["amplification"])]
         for row in document["metrics"]["horizons"]
     ]
-    return _table("Vol a year by horizon of the return", ["horizon", "hedged", "nobody hedging", "ratio"], rows)
+    whose = ", paths that reached the horizon" if document["metrics"]["amplification_conditional"] else ""
+    return _table(f"Vol a year by horizon of the return{whose}", ["horizon", "hedged", "nobody hedging", "ratio"], rows)
 
 
 def _profits(document: Document) -> Group | None:
-    """Mean profit in parts; parts that are 0 for everybody have no row, but the residual always has."""
-    agents = document["pnl"]
+    """Mean profit in parts; parts that are 0 for everybody have no row, but the residual has one where the split leaves any."""
+    agents, split = document["pnl"], document["pnl_split"]
     if not agents:
         return None
-    kept = [name for name in agents[0]["parts_usd"] if name == RESIDUAL or any(_size(agent["parts_usd"][name]) for agent in agents)]
-    rows = [[name.removesuffix("_usd").replace("_", " "), *(_money(agent["parts_usd"][name]) for agent in agents)] for name in kept]
+    names = parts_shown(agents, split, least_usd=ROUNDING_USD)
+    kept = [name for name in names if name == RESIDUAL or any(_size(agent["parts_usd"][name]) for agent in agents)]
+    rows = [[part_words(name, split), *(_money(agent["parts_usd"][name]) for agent in agents)] for name in kept]
     rows.append(["total", *(_money(agent["total_usd"]) for agent in agents)])
     return _table("Mean profit and loss, USD (+- standard error)", ["part", *(agent["agent"] for agent in agents)], rows)
 

@@ -68,4 +68,4 @@ def simulate_file(
         )
     else:
         run = simulate_rest(scenario, paths=file.paths, seed=file.seed, part=part, plan=plan, threads=threads, progress=progress)
-    return Simulated(file, run, run_document(file, run, notes=() if found is None else (str(found),)))
+    return Simulated(file, run, run_document(file, run, calibration=found))

@@ -48,10 +48,15 @@ class Calibration:
     paths: int
 
     @property
-    def span(self) -> str:
-        """The returns whose vol was matched, in words: vols of shorter ones differ where hedging trends or reverts."""
+    def horizon_hours(self) -> float:
+        """The length of the returns whose vol was matched."""
         years = self.scenario.grid.years
-        return span(float(years[self.horizon_steps] - years[0]) * HOURS_PER_YEAR)
+        return float(years[self.horizon_steps] - years[0]) * HOURS_PER_YEAR
+
+    @property
+    def span(self) -> str:
+        """The same in words: vols of shorter returns differ where hedging trends or reverts."""
+        return span(self.horizon_hours)
 
     def __str__(self) -> str:
         twice = "have run away" if self.double_counted_vol is None else f"have come out as {100 * self.double_counted_vol:.2f} %"

@@ -100,7 +100,7 @@ def _fitting_minutes(run_minutes: float, step_minutes: float) -> float:
     for decimals in range(MOST_DECIMALS + 1):
         centre = round(step_minutes * 10**decimals)
         reach = min(centre // 10, MOST_TRIED)
-        tried = [place / 10**decimals for place in range(max(centre - reach, 1), centre + reach + 1)]
+        tried: list[float] = [place / 10**decimals for place in range(max(centre - reach, 1), centre + reach + 1)]
         near = [minutes for minutes in tried if abs(minutes - step_minutes) <= 0.1 * step_minutes]
         fitting = [minutes for minutes in near if abs(run_minutes / minutes - round(run_minutes / minutes)) < 1e-9 * run_minutes / minutes]
         if fitting:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 PIN_ERRORS = 3.0
 """A pin is said where hedging changes its share by more than so many standard errors."""
+RESIDUAL = "residual_usd"
 MONEY_STEPS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
@@ -23,6 +25,38 @@ def sentences(document: dict[str, Any]) -> list[str]:
         _flow(document),
     ]
     return [sentence for sentence in said if sentence]
+
+
+def calibrated_sentence(document: dict[str, Any], *, hours: float, observed_vol: float) -> str:
+    """Vol over the returns that a calibration matched, with its error: the number to hold against the observed one; "" where none is measured."""
+    rows = [row for row in document["horizons"] if abs(row["hours"] - hours) <= 1e-6 * hours and row["vol"]["hedged"]["value"] is not None]
+    if not rows:
+        return ""
+    vol = rows[0]["vol"]
+    return (
+        f"Over {span(hours)}, the returns whose observed vol of {100 * observed_vol:.2f} % was matched, vol is {_percent(vol['hedged'])} a year "
+        f"({_percent(vol['fundamental'])} with nobody hedging); vol over other returns differs from it."
+    )
+
+
+def part_words(part: str, pnl_split: str) -> str:
+    """How a part of a profit is called: impact is a gain or loss on paper, and split at the ends alone one part holds all that delta leaves.
+
+    >>> part_words("execution_usd", "steps"), part_words("gamma_theta_usd", "ends"), part_words("fees_usd", "ends")
+    ('own impact, on paper', 'gamma, theta and all else', 'fees')
+    """
+    if part == "execution_usd":
+        return "own impact, on paper"
+    if part == "gamma_theta_usd":
+        return "gamma, theta and all else" if pnl_split == "ends" else "gamma and theta"
+    return part.removesuffix("_usd").replace("_", " ")
+
+
+def parts_shown(agents: Sequence[Mapping[str, Any]], pnl_split: str, *, least_usd: float) -> list[str]:
+    """Parts in their order, without the residual where the split at the ends leaves none: there it says nothing."""
+    names = list(agents[0]["parts_usd"]) if agents else []
+    hidden = pnl_split == "ends" and all(abs(agent["parts_usd"][RESIDUAL]["value"] or 0.0) < least_usd for agent in agents)
+    return [name for name in names if not (hidden and name == RESIDUAL)]
 
 
 def span(hours: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from tailwag import figures
 from tailwag.figures.palette import Palette, Theme, palette
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.metrics_sentences import part_words
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -29,7 +30,7 @@ def run_figure(run: Run, *, theme: Theme = "light") -> Figure:
         ("Where price may go", _fan(found, theme)),
         ("Vol by horizon", _signature(found, theme)),
         ("Where price ends", _ends(found, theme)),
-        ("Who earns and pays what", _accounts(found, theme)),
+        ("Who earns and pays what", _accounts(found, run.pnl_split, theme)),
     )
     return _panelled(named, theme)
 
@@ -75,12 +76,12 @@ def _ends(found: Metrics, theme: Theme) -> Figure:
     return figures.pin_histogram(*drawn, strikes_usd=strikes, spot_usd=found.spot_usd, theme=theme)
 
 
-def _accounts(found: Metrics, theme: Theme) -> Figure:
+def _accounts(found: Metrics, split: str, theme: Theme) -> Figure:
     agents = found.agents
     parts = list(agents[0].pnl_parts_usd) if agents else []
     return figures.pnl_parts(
         [agent.name for agent in agents],
-        parts,
+        [part_words(part, split) for part in parts],
         [[agent.pnl_parts_usd[part].value for part in parts] for agent in agents],
         error_usd=[[agent.pnl_parts_usd[part].standard_error for part in parts] for agent in agents],
         total_error_usd=[agent.pnl_usd.standard_error for agent in agents],
