@@ -37,6 +37,12 @@ def serve_command(  # noqa: PLR0913 - one parameter for each option of the comma
     depth_usd_per_pct: Annotated[
         float | None, option("--depth-usd-per-pct", help="One-sided USD that moves the price 1 %; stated in place of books and volume.")
     ] = None,
+    book: Annotated[
+        str | None, option("--book", metavar="FILE", help="Your own book, CSV (instrument, contracts), priced with every measurement.")
+    ] = None,
+    alerts: Annotated[
+        str | None, option("--alerts", metavar="FILE", help="alerts.toml: rules and channels.  \\[default: every rule, on the page only]")
+    ] = None,
     host: Annotated[str, option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("--port", help="Port to listen on; 0 takes a free one.")] = 8765,
     public_host: Annotated[

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailwag.errors import InputError, MissingPackageError
+
+if TYPE_CHECKING:
+    from tailwag.experiments.options import MeasureOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class ServeRequest:
     dynamics: str
     rule: list[str] | None
     depth_usd_per_pct: float | None
+    book: str | None
+    alerts: str | None
     host: str
     port: int
     public_host: list[str] | None
@@ -60,20 +65,25 @@ def run_serve(request: ServeRequest) -> None:
             every_seconds=every,
             currency=request.currency,
             options=_options(request),
+            alert_settings=request.alerts,
         )
         serve(plan, ready=_say_ready)
 
 
-def _options(request: ServeRequest):  # type: ignore[no-untyped-def]
+def _options(request: ServeRequest) -> MeasureOptions:
+    from tailwag.cli.measuring import _csv, _positions, _trades
     from tailwag.experiments.options import MeasureOptions, refuse_impossible
     from tailwag.positioning import parse_rule
     from tailwag.surface import parse_dynamics
 
     parse_dynamics(request.dynamics)
-    from tailwag.cli.measuring import _positions, _trades
-
     rules = tuple(parse_rule(text, load_trades=_trades, load_positions=_positions) for text in dict.fromkeys(request.rule or []))
-    options = MeasureOptions(dynamics=request.dynamics, rules=rules, depth_usd_per_pct=request.depth_usd_per_pct)
+    options = MeasureOptions(
+        dynamics=request.dynamics,
+        rules=rules,
+        depth_usd_per_pct=request.depth_usd_per_pct,
+        own_book=None if request.book is None else _csv(request.book),
+    )
     refuse_impossible(options)
     return options
 
@@ -94,4 +104,3 @@ def _store(folder: str | None, stack: ExitStack) -> Path:
 def _say_ready(address: str, store: Path) -> None:
     sys.stdout.write(f"tailwag serves {address} and records into {store}; stop it with Ctrl-C\n")
     sys.stdout.flush()
-    os.environ.pop("TAILWAG_TOKEN_FILE", None)

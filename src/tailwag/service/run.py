@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from tailwag.errors import InputError
 from tailwag.experiments.options import MeasureOptions
+from tailwag.service.alerts import AlertDesk, AlertObserver, Courier, default_settings, read_settings
 from tailwag.service.api import Service, create_app
 from tailwag.service.archive import Archive
 from tailwag.service.auth import TokenFile
@@ -25,7 +26,7 @@ from tailwag.service.filling import Filler
 from tailwag.service.limits import Limits
 from tailwag.service.log import make_log
 from tailwag.service.metrics import Metrics
-from tailwag.service.monitor import Monitor, SourcePlan, World
+from tailwag.service.monitor import Monitor, Observer, SourcePlan, World
 from tailwag.service.protocol import BoundedHttp, BoundedWebSocket
 from tailwag.service.publish import Board
 from tailwag.service.series import Series, assumptions_digest
@@ -34,6 +35,8 @@ from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, VENUES, Feed, Surr
 from tailwag.sources.store.history import History
 from tailwag.sources.store.recorder import Recorder
 
+MOST_ALERTS = 500
+BACKLOG = 512
 Ready = Callable[[str, Path], None]
 
 
@@ -47,6 +50,8 @@ class ServePlan:
     every_seconds: float | None
     currency: str
     options: MeasureOptions
+    alert_settings: str | None = None
+    """File of the alert settings; every rule at its defaults, told on the page only, where none is given."""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -66,7 +71,12 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
         recorder = stack.enter_context(Recorder(plan.store, say=lambda text: log.info("store", says=text)))
         series = Series(plan.store / "series" / assumptions_digest(plan.options))
         stack.callback(series.close)
-        service = assembled(plan, plans, recorder, series, world=world, log=log, tokens=tokens)
+        desk, observer = _alerts(plan, stack, world=world, log=log)
+        service = replace(
+            assembled(plan, plans, recorder, series, world=world, log=log, observers=(observer,)),
+            tokens=tokens,
+            alerts=lambda: desk.history(most=MOST_ALERTS)[::-1],
+        )
         filler = _filler(plan, service, series, world, recorder)
         server = _server(plan, create_app(service))
         service.monitor.start()
@@ -100,11 +110,28 @@ def servers_words(log: Any) -> Iterator[None]:
 
 
 def assembled(
-    plan: ServePlan, plans: list[SourcePlan], recorder: Recorder, series: Series, *, world: World, log: Any, tokens: TokenFile | None = None
+    plan: ServePlan,
+    plans: list[SourcePlan],
+    recorder: Recorder,
+    series: Series,
+    *,
+    world: World,
+    log: Any,
+    observers: tuple[Observer, ...] = (),
 ) -> Service:
     """The parts of a service around an open recorder, not yet running."""
     board, metrics = Board(clock=world.clock), Metrics()
-    monitor = Monitor(plans, keeper=recorder, options=plan.options, board=board, world=world, log=log, metrics=metrics, rows=series)
+    monitor = Monitor(
+        plans,
+        keeper=recorder,
+        options=plan.options,
+        board=board,
+        world=world,
+        log=log,
+        metrics=metrics,
+        rows=series,
+        observers=observers,
+    )
     return Service(
         settings=plan.settings,
         monitor=monitor,
@@ -113,9 +140,17 @@ def assembled(
         series=series,
         metrics=metrics,
         log=log,
-        tokens=tokens,
         limits=plan.limits,
     )
+
+
+def _alerts(plan: ServePlan, stack: ExitStack, *, world: World, log: Any) -> tuple[AlertDesk, AlertObserver]:
+    """The desk that decides on alerts beside the store, and the courier that delivers them."""
+    settings = default_settings() if plan.alert_settings is None else read_settings(plan.alert_settings)
+    desk = stack.enter_context(AlertDesk(plan.store / "alerts", settings, say=lambda text: log.warning("alerts", says=text)))
+    courier = Courier(desk, clock=world.clock, say=lambda text: log.warning("alerts", says=text))
+    stack.enter_context(courier)
+    return desk, AlertObserver(desk, courier, clock=world.clock)
 
 
 def _filler(plan: ServePlan, service: Service, series: Series, world: World, recorder: Recorder) -> Filler | None:
@@ -167,6 +202,7 @@ def _bound(settings: ServeSettings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)  # who comes from now on waits for the server, and is not refused
     except OSError as trouble:
         listener.close()
         raise InputError(
@@ -203,7 +239,7 @@ def server_config(app: FastAPI, *, settings: ServeSettings, limits: Limits) -> u
         proxy_headers=False,
         lifespan="on",
         limit_concurrency=limits.connections,
-        backlog=512,
+        backlog=BACKLOG,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=limits.header_bytes + limits.url_bytes,
