@@ -20,6 +20,8 @@ from tailwag.kernels.loop_rows import (
     DELAY,
     DELTA,
     DEPTH_EXHAUSTED,
+    DUST_SHARE,
+    DUST_USD,
     EXECUTION,
     FILLED,
     FINISHED,
@@ -151,9 +153,9 @@ def account(terms: FloatArray, p: FloatArray, o: FloatArray, years: float) -> No
         o[BOUGHT + j] += usd
         o[CASH + j] -= coin * middle
         o[TURNOVER + j] += abs(coin * middle)
-        o[TRADES + j] += 1.0 if coin != 0.0 else 0.0
         size = abs(o[HELD + j]) * spot
         o[PEAK + j] = size if size > o[PEAK + j] else o[PEAK + j]
+        o[TRADES + j] += 1.0 if abs(coin * middle) > DUST_USD + DUST_SHARE * o[PEAK + j] else 0.0
     if by_coin:
         for j in range(WIDTH):
             o[OPTION + j] += o[CARRIED + j] * (p[SPOT + j] - p[SPOT_BEFORE + j])

@@ -12,7 +12,7 @@ from numba import njit
 
 from tailwag.kernels.arrays import FloatArray, IntArray
 
-__all__ = ["OWN_ROWS", "PATH_ROWS", "WIDTH", "Block", "Loop", "inside", "stepping"]
+__all__ = ["DUST_SHARE", "DUST_USD", "OWN_ROWS", "PATH_ROWS", "WIDTH", "Block", "Loop", "inside", "stepping"]
 
 WIDTH = 128
 """Paths of one pack."""
@@ -114,6 +114,9 @@ SAME, TIMES_SPOT, OVER_SPOT = 0.0, 1.0, 2.0
 """How a band's width becomes the agent's own unit."""
 
 FINISHED, RUNAWAY, DEPTH_EXHAUSTED, HALTED = 0.0, 1.0, 2.0, 3.0
+
+DUST_USD, DUST_SHARE = 1e-4, 1e-12
+"""A fill worth less than this, and less than this share of the peak position, is the last digit of a position and no trade: no gas."""
 
 
 class Loop(NamedTuple):

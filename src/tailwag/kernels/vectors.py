@@ -65,7 +65,7 @@ def _as_pointer(typing_context: Any, address: Any) -> tuple[Any, Any]:
 _pointer = cast("Callable[[int], Any]", _as_pointer)
 
 
-@njit(error_model="numpy", forceinline=True)
+@njit(error_model="numpy", fastmath=False, forceinline=True)
 def floats_at(address: int, count: int) -> FloatArray:
     """The numbers at an address, as an array that nobody counts."""
     numbers: FloatArray = carray(_pointer(address), (count,), dtype=np.float64)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.loop_rows import DUST_SHARE, DUST_USD
 from tailwag.sim.agents.protocol import Move, OptionStep
 from tailwag.sim.scenario import Costs
 from tailwag.sim.state import PNL_PARTS
@@ -92,13 +93,14 @@ def book_step(
     carry = position (S_t - S_{t-1}); execution = coin bought (S_t - fill price), the half-lambda term of a linear market.
     """
     value = fill.coin * move.fill_usd
-    traded = fill.coin != 0.0
+    position = holding.position_coin + fill.coin
+    peak = np.maximum(holding.peak_position_usd, np.abs(position) * move.spot_usd)
+    traded = np.abs(value) > DUST_USD + DUST_SHARE * peak
     open_value = np.abs(value) * open_share
     spread = terms.costs.half_spread_bps * BPS * open_value * (-1.0 if terms.makes else 1.0)
     fees = terms.costs.fee_bps * BPS * open_value
     gas = np.where(traded, terms.costs.gas_usd, 0.0)
     funding = np.where(move.live, terms.funding_per_year * move.step_years * holding.position_coin * move.spot_before_usd, 0.0)
-    position = holding.position_coin + fill.coin
     paid = 0.0 if option is None else option.paid_usd
     after = Holding(
         position,
@@ -108,7 +110,7 @@ def book_step(
         holding.turnover_usd + np.abs(value),
         holding.trades + traded,
         holding.gap_squared_years,
-        np.maximum(holding.peak_position_usd, np.abs(position) * move.spot_usd),
+        peak,
     )
     return Booked(after, fees + gas, value + spread + funding)
 
