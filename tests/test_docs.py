@@ -33,6 +33,8 @@ READERS_FILES = frozenset(
         "my_positions.csv",
         "my_book.csv",
         "grid.toml",
+        "alerts.toml",
+        "measured.json",
     ]
 )
 """Files that only the reader has: commands that name one are checked for their words, not run."""

@@ -15,13 +15,17 @@ from tests.service.alerts_world import at_ns, measured
 from tests.service.test_alerts_desk import settings
 
 from tailwag.service.alerts import AlertDesk, Channel, Courier
+from tailwag.service.alerts.delivery import check_address
 
 MINUTE_NS = 60 * 10**9
 
 
 def main(folder: str, url: str, documents: int) -> None:
     channel = Channel("hook", url=url)
-    chosen = settings(channel, attempts=1000, backoff_seconds=0.02, longest_backoff_seconds=0.1, timeout_seconds=5.0, history=100_000)
+    check_address(url, channel="hook")  # loads the notifier: kills must fall into the sending, not into imports
+    chosen = settings(
+        channel, attempts=1000, backoff_seconds=0.02, longest_backoff_seconds=0.1, timeout_seconds=5.0, history=100_000, queue_limit=100_000
+    )
     with AlertDesk(folder, chosen) as desk, Courier(desk, clock=time.time_ns) as courier:
         print("ready", flush=True)
         seen_ns = desk.state.memory("BTC").as_of_ns

@@ -127,7 +127,7 @@ class Bin:
 
 
 class Webhook:
-    """A real HTTP server on loopback; ``answers`` are used up one by one, then 200; an answer may be a delay in seconds first."""
+    """A real HTTP server on loopback; ``answers`` are used up one by one, then 200; after its delay in seconds; a message counts when it has come, not when it is answered."""
 
     def __init__(self, *answers: tuple[int, float]) -> None:
         self.received: list[dict[str, Any]] = []
@@ -138,10 +138,10 @@ class Webhook:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, delay = outer.answers.pop(0) if outer.answers else (200, 0.0)
-                if delay:
-                    time.sleep(delay)
                 if status < 300:
                     outer.received.append({"key": self.headers.get("Idempotency-Key"), "path": self.path, **json.loads(body)})
+                if delay:
+                    time.sleep(delay)
                 try:
                     self.send_response(status)
                     if status in (301, 307):

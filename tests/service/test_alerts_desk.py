@@ -342,19 +342,19 @@ def test_damage_in_the_middle_is_told_and_the_damaged_file_is_kept(tmp_path: Pat
 
 
 def test_a_large_journal_is_written_anew_and_forgets_nothing_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tailwag.service.alerts.journal.REWRITE_BYTES", 20_000)
+    monkeypatch.setattr("tailwag.service.alerts.journal.REWRITE_BYTES", 10_000)
     sent = Bin()
     sizes = []
     with AlertDesk(tmp_path, settings(history=10), send=sent) as desk:
-        for step in range(120):
+        for step in range(60):
             ring(desk, step)
             if step % 10 == 0:
                 drain(desk)
             sizes.append((tmp_path / "alerts.journal").stat().st_size)
         drain(desk)
-        assert len(desk.history(most=1000)) < 60
-    assert max(sizes) < 80_000
-    assert len(sent.keys) == len(set(sent.keys)) == 120
+        assert len(desk.history(most=1000)) < 40
+    assert max(sizes) < 60_000
+    assert len(sent.keys) == len(set(sent.keys)) == 60
     with AlertDesk(tmp_path, settings(), send=Bin()) as desk:
         assert desk.deliver(DESK, at_ns=at_ns(900)) is None
-        assert ring(desk, 120) == [("BTC/gain", "raised")]
+        assert ring(desk, 60) == [("BTC/gain", "raised")]

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.service.alerts_child import main as work
 from tests.service.alerts_world import Webhook
 
 CHILD = Path(__file__).with_name("alerts_child.py")
@@ -58,7 +59,7 @@ def judge(folder: Path, hook: Webhook, acknowledged: list[str], documents: int) 
 def campaign(folder: Path, *, kills: int, documents: int, seed: int, longest: float) -> int:
     draw = random.Random(seed)
     acknowledged: list[str] = []
-    with Webhook(*((500, 0.0) if draw.random() < 0.1 else (200, draw.choice((0.0, 0.0, 0.01))) for _ in range(documents * 2))) as hook:
+    with Webhook(*((500, 0.0) if draw.random() < 0.1 else (200, draw.choice((0.0, 0.0, 0.02))) for _ in range(documents * 2))) as hook:
         for _ in range(kills):
             said, done = run(folder, hook.url, documents, kill_after=draw.uniform(0.0, longest))
             acknowledged += said
@@ -70,22 +71,23 @@ def campaign(folder: Path, *, kills: int, documents: int, seed: int, longest: fl
 
 
 def test_alerts_outlive_kills(tmp_path: Path) -> None:
-    campaign(tmp_path, kills=2, documents=40, seed=1, longest=0.35)
+    campaign(tmp_path, kills=1, documents=30, seed=1, longest=0.3)
 
 
 @pytest.mark.slow
 def test_alerts_outlive_many_kills(tmp_path: Path) -> None:
     again = 0
-    for seed in range(4):
-        again += campaign(tmp_path / str(seed), kills=10, documents=300, seed=seed, longest=0.5)
+    for seed in range(2):
+        again += campaign(tmp_path / str(seed), kills=12, documents=200, seed=seed, longest=0.5)
     # a kill between the answer and its record is not rare: without such a case this test would prove little
+    print(f"{again} alerts came twice under one id, of 400")
     assert again > 0
 
 
-def test_the_judge_sees_a_loss_and_a_second_sending(tmp_path: Path) -> None:
+def test_the_judge_sees_a_loss_and_a_second_sending(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Webhook() as hook:
-        said, done = run(tmp_path, hook.url, 4, kill_after=None)
-        assert done
+        work(str(tmp_path), hook.url, 4)
+        said = capsys.readouterr().out.splitlines()[1:-1]
         assert judge(tmp_path, hook, said, 4) == 0
         lost = hook.received.pop(2)
         with pytest.raises(AssertionError, match="lost"):
