@@ -127,7 +127,7 @@ class Bin:
 
 
 class Webhook:
-    """A real HTTP server on loopback; ``answers`` are used up one by one, then 200; after its delay in seconds; a message counts when it has come, not when it is answered."""
+    """A real HTTP server on loopback; ``answers`` (status, seconds before it) are used up one by one, then 200.  A message counts as it comes."""
 
     def __init__(self, *answers: tuple[int, float]) -> None:
         self.received: list[dict[str, Any]] = []
