@@ -6,6 +6,7 @@ set of assumptions has its own folder.  Newest rows lie in a journal of JSON lin
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,10 +124,15 @@ class Series:
         import pyarrow.parquet as pq
 
         frame, times = _frame(self._rows), [int(row["as_of_ns"]) for row in self._rows]
-        path = self._folder / f"rows-{min(times)}-{max(times)}-{self._rows[-1]['seq']}.parquet"
+        sink = io.BytesIO()
+        pq.write_table(frame.to_arrow(), sink, compression="zstd")
+        data = sink.getvalue()
+        # the seal stands in the name: Parquet's own checksums leave the footer, and with it the names of the columns, unguarded
+        path = self._folder / f"rows-{min(times)}-{max(times)}-{self._rows[-1]['seq']}-{_seal_of(data)}.parquet"
         beside = path.with_suffix(".part")
-        pq.write_table(frame.to_arrow(), beside, compression="zstd", write_page_checksum=True)
-        with open(beside, "rb") as stream:
+        with open(beside, "wb") as stream:
+            stream.write(data)
+            stream.flush()
             os.fsync(stream.fileno())
         beside.replace(path)
         self._journal.truncate(0)
@@ -173,14 +179,12 @@ class Series:
 
     def knows(self, field: str) -> bool:
         """Whether any row has had this field."""
-        import polars as pl
-
         wanted = {f"{kind}:{field}" for kind in "ntb"}
         with self._lock:
             if any(field in row["fields"] for row in self._rows[-3:]):
                 return True
             files = tuple(self._files[-3:])
-        return any(wanted & set(pl.read_parquet_schema(file.path)) for file in files)
+        return any(wanted & set(frame.columns) for file in files if (frame := self._read(file, sorted(wanted))) is not None)
 
     def seq_at(self, source: str, at_ns: int) -> int | None:
         """The number of the last measured snapshot of a source at or before a time."""
@@ -209,13 +213,13 @@ class Series:
         return pl.concat(frames, how="diagonal") if frames else None
 
     def _read(self, file: _File, wanted: list[str]) -> polars.DataFrame | None:
-        """Some columns of a file, checksums verified; a damaged file is set aside and its rows are measured again after the next start."""
+        """Some columns of a file, its seal verified; a damaged file is set aside and its rows are measured again after the next start."""
         import polars as pl
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(file.path, page_checksum_verification=True) as opened:
+            with pq.ParquetFile(io.BytesIO(self._sealed_bytes(file))) as opened:
                 there = set(opened.schema_arrow.names)
                 found = pl.from_arrow(opened.read([name for name in wanted if name in there]))
         except (OSError, pa.ArrowException):
@@ -225,6 +229,17 @@ class Series:
             return None
         assert isinstance(found, pl.DataFrame)
         return found
+
+    def _sealed_bytes(self, file: _File) -> bytes:
+        """A file's bytes, held against the seal in its name; OSError where they differ."""
+        data = file.path.read_bytes()
+        if _seal_of(data) != file.path.stem.rpartition("-")[2]:
+            raise OSError(f"{file.path.name} differs from what was written")
+        return data
+
+
+def _seal_of(data: bytes) -> str:
+    return sha256(data).hexdigest()[:32]
 
 
 def _newest_frame(rows: list[dict[str, Any]], wanted: list[str]) -> polars.DataFrame:
@@ -294,17 +309,9 @@ def _journal_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _file_of(path: Path) -> _File | None:
-    """A Parquet file of rows by its name, None (and set aside) where it cannot be read: its rows are measured again."""
-    import polars as pl
-
-    try:
-        first, last, _ = path.stem.removeprefix("rows-").split("-")
-        if "seq" in pl.read_parquet_schema(path):
-            return _File(path, int(first), int(last))
-    except (ValueError, OSError, pl.exceptions.PolarsError):
-        pass
-    _set_aside(path)
-    return None
+    """A Parquet file of rows by its name, None for another."""
+    parts = path.stem.removeprefix("rows-").split("-")
+    return _File(path, int(parts[0]), int(parts[1])) if len(parts) == 4 and all(part.isdigit() for part in parts[:2]) else None
 
 
 def _set_aside(path: Path) -> None:

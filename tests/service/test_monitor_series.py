@@ -1,0 +1,138 @@
+"""The series: exact, sealed into files that prove themselves, whole again after a crash, filled in from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.service.live_service import NOON_NS, OPTIONS, SECOND_NS, bench, market
+
+import tailwag as tw
+from tailwag.positioning import parse_rule
+from tailwag.service.filling import Filler
+from tailwag.service.publish import Publication
+from tailwag.service.series import Point, Series, assumptions_digest, value_at
+from tailwag.sources.store.history import History
+from tailwag.sources.store.recorder import Recorder
+
+FAR = 1 << 62
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Iterator[Series]:
+    with closing(Series(tmp_path, rows_in_a_file=4)) as made:
+        yield made
+
+
+def published(number: int, *, second: float | None = None, source: str = "one", **fields: object) -> Publication:
+    document = {"gain": {"value": number / 3.0, "regime": "damping"}, **fields}
+    when = NOON_NS + round((number if second is None else second) * SECOND_NS)
+    return Publication(source, "BTC", number, when, when, document, None, 0, "abc")
+
+
+def values(series: Series, field: str = "gain.value", **more: object) -> list[object]:
+    asked = {"source": "one", "from_ns": 0, "to_ns": FAR, "limit": 100, **more}
+    return [point.value for point in series.points(field, **asked)[0]]  # type: ignore[arg-type]
+
+
+def test_rows_come_back_bit_for_bit_from_journal_and_files(series: Series, tmp_path: Path) -> None:
+    for number in range(1, 11):
+        series.append(published(number))
+    assert values(series) == [number / 3.0 for number in range(1, 11)]
+    assert values(series, "gain.regime") == ["damping"] * 10
+    assert len(list(tmp_path.glob("rows-*.parquet"))) == 2
+    with closing(Series(tmp_path, rows_in_a_file=4)) as again:
+        assert values(again) == values(series)
+        assert again.seqs() == set(range(1, 11))
+
+
+def test_ranges_pages_and_sources(series: Series) -> None:
+    for number in range(1, 8):
+        series.append(published(number, source="one" if number % 2 else "two"))
+    second = [NOON_NS + number * SECOND_NS for number in range(8)]
+    assert values(series, source="two") == [2 / 3.0, 4 / 3.0, 2.0]
+    assert values(series, from_ns=second[3], to_ns=second[5]) == [1.0, 5 / 3.0]
+    points, following = series.points("gain.value", source="one", from_ns=0, to_ns=FAR, limit=2)
+    assert points == [Point(second[1], 1, 1 / 3.0), Point(second[3], 3, 1.0)]
+    assert following == second[5]
+    assert series.seq_at("two", second[5]) == 4
+    assert series.seq_at("two", second[1]) is None
+
+
+def test_of_equal_times_the_one_recorded_last_counts_and_order_of_writing_does_not(series: Series) -> None:
+    for number, second in ((3, 5.0), (1, 2.0), (4, 5.0), (2, 1.0), (5, 0.5)):
+        series.append(published(number, second=second))
+    assert values(series) == [5 / 3.0, 2 / 3.0, 1 / 3.0, 4 / 3.0]
+
+
+def test_a_field_may_be_null_change_its_kind_or_be_absent(series: Series) -> None:
+    for number, value in enumerate((1, None, "text", True, 2.5), start=1):
+        series.append(published(number, odd=value) if number != 4 else published(number, odd=value, other=1))
+    assert values(series, "odd") == [1.0, None, "text", True, 2.5]
+    assert values(series, "other") == [None, None, None, 1.0, None]
+    assert values(series, "never") == [None] * 5
+    assert series.knows("odd")
+    assert not series.knows("never")
+
+
+@pytest.mark.parametrize("torn", [1, 7, 60])
+def test_a_torn_journal_loses_only_its_last_line(tmp_path: Path, torn: int) -> None:
+    with closing(Series(tmp_path)) as first:
+        for number in range(1, 4):
+            first.append(published(number))
+    journal = tmp_path / "newest.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-torn])
+    with closing(Series(tmp_path)) as again:
+        assert values(again) == [1 / 3.0, 2 / 3.0]
+        again.append(published(3))
+    with closing(Series(tmp_path)) as third:
+        assert values(third) == [1 / 3.0, 2 / 3.0, 1.0]
+
+
+def test_a_damaged_file_is_set_aside_never_read_wrong(tmp_path: Path) -> None:
+    with closing(Series(tmp_path, rows_in_a_file=4)) as first:
+        for number in range(1, 10):
+            first.append(published(number))
+    path = sorted(tmp_path.glob("rows-*.parquet"))[0]
+    whole = path.read_bytes()
+    right = [number / 3.0 for number in range(1, 10)]
+    for place in range(4, len(whole) // 2, max(len(whole) // 40, 1)):
+        data = bytearray(whole)
+        data[place] ^= 0x40
+        path.write_bytes(bytes(data))
+        with closing(Series(tmp_path, rows_in_a_file=4)) as again:
+            assert values(again) in (right, right[4:]), f"byte {place}"
+        for aside in tmp_path.glob("*.damaged"):
+            aside.rename(path)
+
+
+def test_what_was_recorded_and_never_measured_is_filled_in(tmp_path: Path) -> None:
+    snapshots = [market(float(second)) for second in range(4)]
+    with Recorder(tmp_path / "store") as recorder:
+        for snapshot in snapshots:
+            recorder.append(snapshot, received_ns=snapshot.as_of_ns)
+    here = bench()
+    with closing(Series(tmp_path / "series")) as series:
+        document = tw.measure(snapshots[2], OPTIONS).document()
+        series.append(Publication("one", "BTC", 3, snapshots[2].as_of_ns, 0, document, None, 0, "abc"))
+        world = here.time.world()
+        filler = Filler(History.open(tmp_path / "store"), series, OPTIONS, names=("one",), world=world, log=here.monitor._log)
+        assert [filler.fill_one() for _ in range(4)] == [True, True, True, False]
+        expected = [value_at(tw.measure(snapshot, OPTIONS).document(), "gain.value") for snapshot in snapshots]
+        assert values(series) == expected
+
+
+def test_other_assumptions_are_another_series() -> None:
+    from dataclasses import replace
+
+    others = [
+        OPTIONS,
+        replace(OPTIONS, depth_usd_per_pct=4e7),
+        replace(OPTIONS, rules=(parse_rule("short-all"),)),
+        replace(OPTIONS, rules=(parse_rule("customers-buy:0.7"),)),
+        replace(OPTIONS, dynamics="sticky-moneyness"),
+    ]
+    assert len({assumptions_digest(options) for options in others}) == len(others)
+    assert assumptions_digest(replace(OPTIONS)) == assumptions_digest(OPTIONS)
