@@ -36,6 +36,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m pip install -q -c constraints.txt lbriv pyvolr
 	$(BIN)/python benchmarks/chain.py
 	$(BIN)/python benchmarks/smile.py
+	$(BIN)/python benchmarks/netdelta.py
+	$(BIN)/python benchmarks/loop.py
 
 gates: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow -n $(WORKERS)

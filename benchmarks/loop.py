@@ -1,16 +1,17 @@
 """The closed loop over a week: the fast engine against NumPy and a compiled loop that sum every option; one table of ratios.
 
-    python benchmarks/loop.py [--paths 10000] [--rounds 3]
+    python benchmarks/loop.py [--paths 10000] [--rounds 5]
 
 1,600 options x 5 dealers in hedge bands, transient impact, vol that answers the price. The direct twins do the same work per step on fewer
-paths: every option's delta for every dealer, bands, fills. Times are CPU seconds of one thread unless threads are named; nothing is asserted.
+paths: every option's delta for every dealer, bands, fills. Figures are medians of rounds in which all contestants take turns, ratios medians of the
+rounds' ratios. Times are CPU seconds of one thread unless threads are named; nothing is asserted.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -34,9 +35,10 @@ from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import plan_run
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
+from tailwag.sim.metrics import fold
 from tailwag.sim.net_delta import DirectNetDelta
 from tailwag.sim.option_book import OptionBook
-from tailwag.sim.run import simulate
+from tailwag.sim.run import default_metric_plan
 from tailwag.sim.scenario import Scenario, VolDynamics
 
 SPOT, DEALERS, BLOCK = 60_000.0, 5, 512
@@ -66,20 +68,35 @@ def scenario(options: int, *, clearing: str = "lagged", every_step: bool = False
     return Scenario(SPOT, TimeGrid.uniform(horizon_days=days, step_minutes=5.0), Gbm(0.6), impact, dealers, clearing, vol=vol)
 
 
-def best(job: Callable[[], object], rounds: int) -> float:
-    times = []
-    for _ in range(rounds):
-        begun = time.process_time()
+def timed(job: Callable[[], object]) -> float:
+    begun = time.process_time()
+    job()
+    return time.process_time() - begun
+
+
+def interleaved(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Every contestant once a round, in an order of its own each time, after one run that does not count."""
+    for job in contestants.values():
         job()
-        times.append(time.process_time() - begun)
-    return min(times)
+    figures: dict[str, list[float]] = {name: [] for name in contestants}
+    order, shuffled = list(contestants), np.random.default_rng(0)
+    for _ in range(rounds):
+        shuffled.shuffle(order)
+        for name in order:
+            figures[name].append(contestants[name]())
+    return figures
+
+
+def ratio(figures: dict[str, list[float]], above: str, below: str) -> float:
+    """Median over rounds of one contestant's time by another's of the same round."""
+    return statistics.median(one / other for one, other in zip(figures[above], figures[below]))
 
 
 def prepared(one: Scenario) -> fast.FastPlan:
     return fast.prepare(plan_run(one, seed=1, full_pnl=False))
 
 
-def fast_step(ready: fast.FastPlan, rounds: int, paths: int = BLOCK) -> float:
+def fast_step(ready: fast.FastPlan, paths: int = BLOCK) -> float:
     """CPU seconds of one path-step in the compiled loop, shocks included."""
 
     def job() -> None:
@@ -87,8 +104,7 @@ def fast_step(ready: fast.FastPlan, rounds: int, paths: int = BLOCK) -> float:
         fast._shocks(ready, block, 0, paths)
         advance(ready.loop, ready.table, ready.reader(), block)
 
-    job()
-    return best(job, rounds) / paths / ready.plan.scenario.grid.steps
+    return timed(job) / paths / ready.plan.scenario.grid.steps
 
 
 def direct_step(one: Scenario, evaluate: Callable[..., object], *, paths: int, steps: int) -> float:
@@ -123,14 +139,15 @@ def compiled_delta(columns: np.ndarray, positions: np.ndarray, x: np.ndarray, sh
     return delta
 
 
+def growth(sizes: list[int], seconds: list[float]) -> float:
+    """Exponent of time in size: the slope of log time by log size."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
 def wall(job: Callable[[], object]) -> float:
     begun = time.perf_counter()
     job()
     return time.perf_counter() - begun
-
-
-def exponent(small: float, large: float, ratio: float) -> float:
-    return float(np.log(large / small) / np.log(ratio))
 
 
 def first_result() -> float:
@@ -146,53 +163,94 @@ def first_result() -> float:
     return min(runs[1:])
 
 
+ENGINES = (
+    "NumPy, option by option",
+    "compiled, option by option",
+    "fast, lagged, bands",
+    "fast, implicit, bands",
+    "fast, implicit, every step",
+    "fast, lagged, 400 options",
+)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--paths", type=int, default=10_000)
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=5)
     chosen = options.parse_args()
-    full = scenario(1600)
-    ready = prepared(full)
-    numpy_step = direct_step(full, numpy_delta, paths=64, steps=6)
-    direct_step(full, compiled_delta, paths=8, steps=1)
-    compiled_step = direct_step(full, compiled_delta, paths=128, steps=20)
-    lagged = fast_step(ready, chosen.rounds)
-    rows = [("NumPy, option by option", numpy_step), ("compiled, option by option", compiled_step), ("fast engine, lagged, bands", lagged)]
-    rows.append(("fast engine, implicit, bands", fast_step(prepared(scenario(1600, clearing="implicit")), chosen.rounds)))
-    rows.append(
-        ("fast engine, implicit, every step", fast_step(prepared(scenario(1600, clearing="implicit", every_step=True)), chosen.rounds))
+    full, few = scenario(1600), scenario(400)
+    ready, implicit = prepared(full), prepared(scenario(1600, clearing="implicit"))
+    every, fewer = prepared(scenario(1600, clearing="implicit", every_step=True)), prepared(few)
+    jobs: tuple[Callable[[], float], ...] = (
+        lambda: direct_step(full, numpy_delta, paths=64, steps=4),
+        lambda: direct_step(full, compiled_delta, paths=128, steps=20),
+        lambda: fast_step(ready),
+        lambda: fast_step(implicit),
+        lambda: fast_step(every),
+        lambda: fast_step(fewer),
     )
+    figures = interleaved(dict(zip(ENGINES, jobs)), chosen.rounds)
     print(f"{'1,600 options x 5 dealers, 2,016 steps':<42}{'M path-steps/s':>16}{'x NumPy':>10}{'x compiled':>12}")
-    for name, seconds in rows:
-        print(f"{name:<42}{1e-6 / seconds:>16.3f}{numpy_step / seconds:>10.0f}{compiled_step / seconds:>12.1f}")
-    fewer = fast_step(prepared(scenario(400)), chosen.rounds)
-    print(f"400 -> 1,600 options: {100 * (lagged / fewer - 1):+.0f} % a path-step")
-    short = prepared(scenario(1600, days=3.5))
-    half = fast_step(short, chosen.rounds) * short.plan.scenario.grid.steps
-    print(f"time exponent in steps: {exponent(half, lagged * full.grid.steps, 2.0):.2f}; ", end="")
-    one_block = best(lambda: fast.run_block(ready, 0, BLOCK), chosen.rounds)
-    four = best(lambda: [fast.run_block(ready, first, BLOCK) for first in range(0, 4 * BLOCK, BLOCK)], 1)
-    print(f"in paths: {exponent(one_block, four, 4.0):.2f}")
-    whole(full, chosen.paths)
+    for name in ENGINES[:5]:
+        speed = 1e-6 / statistics.median(figures[name])
+        print(f"{name:<42}{speed:>16.3f}{ratio(figures, ENGINES[0], name):>10.0f}{ratio(figures, ENGINES[1], name):>12.1f}")
+    print(f"400 -> 1,600 options: {100 * (ratio(figures, ENGINES[2], ENGINES[5]) - 1):+.0f} % a path-step")
+    print_growth(ready, chosen.rounds)
+    whole(full, chosen.paths, chosen.rounds)
     print(f"first result in a fresh process, constant gamma, 1,000 paths x 288 steps, warm: {first_result():.2f} s")
     pfhedge()
 
 
-def whole(full: Scenario, paths: int) -> None:
-    """End to end, tables and metrics included, on one thread and two; memory of the whole process at its peak."""
-    simulate(full, paths=BLOCK, seed=1, pnl="ends")
-    alone = wall(lambda: simulate(full, paths=paths, seed=1, pnl="ends"))
-    together = wall(lambda: simulate(full, paths=paths, seed=1, pnl="ends", threads=2))
-    print(f"two threads on blocks alone {on_two(full):.2f}x, on sums that need nothing but a core {on_two(None):.2f}x")
-    table, half = wall(lambda: prepared(full)), paths // 2
-    loops = wall(lambda: simulate(full, paths=half, seed=1, pnl="ends"))
+def print_growth(ready: fast.FastPlan, rounds: int) -> None:
+    """Time by paths (whole blocks, accounts and metrics included) and by steps of five minutes, tables apart."""
+    plan, steps, paths = default_metric_plan(ready.plan.scenario), [288, 576, 1152, 2016, 4032], [2048, 4096, 8192, 16384, 32768]
+    runs = {size: prepared(scenario(1600, days=size / 288)) for size in steps}
+    by_steps = interleaved({str(size): partial(fast_step, one) for size, one in runs.items()}, rounds)
     print(
-        f"{paths:,} paths x {full.grid.steps:,} steps end to end: {alone:.2f} s on 1 thread, {together:.2f} s on 2 ({alone / together:.2f}x);",
-        end=" ",
+        f"time exponent in steps {growth(steps, [statistics.median(by_steps[str(size)]) * size for size in steps]):.2f} (288 to 4,032); ",
+        end="",
     )
-    print(
-        f"tables {table:.2f} s of it, half the paths {loops:.2f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
-    )
+
+    def blocks(size: int) -> float:
+        return timed(lambda: [fold(fast.run_block(ready, first, BLOCK), plan) for first in range(0, size, BLOCK)])
+
+    by_paths = interleaved({str(size): partial(blocks, size) for size in paths}, 1)
+    print(f"in paths {growth(paths, [by_paths[str(size)][0] for size in paths]):.2f} (2,048 to 32,768)")
+
+
+RUN = """
+import sys, time
+begun = time.perf_counter()
+sys.path.insert(0, {root!r})
+from benchmarks.loop import scenario
+from tailwag.sim.run import simulate
+one = scenario(1600)
+imported = time.perf_counter() - begun
+simulate(one, paths={paths}, seed=1, pnl="ends", threads={threads})
+seconds = time.perf_counter() - begun
+peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]  # what getrusage says is inherited from whoever started us
+print(imported, seconds, time.process_time(), int(peak[0].split()[1]) / 1024)
+"""
+
+
+def whole(full: Scenario, paths: int, rounds: int) -> None:
+    """End to end in a fresh process with warm caches, imports, tables and metrics included, on one thread and two."""
+    root = str(Path(__file__).resolve().parents[1])
+
+    def run(threads: int) -> tuple[float, ...]:
+        code = RUN.format(root=root, paths=paths, threads=threads)
+        return tuple(map(float, subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()))
+
+    runs = [(run(1), run(2)) for _ in range(rounds)]
+    for threads, place in ((1, 0), (2, 1)):
+        imported, seconds, processor, memory = (statistics.median(column) for column in zip(*(pair[place] for pair in runs)))
+        print(
+            f"{paths:,} paths x {full.grid.steps:,} steps end to end, {threads} thread(s): {seconds:.2f} s, of which imports {imported:.2f} s; "
+            f"{processor:.2f} CPU s, peak memory {memory:.0f} MiB"
+        )
+    print(f"two threads {statistics.median(one[1] / two[1] for one, two in runs):.2f}x end to end; ", end="")
+    print(f"on blocks alone {on_two(full):.2f}x, on sums that need nothing but a core {on_two(None):.2f}x")
+    print(f"tables {statistics.median(timed(lambda: prepared(full)) for _ in range(rounds)):.2f} CPU s")
 
 
 @njit(nogil=True)
@@ -226,7 +284,7 @@ def pfhedge() -> None:
 
     option = EuropeanOption(BrownianStock(sigma=0.6, dt=5 / 525600), maturity=1 / 365)
     hedger = Hedger(BlackScholes(option), ["log_moneyness", "time_to_maturity", "volatility"])
-    seconds = best(lambda: hedger.price(option, n_paths=2000), 2)
+    seconds = min(timed(lambda: hedger.price(option, n_paths=2000)) for _ in range(2))
     print(f"pfhedge, one option, no feedback, float32: {2000 * 288 / seconds / 1e6:.2f} M path-steps/s")
 
 
