@@ -16,8 +16,8 @@ class Limits:
     header_bytes: int = 16_384
     body_bytes: int = 262_144
     body_seconds: float = 5.0
-    requests_per_second: float = 200.0
-    request_burst: float = 600.0
+    requests_per_second: float = 400.0
+    request_burst: float = 2_000.0
     heavy_per_second: float = 8.0
     """For what-if, own book and the past: each costs a measurement."""
     heavy_burst: float = 40.0
