@@ -252,7 +252,7 @@ def pnl_parts(
         showgrid=False,
         zeroline=False,
     )
-    x_axis = axis(f"profit and loss, mean over paths, {unit}", colours, zerolinecolor=colours.ink, nticks=5)
+    x_axis = axis(f"mean P&L, {unit}", colours, zerolinecolor=colours.ink, nticks=5)
     height = 130 + len(words) * max(30, 17 * len(agent))
     return canvas(
         traces, colours, height=height, xaxis=x_axis, yaxis=y_axis, barmode="overlay", margin={"l": 130, "r": 24, "t": 40, "b": 52}
