@@ -183,9 +183,11 @@ def test_a_recorder_stopped_or_killed_goes_on_where_it_was(tmp_path: Path) -> No
         assert (code, said) == (status, "")
         told.extend(acks)
     seqs = [ack["seq"] for ack in told]
-    assert seqs == list(range(1, len(seqs) + 1))
     history = History.open(store)
-    assert (history.damaged, len(history) - len(told) in (0, 1)) == ((), True)
+    assert history.damaged == ()
+    recorded = list(range(1, len(history) + 1))
+    assert seqs == [seq for seq in recorded if seq in set(seqs)]  # in order, none twice
+    assert len(recorded) - len(seqs) <= 2  # each stop may come between a record that is durable and its acknowledgement
     held = {entry.record.seq: sha256(history.payload(entry)).hexdigest() for entry in history.entries}
     assert all(held[ack["seq"]] == ack["sha256"] for ack in told)
 
