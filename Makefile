@@ -6,7 +6,7 @@ TAILWAG_DATA ?= $(if $(wildcard ../shared/data/INDEX.md),$(abspath ../shared/dat
 export TAILWAG_DATA
 WORKERS ?= auto
 
-.PHONY: run test check lint types contracts docs bench gates browser clean
+.PHONY: run test check lint types contracts docs bench gates browser clean gate-store gate-venues gate-page gate-api gate-clients
 
 run: $(VENV)/.core
 	@mkdir -p out
@@ -41,6 +41,12 @@ bench: $(VENV)/.dev
 
 gates: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow -n $(WORKERS)
+
+# What the live service promises, each under a minute at its full size; SIZE=... and SEED=... choose another.
+SEED ?= 1
+SIZE ?= full
+gate-store gate-venues gate-page gate-api gate-clients: $(VENV)/.dev browser
+	TAILWAG_GATE_SEED=$(SEED) TAILWAG_GATE_SIZE=$(SIZE) $(BIN)/python -m pytest -q -p no:randomly -m "" -n $(WORKERS) tests/gates/$(@:gate-%=%)
 
 # A browser for the tests that look at pages: installed only where it is missing and we may.
 browser:

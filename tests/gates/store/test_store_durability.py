@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.gates.store_damage import delivered
-from tests.gates.store_disks import ForgetfulDisk, Stopped, WatchedDisk, refusing, stopping_at
+from tests.gates.store.store_damage import delivered
+from tests.gates.store.store_disks import ForgetfulDisk, Stopped, WatchedDisk, refusing, stopping_at
 
 from tailwag.errors import StoreError
 from tailwag.sources.store import Recorder, verify_store

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.gates.store_damage import Original, check_damaged_store, make_original, mutated
+from tests.gates.store.store_damage import Original, check_damaged_store, make_original, mutated
 
 SEED = 20_261
 

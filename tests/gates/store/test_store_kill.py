@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.gates.store_damage import delivered
+from tests.gates.store.store_damage import delivered
 
 from tailwag.sources.store import Recorder, verify_store
 
