@@ -16,7 +16,7 @@ from tests.service.alerts_world import Webhook, measured
 from tests.service.test_alerts_desk import ring, settings
 
 from tailwag.errors import InputError
-from tailwag.service.alerts import AlertDesk, Channel, Courier
+from tailwag.service.alerts import AlertDesk, Channel, Courier, delivery
 from tailwag.service.alerts.delivery import Message, Outcome, check_address, send_with_apprise
 
 SECRET = "T0KENxSECRET"
@@ -142,8 +142,13 @@ def test_the_usual_kinds_of_address_are_known(address: str) -> None:
     check_address(address, channel="desk")
 
 
-def test_a_notifier_that_breaks_is_told_by_its_kind_only(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_notifier_that_breaks_is_told_by_its_kind_only(loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     import apprise
+
+    delivery._load.cache_clear()
+    if loaded:
+        delivery._load()
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(SECRET)

@@ -72,6 +72,8 @@ def send_with_apprise(message: Message, address: str, timeout_seconds: float) ->
             _load()  # takes a second the first time, which is not the other side's
     except MissingPackageError as error:
         return Outcome(False, str(error))
+    except Exception as error:  # a plugin that breaks while it is loaded must not end the courier
+        return Outcome(False, _broken(error))
     outcomes: list[Outcome] = []
     worker = threading.Thread(
         target=lambda: outcomes.append(_attempt(message, address, timeout_seconds)), daemon=True, name="tailwag-alert"
@@ -89,8 +91,13 @@ def _attempt(message: Message, address: str, timeout_seconds: float) -> Outcome:
     with _Quiet() as heard:
         try:
             return _sent(message, address, timeout_seconds, heard)
-        except Exception as error:  # a plugin's error text may hold the address, so only its kind is told
-            return Outcome(False, f"the notifier failed ({type(error).__name__})")
+        except Exception as error:
+            return Outcome(False, _broken(error))
+
+
+def _broken(error: Exception) -> str:
+    """A plugin's error text may hold the address, so only its kind is told."""
+    return f"the notifier failed ({type(error).__name__})"
 
 
 def _sent(message: Message, address: str, timeout_seconds: float, heard: _Quiet) -> Outcome:
