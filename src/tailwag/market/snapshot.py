@@ -1,4 +1,4 @@
-"""Snapshot: chain, futures, perps, books and trades of one currency at one UTC time, with where they came from."""
+"""Snapshot: chain, futures, perps, books, trades and liquidations of one currency at one UTC time, with where they came from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tailwag.kernels.arrays import FloatArray, IntArray, TextArray, frozen
 from tailwag.market.book import OrderBook
 from tailwag.market.chain import Chain
 from tailwag.market.clock import format_time
+from tailwag.market.liquidations import Liquidations
 from tailwag.market.trades import Trades
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Snapshot:
     trades: Trades | None = None
     degraded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    liquidations: Liquidations | None = None
+    """Forced trades in futures and perps since the snapshot before; None where the source does not say."""
 
     @property
     def venues(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Our own snapshot file: one Parquet file that gives back, bit for bit, what was put in.
 
 Why one table with a ``part`` column, and not blobs of other tables in metadata: every number of every part (chain, futures, order-book
-levels, trades) then lies in typed column pages that carry a checksum each, any Parquet reader opens the file
+levels, trades, liquidations) then lies in typed column pages that carry a checksum each, any Parquet reader opens the file
 (``filter(part == "chain")``), and absent cells compress to nothing.  Parquet's checksums do not cover the footer, so the header carries a
 SHA-256 over the *decoded* content, header included: whatever bit flips, the file either gives the same snapshot or is refused.
 """
@@ -21,6 +21,7 @@ import numpy as np
 from tailwag.errors import FileFormatError
 from tailwag.market.book import OrderBook
 from tailwag.market.chain import Chain
+from tailwag.market.liquidations import Liquidations
 from tailwag.market.snapshot import Futures, Snapshot, Source
 from tailwag.market.trades import Trades
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "tailwag.snapshot/1"
 METADATA_KEY = b"tailwag.snapshot"
-_PARTS = ("chain", "futures", "books", "trades")
+_PARTS = ("chain", "futures", "books", "trades", "liquidations")
+"""In the order of their rows.  A part that a snapshot does not have leaves no word in its file: what was written before a part was
+thought of reads as it did, and what has none of it is written as it was."""
 _HEADER_LIMIT_BYTES = 16 << 20
 _CONTAINER_LIMIT = 1_000_000
 Columns = dict[str, Any]
@@ -109,6 +112,8 @@ def _columns(snapshot: Snapshot) -> dict[str, Columns]:
     parts = {"chain": _arrays(snapshot.chain), "futures": _arrays(snapshot.futures), "books": _book_levels(snapshot.books)}
     if snapshot.trades is not None:
         parts["trades"] = _arrays(snapshot.trades)
+    if snapshot.liquidations is not None:
+        parts["liquidations"] = _arrays(snapshot.liquidations)
     return parts
 
 
@@ -133,6 +138,13 @@ def _sides(book: OrderBook) -> tuple[tuple[bool, Any, Any], tuple[bool, Any, Any
 
 
 def _header(snapshot: Snapshot) -> dict[str, Any]:
+    header = _header_before_liquidations(snapshot)
+    if snapshot.liquidations is not None:
+        header["rows"]["liquidations"] = len(snapshot.liquidations)
+    return header
+
+
+def _header_before_liquidations(snapshot: Snapshot) -> dict[str, Any]:
     trades = snapshot.trades
     return {
         "schema": SCHEMA,
@@ -239,7 +251,7 @@ def _decoded(data: bytes) -> tuple[dict[str, Any], dict[str, Columns]]:
     limits = {"thrift_string_size_limit": _HEADER_LIMIT_BYTES, "thrift_container_size_limit": _CONTAINER_LIMIT}
     with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, **limits) as file:
         header = _checked_header(file.schema_arrow.metadata)
-        sizes = {name: header["rows"][name] for name in _PARTS}
+        sizes = {name: header["rows"][name] for name in _PARTS if name != "liquidations" or name in header["rows"]}
         if file.metadata.num_rows != sum(sizes.values()):
             raise FileFormatError(
                 f"holds {file.metadata.num_rows} rows where its header says {sum(sizes.values())}: damaged; take another copy"
@@ -267,10 +279,10 @@ def _checked_header(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
 def _split(table: Any, sizes: dict[str, int]) -> dict[str, Columns]:
     parts: dict[str, Columns] = {}
     start = 0
-    for name in _PARTS:
-        rows = table.slice(start, sizes[name])
-        start += sizes[name]
-        if rows.column("part").to_pylist() != [name] * sizes[name]:
+    for name, size in sizes.items():
+        rows = table.slice(start, size)
+        start += size
+        if rows.column("part").to_pylist() != [name] * size:
             raise FileFormatError(f"its rows are not in the order {', '.join(_PARTS)}: damaged; take another copy")
         parts[name] = {column: _numpy(rows.column(column)) for column in _present(name, rows)}
     return parts
@@ -280,7 +292,7 @@ def _present(part: str, rows: Any) -> list[str]:
     """The columns that belong to a part: those its noun has, if the file holds them."""
     if part == "books":
         return ["book", "is_bid", "price_usd", "amount_coin"]
-    noun = {"chain": Chain, "futures": Futures, "trades": Trades}[part]
+    noun = {"chain": Chain, "futures": Futures, "trades": Trades, "liquidations": Liquidations}[part]
     outside = {"currency", "as_of_ns", "repeats_removed"}
     return [field.name for field in fields(noun) if field.name in rows.column_names and field.name not in outside]
 
@@ -308,6 +320,7 @@ def _assembled(header: dict[str, Any], parts: dict[str, Columns]) -> Snapshot:
         trades=trades,
         degraded=tuple(header["degraded"]),
         notes=tuple(header["notes"]),
+        liquidations=Liquidations.from_columns(**parts["liquidations"]) if "liquidations" in parts else None,
     )
 
 
