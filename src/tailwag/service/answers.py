@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from tailwag.service.schemas import schema_of
+
 AnySource = Annotated[
     str | None, Query(max_length=200, description="Name of a source as /api/v1/sources gives it; the first one if left out.")
 ]
 
-_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_ERROR = schema_of("Error")
 _ALWAYS = {
     400: "not a request of HTTP",
     401: "a token is needed, or this one is not known",
@@ -29,9 +31,9 @@ _ALWAYS = {
 _MORE = {304: "unchanged", 404: "there is none"}
 
 
-def answers(summary: str, *more: int, kind: str = "application/json") -> dict[str, Any]:
-    """Keyword arguments of a route: a summary, its good answer, and every status it may give."""
-    schema: dict[str, Any] = {"type": "object"} if kind == "application/json" else {"type": "string"}
+def answers(summary: str, *more: int, kind: str = "application/json", shape: str | None = None) -> dict[str, Any]:
+    """Keyword arguments of a route: a summary, its good answer (``shape`` names its type), and every status it may give."""
+    schema = schema_of(shape) if shape else {"type": "object"} if kind == "application/json" else {"type": "string"}
     found: dict[int | str, dict[str, Any]] = {200: {"description": summary, "content": {kind: {"schema": schema}}}}
     for status in sorted({*_ALWAYS, *more}):
         if status == 304:

@@ -14,6 +14,7 @@ from tailwag.errors import InputError
 from tailwag.market.clock import format_time, parse_time_ns
 from tailwag.service.answers import AnySource, answers
 from tailwag.service.auth import SUBPROTOCOL, Role, needs
+from tailwag.service.description import described
 from tailwag.service.packing import packed, takes_gzip
 from tailwag.service.pages import Asset, asset, page
 from tailwag.service.publish import Publication, frame
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 HEAVY_WAIT_SECONDS = 5.0
 PAGE_FILE = answers("A file of the page.", 304, 404, kind="*/*")
+NEWEST = "The newest measurement of a source, whole (schema tailwag.measure/1)."
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 At = Annotated[str | None, Query(max_length=40, description="The last snapshot at or before this time, ISO 8601 with an offset.")]
 
@@ -33,11 +35,11 @@ def add_routes(app: FastAPI) -> None:
     from tailwag.service.routes_past import add_past_routes
 
     for path, endpoint, more in (
-        ("/healthz", healthz, answers("The process answers; how its worst source stands.")),
+        ("/healthz", healthz, answers("The process answers; how its worst source stands.", shape="Health")),
         ("/openapi.json", openapi, answers("This description.")),
-        ("/api/v1/sources", sources, answers("Every source with its state, its age and its newest number.")),
-        ("/api/v1/measure/latest", latest, answers("The newest measurement of a source, whole (schema tailwag.measure/1).", 404, 422)),
-        ("/api/v1/alerts", alerts, answers("Alerts, oldest first.")),
+        ("/api/v1/sources", sources, answers("Every source with its state, its age and its newest number.", shape="Sources")),
+        ("/api/v1/measure/latest", latest, answers(NEWEST, 404, shape="LatestMeasurement")),
+        ("/api/v1/alerts", alerts, answers("Alerts, oldest first.", shape="Alerts")),
     ):
         app.add_api_route(path, endpoint, methods=["GET"], response_class=Response, **more)
     app.add_api_route("/metrics", metrics, methods=["GET"], response_class=Response, **answers("Prometheus metrics.", kind=METRICS_TYPE))
@@ -125,7 +127,8 @@ async def metrics(request: Request) -> Response:
 @needs(Role.PUBLIC)
 async def openapi(request: Request) -> Response:
     """This description."""
-    return json_answer(request.app.openapi())
+    service = service_of(request)
+    return json_answer(described(request.app, source_names=service.monitor.names, open_reading=service.settings.is_loopback))
 
 
 @needs(Role.VIEWER)

@@ -49,16 +49,20 @@ WHAT_IF_BODY = {"required": True, "content": {"application/json": {"schema": Wha
 
 def add_past_routes(app: FastAPI) -> None:
     """Add them to the application."""
-    what_if = answers("A measurement under other assumptions, of the newest or a past snapshot.", 404)
+    what_if = answers("A measurement under other assumptions, of the newest or a past snapshot.", 404, shape="WhatIfMeasurement")
     app.add_api_route(
         "/api/v1/measure",
         measured_at,
         methods=["GET"],
         response_class=Response,
-        **answers("The measurement of the last snapshot at or before a time (schema tailwag.measure/1).", 404),
+        **answers("The measurement of the last snapshot at or before a time (schema tailwag.measure/1).", 404, shape="Measurement"),
     )
     app.add_api_route(
-        "/api/v1/history", history, methods=["GET"], response_class=Response, **answers("One number of the document over time.", 404)
+        "/api/v1/history",
+        history,
+        methods=["GET"],
+        response_class=Response,
+        **answers("One number of the document over time.", 404, shape="History"),
     )
     app.add_api_route("/api/v1/whatif", what_if_asked, methods=["GET"], response_class=Response, **what_if)
     app.add_api_route(
@@ -70,7 +74,7 @@ def add_past_routes(app: FastAPI) -> None:
         methods=["POST"],
         response_class=Response,
         openapi_extra={"requestBody": BOOK_BODY},
-        **answers("Greeks, flows and limits of a desk's own book in this market.", 404),
+        **answers("Greeks, flows and limits of a desk's own book in this market.", 404, shape="BookMeasurement"),
     )
 
 
