@@ -255,6 +255,9 @@ def sample_document(
                 for day, strike, right in zip(market.day, market.strike, market.right, strict=True)
             ],
             "position_coin": first.tolist(),
+            "strike_usd": market.strike.tolist(),
+            "expiry": [_stamp(AS_OF + timedelta(days=float(day))) for day in market.day],
+            "gex_usd_per_pct": (first * per_row).tolist(),
         },
     }
 

@@ -13,6 +13,7 @@ from tailwag.market.codes import NO_VENUE_VOL, QUARANTINE, RowCode
 
 if TYPE_CHECKING:
     from tailwag.exposure import Book, Breakdown, Exposure, HedgeFlow, Levels, Profile
+    from tailwag.exposure.totals import Numeraire
     from tailwag.market.snapshot import Snapshot
 
 SCHEMA = "tailwag.measure/1"
@@ -142,9 +143,12 @@ def flows_block(flow: HedgeFlow) -> list[dict[str, Any]]:
     return [{name: column[row] for name, column in columns.items()} for row in range(len(columns["buy_usd"]))]
 
 
-def book_block(book: Book) -> dict[str, Any]:
-    """The dealers' rows under the first rule, long +; a masked row keeps its place with a null position."""
+def book_block(book: Book, *, numeraire: Numeraire = "usd") -> dict[str, Any]:
+    """The dealers' rows under the first rule, long +; a masked row keeps its place with a null position and a null exposure."""
+    from tailwag.exposure.totals import row_exposures
+
     chain = book.chain
+    gex = np.where(book.counted, row_exposures(book, numeraire=numeraire)[0], np.nan)
     rights = {1: "call", -1: "put"}
     return {
         "instrument": [str(name) for name in chain.instrument],
@@ -152,6 +156,7 @@ def book_block(book: Book) -> dict[str, Any]:
         "strike_usd": numbers(chain.strike_usd),
         "expiry": [format_time(int(value)) if value else None for value in chain.expiry_ns],
         "position_coin": numbers(book.position_coin),
+        "gex_usd_per_pct": numbers(gex),
         "iv": numbers(book.iv),
         "iv_source": [str(value) or None for value in book.iv_source],
         "forward_usd": numbers(book.forward_usd),

@@ -68,7 +68,7 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "calendar": _calendar(measurement),
         "surface": measurement.surface.document(),
         **_own_blocks(measurement),
-        "book": book_block(profile.book),
+        "book": book_block(profile.book, numeraire=profile.numeraire),
     }
     document["headline"] = headline(document)
     return document

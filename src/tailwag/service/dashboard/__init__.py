@@ -20,6 +20,7 @@ _NAMES = (
     "answer.js",
     "figures.js",
     "exposures.js",
+    "heatmap.js",
     "market.js",
     "history.js",
     "notices.js",

@@ -2,6 +2,7 @@
 
 import { away, nearestFlip } from "./answer.js";
 import { anyKnown, around, axis, column, isNarrow, layoutOf, markerLine, moneyScale, priceAxis, signedMoney, spotMarker } from "./figures.js";
+import { heatMap } from "./heatmap.js";
 import { part, records } from "./page.js";
 import { coins, gainText, inert, known, money, percent, plainText, price, shortDates, stamp } from "./words.js";
 
@@ -91,7 +92,7 @@ const strikes = {
       data: [
         { type: "bar", name: "calls", y: over(calls), width: widths, marker: { color: paint.call }, ...shared },
         { type: "bar", name: "puts", y: over(puts), width: widths, marker: { color: paint.put }, ...shared },
-        { type: "scatter", mode: "lines+markers", name: "net", y: over(net), line: { color: paint.ink, width: 1.3 }, marker: { size: 4 }, ...shared },
+        { type: "scatter", mode: "markers", name: "net", y: over(net), marker: { color: paint.ink, size: 6, symbol: "line-ew", line: { color: paint.ink, width: 2 } }, ...shared },
       ],
       layout: layoutOf(paint, {
         height: 400, barmode: "relative", bargap: 0, shapes: marks.map((mark) => mark.shape), annotations: marks.map((mark) => mark.label),
@@ -175,4 +176,4 @@ const calendar = {
   }),
 };
 
-export const exposureBlocks = { profile: [profile], where: [strikes, expiries, calendar] };
+export const exposureBlocks = { profile: [profile], where: [heatMap, strikes, expiries, calendar] };
