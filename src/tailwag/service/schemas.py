@@ -39,7 +39,7 @@ def schema_of(shape: Shape) -> dict[str, Any]:
         return {"$ref": f"#/components/schemas/{shape}"}
     if isinstance(shape, list):
         return {"type": "array", "items": schema_of(shape[0])}
-    if "type" in shape and isinstance(shape["type"], (str, list)) or "anyOf" in shape or "additionalProperties" in shape:
+    if "anyOf" in shape or isinstance(shape.get("type"), (str, list)):
         return dict(shape)
     properties = {key.removesuffix("?"): schema_of(value) for key, value in shape.items()}
     return {"type": "object", "required": [key for key in shape if not key.endswith("?")], "properties": properties}
@@ -301,10 +301,10 @@ COMPONENTS: dict[str, Shape] = {
         "market_flips_after_usd": [NUMBER],
     },
     "DealersBook": {
-        **dict.fromkeys(("instrument", "settlement", "venue"), [TEXT]),
-        **dict.fromkeys(("right", "iv_source"), [TEXT_OR_NULL]),
+        **{key: [TEXT] for key in ("instrument", "settlement", "venue")},
+        **{key: [TEXT_OR_NULL] for key in ("right", "iv_source")},
         "expiry": [TIME_OR_NULL],
-        **dict.fromkeys(("strike_usd", "position_coin", "iv", "forward_usd"), [NUMBER_OR_NULL]),
+        **{key: [NUMBER_OR_NULL] for key in ("strike_usd", "position_coin", "iv", "forward_usd")},
     },
 }
 
