@@ -100,11 +100,11 @@ def _wait_seconds(trouble: BaseException, headers: Any, attempt: int) -> float |
     passing = status in PASSING_STATUS or (status is not None and status >= 500)
     if not passing and (status is not None or not isinstance(trouble, ccxt.OperationFailed)):
         return None
-    asked = _retry_after(headers)
+    asked = retry_after_seconds(headers)
     return FIRST_WAIT_SECONDS * 2.0**attempt if asked is None else asked
 
 
-def _retry_after(headers: Any) -> float | None:
+def retry_after_seconds(headers: Any) -> float | None:
     """Seconds in a Retry-After header: a count, or a date measured against the reply's own Date so that no local clock enters."""
     text = str(headers.get("Retry-After", "")).strip() if headers is not None else ""
     if not text:
