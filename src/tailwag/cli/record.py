@@ -15,6 +15,8 @@ RECORD_EXAMPLES = """
 
   tailwag record replay:captures --store market --speed 60
 
+  tailwag record replay:captures --store rehearsal --clock market --faults outage.toml
+
 SOURCE is 'demo', 'replay:FOLDER' (a folder's snapshots in the order of their times, or another store's), VENUE:CURRENCY (deribit, okx, bybit,
 binance), a file or a folder. A snapshot counts as recorded only when it is on disk; stop the recorder as you like, it goes on where it was.
 """
@@ -38,7 +40,7 @@ A table has a row for each option of each snapshot. Snapshot files are byte for 
 """
 
 
-def record_command(
+def record_command(  # noqa: PLR0913 - one parameter for each option of the command
     source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="demo, replay:FOLDER, VENUE:CURRENCY, a file or a folder.")],
     store: Annotated[str, option("--store", metavar="DIR", help="Folder of the store; made if it is not there.")],
     every: Annotated[
@@ -48,6 +50,12 @@ def record_command(
     count: Annotated[int | None, option("--count", min=1, metavar="N", help="Stop after N snapshots.")] = None,
     speed: Annotated[
         float | None, option("--speed", metavar="FACTOR", help="Pace of a replay: 1 as it happened.  \\[default: as fast as it is read]")
+    ] = None,
+    clock: Annotated[
+        str, option("--clock", metavar="CLOCK", help="wall, or market: a replay's records are received at the data's own times.")
+    ] = "wall",
+    faults: Annotated[
+        str | None, option("--faults", metavar="FILE", help="TOML: what shall go wrong in a replay (a rehearsal, marked SYNTHETIC).")
     ] = None,
     currency: Annotated[str, option("--currency", help="What to take from the demo, files and folders.")] = "BTC",
     ack_fd: Annotated[

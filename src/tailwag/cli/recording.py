@@ -8,15 +8,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailwag.errors import InputError, StoreBusyError, StoreError, TailwagError, VenueError
 
 if TYPE_CHECKING:
+    from tailwag.sources.faulty_feed import FaultyFeed
     from tailwag.sources.feeds import Feed
     from tailwag.sources.store.recorder import Acknowledgement, Recorder
     from tailwag.sources.store.verify import Verification
@@ -33,6 +34,8 @@ class RecordRequest:
     every: float | None
     count: int | None
     speed: float | None
+    clock: str
+    faults: str | None
     currency: str
     ack_fd: int | None
     segment_mib: float
@@ -59,9 +62,11 @@ def run_record(request: RecordRequest) -> None:
         around = Surroundings(time.time_ns, _sleeper(stopped), _complain, request.currency)
         again = request.every is not None
         feeds = [open_feed(word, around, speed=request.speed, again=again) for word in request.source]
+        replayed = _replayed(request, feeds)
         with Recorder(request.store, segment_bytes=_segment_bytes(request.segment_mib), say=_complain) as recorder:
             first = recorder.last_seq + 1
-            _Recording(request, recorder, stopped).run(feeds)
+            _Recording(request, recorder, stopped, replayed.clock).run(replayed.feeds)
+            _tell_faults(replayed)
             if request.ack_fd != 1:
                 _summarise(request.store, first, recorder.last_seq)
 
@@ -77,8 +82,48 @@ def _check(request: RecordRequest) -> None:
     for name, value in (("--every", request.every), ("--speed", request.speed)):
         if value is not None and not (math.isfinite(value) and 0.0 < value <= 1e9):
             raise InputError(f"{name} expects a number above 0, got {value:g}")
+    _check_replay(request)
     if request.ack_fd is not None:
         _check_descriptor(request.ack_fd)
+
+
+@dataclass(frozen=True, slots=True)
+class _Replayed:
+    """The feeds of a call, the clock that their records are received by, and the rehearsal among them if there is one."""
+
+    feeds: list[Feed]
+    clock: Callable[[], int]
+    rehearsal: FaultyFeed | None = None
+
+
+def _replayed(request: RecordRequest, feeds: list[Feed]) -> _Replayed:
+    """A replay on its own clock and with its faults; other feeds as they are."""
+    if request.clock == "wall" and request.faults is None:
+        return _Replayed(feeds, time.time_ns)
+    from tailwag.sources.fault_script import read_fault_script
+    from tailwag.sources.faulty_feed import FaultyFeed, MarketClock
+
+    script = None if request.faults is None else read_fault_script(request.faults)
+    clock = MarketClock()
+    faulty = FaultyFeed(feeds[0].snapshots, script, clock=clock)
+    return _Replayed([replace(feeds[0], snapshots=faulty)], clock if request.clock == "market" else time.time_ns, faulty)
+
+
+def _check_replay(request: RecordRequest) -> None:
+    if request.clock not in ("wall", "market"):
+        raise InputError(f"--clock expects wall or market, got {request.clock[:20]!a}")
+    if request.clock == "wall" and request.faults is None:
+        return
+    asked = "--clock market" if request.clock == "market" else "--faults"
+    if len(request.source) != 1 or not request.source[0].startswith("replay:"):
+        raise InputError(f"{asked} needs one source that has times of its own, such as replay:FOLDER; a store holds all of a day's sources")
+    if request.every is not None:
+        raise InputError(f"{asked} goes by the data's own times, --every by yours; leave --every out, or pace the replay with --speed")
+
+
+def _tell_faults(replayed: _Replayed) -> None:
+    if replayed.rehearsal is not None and replayed.rehearsal.counts:
+        _complain("faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(replayed.rehearsal.counts.items())))
 
 
 def _check_descriptor(number: int) -> None:
@@ -126,8 +171,9 @@ def _complain(text: str) -> None:
 class _Recording:
     """Turns: one snapshot of every feed, then a pause until the next turn is due."""
 
-    def __init__(self, request: RecordRequest, recorder: Recorder, stopped: threading.Event) -> None:
-        self._request, self._recorder, self._stopped = request, recorder, stopped
+    def __init__(self, request: RecordRequest, recorder: Recorder, stopped: threading.Event, clock: Callable[[], int]) -> None:
+        self._request, self._recorder, self._stopped, self._clock = request, recorder, stopped, clock
+        self._goes_on = request.every is not None or request.faults is not None
         self._left = math.inf if request.count is None else request.count
         self._troubles: dict[str, str] = {}
 
@@ -147,16 +193,19 @@ class _Recording:
         return max((feed.every_seconds for feed in feeds if feed.every_seconds is not None), default=0.0)
 
     def _turn(self, feed: Feed) -> bool:
-        """Whether the feed goes on.  With ``--every`` this is a daemon: what a venue or the disk refuses now is tried again next turn."""
+        """Whether the feed goes on.  With ``--every`` this is a daemon: what a venue or the disk refuses now is tried again next turn.
+
+        So is a rehearsal: its failures are meant.
+        """
         try:
             snapshot = next(feed.snapshots)
             if snapshot is not None and not self._stopped.is_set():
-                self._acknowledge(self._recorder.append(snapshot, received_ns=time.time_ns()))
+                self._acknowledge(self._recorder.append(snapshot, received_ns=self._clock()))
                 self._left -= 1
         except StopIteration:
             return False
         except (VenueError, StoreError) as trouble:
-            if self._request.every is None or isinstance(trouble, (StoreBusyError, _ListenerGoneError)):
+            if not self._goes_on or isinstance(trouble, (StoreBusyError, _ListenerGoneError)):
                 raise
             self._say_once(feed.name, str(trouble))
             return True
