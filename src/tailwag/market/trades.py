@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Covered:
+    """A span of time of which every option trade is known: all that ``venue`` printed in the table's currency in [from, to)."""
+
+    venue: str
+    from_ns: int
+    to_ns: int
+
+
+_BESIDE = ("repeats_removed", "covered")
+"""Fields that are no columns."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trades:
     """Option trades in time order.  Shapes: every column (n,).
 
@@ -37,9 +50,13 @@ class Trades:
     venue: TextArray
     """Where it printed; '' where the source does not say. Two venues may list instruments of one name."""
     repeats_removed: int = 0
+    covered: tuple[Covered, ...] = ()
+    """Spans of which nothing is missing; none where the source does not say."""
 
     @classmethod
-    def from_columns(cls, *, trade_id: Any, instrument: Any, repeats_removed: int = 0, **columns: Any) -> Trades:
+    def from_columns(
+        cls, *, trade_id: Any, instrument: Any, repeats_removed: int = 0, covered: tuple[Covered, ...] = (), **columns: Any
+    ) -> Trades:
         """Trades from whatever columns a source has; absent ones are missing on every row."""
         size = len(instrument)
         kinds: dict[str, tuple[Any, Any]] = {
@@ -58,7 +75,8 @@ class Trades:
         if unknown:
             raise TypeError(f"Trades has no column {', '.join(sorted(unknown))}")
         filled = {name: frozen(columns.get(name, np.full(size, default, dtype=dtype)), dtype) for name, (dtype, default) in kinds.items()}
-        return cls(trade_id=frozen(trade_id, object), instrument=frozen(instrument, object), repeats_removed=repeats_removed, **filled)
+        names = {"trade_id": frozen(trade_id, object), "instrument": frozen(instrument, object)}
+        return cls(**names, repeats_removed=repeats_removed, covered=tuple(covered), **filled)
 
     def __len__(self) -> int:
         return int(self.instrument.size)
@@ -78,24 +96,28 @@ class Trades:
 
     @classmethod
     def joined(cls, tables: Sequence[Trades]) -> Trades:
-        """Several tables as one in time order; their counts of removed repeats add up."""
-        names = [f.name for f in fields(cls) if f.name != "repeats_removed"]
+        """Several tables as one in time order; their counts of removed repeats and the spans they cover add up."""
+        names = [f.name for f in fields(cls) if f.name not in _BESIDE]
         columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
-        joined = cls.from_columns(repeats_removed=sum(table.repeats_removed for table in tables), **columns)
-        return joined.select(np.argsort(joined.time_ns, kind="stable"))
+        order = np.argsort(columns["time_ns"], kind="stable")
+        return cls.from_columns(
+            repeats_removed=sum(table.repeats_removed for table in tables),
+            covered=tuple(span for table in tables for span in table.covered),
+            **{name: column[order] for name, column in columns.items()},
+        )
 
     def to_frame(self) -> polars.DataFrame:
         """The trades as a Polars frame, times as UTC datetimes."""
         import polars as pl
 
         text = ("trade_id", "instrument", "liquidated", "venue")
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "repeats_removed"}
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _BESIDE}
         frame = pl.DataFrame(
             {name: pl.Series(name, list(values), dtype=pl.String) if name in text else values for name, values in columns.items()}
         )
         return frame.with_columns(pl.from_epoch("time_ns", time_unit="ns").dt.replace_time_zone("UTC").alias("time"))
 
     def select(self, rows: Any) -> Trades:
-        """The chosen rows in the chosen order."""
-        kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "repeats_removed"}
+        """The chosen rows in the chosen order; what is a choice claims to cover nothing."""
+        kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in _BESIDE}
         return Trades.from_columns(repeats_removed=self.repeats_removed, **kept)

@@ -228,7 +228,8 @@ def _joined_trades(parts: list[Snapshot]) -> Trades | None:
     once = joined.select(np.array(sorted(first.values()), dtype=np.int64))
     return Trades.from_columns(
         repeats_removed=joined.repeats_removed + len(joined) - len(once),
-        **{field.name: getattr(once, field.name) for field in fields(Trades) if field.name != "repeats_removed"},
+        covered=joined.covered,
+        **{field.name: getattr(once, field.name) for field in fields(Trades) if field.name not in ("repeats_removed", "covered")},
     )
 
 

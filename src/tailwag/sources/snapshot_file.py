@@ -23,7 +23,7 @@ from tailwag.market.book import OrderBook
 from tailwag.market.chain import Chain
 from tailwag.market.liquidations import Liquidations
 from tailwag.market.snapshot import Futures, Snapshot, Source
-from tailwag.market.trades import Trades
+from tailwag.market.trades import Covered, Trades
 
 if TYPE_CHECKING:
     from tailwag.sources.opening import RawFile
@@ -155,7 +155,7 @@ def _header_before_liquidations(snapshot: Snapshot) -> dict[str, Any]:
         "degraded": list(snapshot.degraded),
         "notes": list(snapshot.notes),
         "chain": {"currency": snapshot.chain.currency, "as_of_ns": int(snapshot.chain.as_of_ns)},
-        "trades": None if trades is None else {"repeats_removed": trades.repeats_removed},
+        "trades": None if trades is None else _trades_header(trades),
         "books": [_book_header(book) for book in snapshot.books],
         "rows": {
             "chain": len(snapshot.chain),
@@ -164,6 +164,11 @@ def _header_before_liquidations(snapshot: Snapshot) -> dict[str, Any]:
             "trades": 0 if trades is None else len(trades),
         },
     }
+
+
+def _trades_header(trades: Trades) -> dict[str, Any]:
+    covered = [[span.venue, int(span.from_ns), int(span.to_ns)] for span in trades.covered]
+    return {"repeats_removed": trades.repeats_removed, **({"covered": covered} if covered else {})}
 
 
 def _book_header(book: OrderBook) -> dict[str, Any]:
@@ -293,7 +298,7 @@ def _present(part: str, rows: Any) -> list[str]:
     if part == "books":
         return ["book", "is_bid", "price_usd", "amount_coin"]
     noun = {"chain": Chain, "futures": Futures, "trades": Trades, "liquidations": Liquidations}[part]
-    outside = {"currency", "as_of_ns", "repeats_removed"}
+    outside = {"currency", "as_of_ns", "repeats_removed", "covered"}
     return [field.name for field in fields(noun) if field.name in rows.column_names and field.name not in outside]
 
 
@@ -308,7 +313,7 @@ def _numpy(column: Any) -> np.ndarray[Any, Any]:
 
 
 def _assembled(header: dict[str, Any], parts: dict[str, Columns]) -> Snapshot:
-    trades = None if header["trades"] is None else Trades.from_columns(**parts["trades"], **header["trades"])
+    trades = None if header["trades"] is None else _trades(header["trades"], parts["trades"])
     return Snapshot(
         currency=header["currency"],
         as_of_ns=header["as_of_ns"],
@@ -322,6 +327,11 @@ def _assembled(header: dict[str, Any], parts: dict[str, Columns]) -> Snapshot:
         notes=tuple(header["notes"]),
         liquidations=Liquidations.from_columns(**parts["liquidations"]) if "liquidations" in parts else None,
     )
+
+
+def _trades(plain: dict[str, Any], columns: Columns) -> Trades:
+    covered = tuple(Covered(*span) for span in plain.get("covered", ()))
+    return Trades.from_columns(**columns, repeats_removed=plain["repeats_removed"], covered=covered)
 
 
 def _book(number: int, plain: dict[str, Any], levels: Columns) -> OrderBook:

@@ -13,12 +13,13 @@ from tailwag.errors import InputError, StoreBusyError
 from tailwag.sources.store.disk import Disk, SystemDisk, disk_trouble, write_whole
 from tailwag.sources.store.lock import refuse_if_fenced, take_lock
 from tailwag.sources.store.mark import MarkFile
-from tailwag.sources.store.records import PAYLOAD_LIMIT_BYTES, Record, header_bytes, sealed_record
+from tailwag.sources.store.records import PAYLOAD_LIMIT_BYTES, SNAPSHOT, TRADES, Record, header_bytes, sealed_record
 from tailwag.sources.store.recovery import recovered
 from tailwag.sources.store.segments import Head, head_bytes, segment_name
 
 if TYPE_CHECKING:
     from tailwag.market.snapshot import Snapshot
+    from tailwag.sources.store.trade_records import TradeBatch
 
 SEGMENT_BYTES = 64 << 20
 Say = Callable[[str], None]
@@ -98,11 +99,21 @@ class Recorder:
 
         return self.append_payload(encoded_snapshot(snapshot), as_of_ns=snapshot.as_of_ns, received_ns=received_ns)
 
-    def append_payload(self, payload: bytes, *, as_of_ns: int, received_ns: int) -> Acknowledgement:
-        """Make the bytes of a snapshot file durable, as :meth:`append` does."""
+    def append_trades(self, batch: TradeBatch, *, received_ns: int) -> Acknowledgement:
+        """Make a batch of trades durable, as :meth:`append` does; its market time is that of its last trade, or the end of what it covers.
+
+        Raises StoreError where it is not, InputError where the batch says nothing at all.
+        """
+        from tailwag.sources.store.trade_records import batch_time_ns, encoded_batch
+
+        return self.append_payload(encoded_batch(batch), as_of_ns=batch_time_ns(batch), received_ns=received_ns, kind=TRADES)
+
+    def append_payload(self, payload: bytes, *, as_of_ns: int, received_ns: int, kind: int = SNAPSHOT) -> Acknowledgement:
+        """Make the bytes of a snapshot file (or of another ``kind`` of record) durable, as :meth:`append` does."""
         if len(payload) > PAYLOAD_LIMIT_BYTES:
-            raise InputError(f"a snapshot of {len(payload)} bytes, at most {PAYLOAD_LIMIT_BYTES} are recorded; split it by currency")
-        record = sealed_record(payload, seq=self._last_seq + 1, as_of_ns=as_of_ns, received_ns=received_ns, previous=self._last_hash)
+            raise InputError(f"a record of {len(payload)} bytes, at most {PAYLOAD_LIMIT_BYTES} are recorded; split it by currency")
+        seq, previous = self._last_seq + 1, self._last_hash
+        record = sealed_record(payload, seq=seq, as_of_ns=as_of_ns, received_ns=received_ns, previous=previous, kind=kind)
         with disk_trouble(self.folder, f"record snapshot {record.seq}"):
             # before: a fenced writer must not touch what the new one may count on; after: what the new one did not see is not acknowledged
             refuse_if_fenced(self.folder, self.epoch)

@@ -15,6 +15,8 @@ GENESIS = bytes(32)
 """What the first record names as the hash before it."""
 SNAPSHOT = 1
 """Kind of a record whose payload is a tailwag snapshot file."""
+TRADES = 2
+"""Kind of a record whose payload is a batch of option trades."""
 PAYLOAD_LIMIT_BYTES = 256 << 20
 _FIELDS = struct.Struct("<4sIQqqQ32s32s")
 HEADER_BYTES = _FIELDS.size + 32
