@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.exposure.book import Book
 from tailwag.exposure.profile import Profile
-from tailwag.exposure.reprice import SmileDynamicsLike, gamma_on_grid
+from tailwag.exposure.reprice import HeldGamma, SmileDynamicsLike, gamma_on_grid
 from tailwag.exposure.roots import profile_signs, refine_roots, sign_changes
 from tailwag.kernels.arrays import FloatArray, frozen
 
@@ -90,11 +90,12 @@ def _nearest_flips(book: Book, held: FloatArray, spots_usd: FloatArray, gross: F
     )
     flips = np.full(held.shape[0], np.nan)
     found = cells[:, 0] >= 0
-
-    def own_gamma(spots: FloatArray) -> FloatArray:
-        return np.diagonal(gamma_on_grid(book, spots / book.spot_usd, held[found], dynamics=dynamics))
-
     if found.any():
+        drawn = HeldGamma.of(book, held[found], dynamics=dynamics)
+
+        def own_gamma(spots: FloatArray) -> FloatArray:
+            return np.diagonal(drawn.at(spots / book.spot_usd))
+
         flips[found] = refine_roots(own_gamma, spots_usd[cells[found, 0]], spots_usd[cells[found, 1]], relative=FLIP_RELATIVE)
     return flips
 

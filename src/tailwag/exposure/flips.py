@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tailwag.exposure.book import Book
-from tailwag.exposure.reprice import SmileDynamicsLike, gamma_on_grid, live_rows
+from tailwag.exposure.reprice import HeldGamma, SmileDynamicsLike, live_rows
 from tailwag.exposure.roots import SignChange, profile_signs, refine_roots, sign_changes
 from tailwag.kernels.arrays import FloatArray, IntArray
 
@@ -64,9 +64,10 @@ def book_flips(
     ``vols``: volatilities on the grid where the caller has them.
     """
     weights = np.stack([book.position_coin, np.abs(book.position_coin)])
+    held = HeldGamma.of(book, weights, dynamics=dynamics, ahead_ns=ahead_ns, quote_move=quote_move)
 
     def both(spots: FloatArray, known: FloatArray | None = None) -> FloatArray:
-        return gamma_on_grid(book, spots / book.spot_usd, weights, dynamics=dynamics, ahead_ns=ahead_ns, quote_move=quote_move, vols=known)
+        return held.at(spots / book.spot_usd, vols=known)
 
     near = _near_expiry_spots(book, spots_usd, ahead_ns)
     scanned, first = np.unique(np.concatenate([spots_usd, near]), return_index=True)

@@ -156,24 +156,52 @@ def gamma_on_grid(
 
     ``quote_move``: the log move of spot at which today's quotes are taken to stand (0: now); ``vols`` as from :func:`vols_on_grid`.
     """
-    from tailwag.kernels.netgreeks import row_gammas
+    return HeldGamma.of(book, weights, dynamics=dynamics, ahead_ns=ahead_ns, quote_move=quote_move).at(ratios, vols=vols)
 
-    weights = np.nan_to_num(np.atleast_2d(weights))
-    live = live_rows(book, ahead_ns, held=np.any(weights != 0.0, axis=0))
-    chain, rows = book.chain, live.plain
-    total = np.zeros((weights.shape[0], ratios.size))
-    for part in _parts(ratios.size, len(book)):
-        if rows.size == 0:
-            break
-        known = None if vols is None else np.ascontiguousarray(vols[part, rows])
-        vol = _kernel_vols(book, rows, np.log(ratios[part]) - quote_move, dynamics) if known is None else known
-        gammas = row_gammas(chain.right[rows], chain.strike_usd[rows], book.forward_usd[rows], live.plain_years, vol, ratios[part])
-        # rows of gammas are contiguous: this order is many times faster than weights @ gammas.T
-        total[:, part] = (gammas @ weights[:, rows].T).T
-    if live.settling.size:
-        greeks = _settling_greeks(book, live, ratios, dynamics, 0.0, ahead_ns, quote_move)
-        total += weights[:, live.settling] @ greeks[GAMMA].T
-    return total
+
+@dataclass(frozen=True, slots=True)
+class HeldGamma:
+    """What :func:`gamma_on_grid` needs besides the spots, made ready once: the search for a flip asks at one handful of spots after another."""
+
+    book: Book
+    dynamics: SmileDynamicsLike
+    ahead_ns: int
+    quote_move: float
+    live: LiveRows
+    rows: FloatArray
+    plain_weights: FloatArray
+    settling_weights: FloatArray
+
+    @classmethod
+    def of(
+        cls, book: Book, weights: FloatArray, *, dynamics: SmileDynamicsLike, ahead_ns: int = 0, quote_move: float = 0.0
+    ) -> HeldGamma:
+        """Ready for the holdings ``weights`` (w, n), ``ahead_ns`` from now."""
+        from tailwag.kernels.netgreeks import gamma_rows
+
+        weights = np.nan_to_num(np.atleast_2d(weights))
+        live = live_rows(book, ahead_ns, held=np.any(weights != 0.0, axis=0))
+        chain, plain = book.chain, live.plain
+        rows = gamma_rows(chain.right[plain], chain.strike_usd[plain], book.forward_usd[plain], live.plain_years)
+        return cls(book, dynamics, ahead_ns, quote_move, live, rows, weights[:, plain], weights[:, live.settling])
+
+    def at(self, ratios: FloatArray, *, vols: FloatArray | None = None) -> FloatArray:
+        """Gamma of each holding at spot ratios (g,): (w, g)."""
+        from tailwag.kernels.netgreeks import gammas_of
+
+        plain, settling = self.live.plain, self.live.settling
+        total = np.zeros((self.plain_weights.shape[0], ratios.size))
+        for part in _parts(ratios.size, len(self.book)):
+            if plain.size == 0:
+                break
+            known = None if vols is None else np.ascontiguousarray(vols[part, plain])
+            vol = _kernel_vols(self.book, plain, np.log(ratios[part]) - self.quote_move, self.dynamics) if known is None else known
+            # rows of gammas are contiguous: this order is many times faster than weights @ gammas.T
+            total[:, part] = (gammas_of(self.rows, vol, ratios[part]) @ self.plain_weights.T).T
+        if settling.size:
+            greeks = _settling_greeks(self.book, self.live, ratios, self.dynamics, 0.0, self.ahead_ns, self.quote_move)
+            total += self.settling_weights @ greeks[GAMMA].T
+        return total
 
 
 def exposures_of(net: FloatArray, spot_usd: FloatArray) -> dict[str, FloatArray]:

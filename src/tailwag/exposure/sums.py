@@ -35,6 +35,17 @@ def exact_sums_by(group: Any, columns: FloatArray, groups: int) -> FloatArray:
     order = np.argsort(group, kind="stable")
     edges = np.searchsorted(np.asarray(group)[order], np.arange(groups + 1))
     totals = np.zeros((columns.shape[0], groups))
-    for column, values in enumerate(columns[:, order]):
-        totals[column] = [exact_sum(values[start:stop]) for start, stop in itertools.pairwise(edges)]
+    parts = [slice(start, stop) for start, stop in itertools.pairwise(edges.tolist())]
+    for column, values in enumerate(columns[:, order].tolist()):
+        totals[column] = _sums(values, parts)
     return totals
+
+
+def _sums(values: list[float], parts: list[slice]) -> FloatArray:
+    """One exact sum for each part; the whole column is plain floats by now, which spares an array for each group."""
+    try:
+        sums = np.array([math.fsum(values[part]) for part in parts])
+    except (OverflowError, ValueError):
+        return np.array([exact_sum(values[part]) for part in parts])
+    sums[~np.isfinite(sums)] = math.nan
+    return sums

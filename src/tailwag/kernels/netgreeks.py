@@ -21,7 +21,7 @@ from tailwag.kernels.black_blocks import LEAST_USD, MOST, MOST_USD
 from tailwag.kernels.black_plain import black_greeks_plain
 from tailwag.kernels.netgreeks_blocks import LEAST_VOL, gamma_kernel, net_kernel
 
-__all__ = ["LEAST_VOL", "NET_GREEKS", "net_greeks", "net_greeks_plain", "row_gammas"]
+__all__ = ["LEAST_VOL", "NET_GREEKS", "gamma_rows", "gammas_of", "net_greeks", "net_greeks_plain", "row_gammas"]
 
 NET_GREEKS = COMMON_GREEKS
 """The last axis of :func:`net_greeks`: units as in `black.GREEKS`."""
@@ -82,10 +82,23 @@ def row_gammas(
     >>> row_gammas(+1, [90.0, 100.0], 100.0, 0.25, 0.2, [1.0]).round(4)
     array([[0.0217, 0.0398]])
     """
-    rows = np.array(as_columns(right, strike_usd, forward_usd, years, 1.0))
+    return gammas_of(gamma_rows(right, strike_usd, forward_usd, years), vol, spot_ratios)
+
+
+def gamma_rows(right: ArrayLike, strike_usd: ArrayLike, forward_usd: ArrayLike, years: ArrayLike) -> FloatArray:
+    """The options of :func:`row_gammas` made ready once, for a caller that asks for their gammas at one spot after the other."""
+    return np.array(as_columns(right, strike_usd, forward_usd, years, 1.0))
+
+
+def gammas_of(rows: FloatArray, vol: ArrayLike, spot_ratios: ArrayLike) -> FloatArray:
+    """:func:`row_gammas` of rows made ready by :func:`gamma_rows`."""
     log_moves = _log_moves(spot_ratios)
     vols = _vol_rows(vol, rows.shape[1], log_moves.size)
     good = _priceable(rows, vols)
+    if good.all():
+        out = np.empty((log_moves.size, good.size))
+        gamma_kernel(np.ascontiguousarray(rows[[2, 1, 3, 4]]), vols, log_moves, out)
+        return out
     out = np.full((log_moves.size, good.size), np.nan)
     priced = np.empty((log_moves.size, int(good.sum())))
     gamma_kernel(np.ascontiguousarray(rows[[2, 1, 3, 4]][:, good]), np.ascontiguousarray(vols[:, good]), log_moves, priced)
