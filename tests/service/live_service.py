@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -248,3 +253,47 @@ def token_file(folder: Path, *lines: str, mode: int = 0o600) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines))
     path.chmod(mode)
     return path
+
+
+@dataclass
+class Serving:
+    """A ``tailwag serve`` process."""
+
+    process: subprocess.Popen[str]
+    address: str
+    errors: Path
+    """What it writes to stderr."""
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def stop(self, *, seconds: float = 30.0) -> int:
+        """Ask it to stop as a service manager does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def serving(folder: Path, *words: str, environment: dict[str, str] | None = None) -> Iterator[Serving]:
+    """``tailwag serve`` as a process on a free loopback port; its stderr goes to a file in ``folder``."""
+    errors = folder / "serve.stderr"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tailwag", "serve", "--port", "0", *words],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"serves (http://\S+)/ ", line)
+        assert found, line + errors.read_text()
+        yield Serving(process, found[1], errors)
+    finally:
+        process.kill()
+        process.wait(10.0)
+        if process.stdout is not None:
+            process.stdout.close()

@@ -104,6 +104,15 @@ def endpoint_of(app: FastAPI, scope: Mapping[str, Any]) -> Any:
     return None
 
 
+def methods_of(app: FastAPI, scope: Mapping[str, Any]) -> set[str]:
+    """Every method that the address of a request takes."""
+    found: set[str] = set()
+    for route in app.router.routes:
+        if route.matches(dict(scope))[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
+
+
 def _add_errors(app: FastAPI, service: Service) -> None:
     def answer(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
         return Response(error_body(sentence), status, headers=dict(headers or {}), media_type="application/json")
@@ -122,8 +131,11 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         place = ".".join(str(part) for part in first.get("loc", ()))[:80]
         return answer(422, f"{place}: {str(first.get('msg', 'cannot be used'))[:200]}; see /openapi.json")
 
-    async def known(_request: Request, error: Exception) -> Response:
+    async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            methods = ", ".join(sorted(methods_of(app, request.scope)))
+            return answer(405, f"method not allowed; use {methods} here", {"allow": methods})
         return answer(error.status_code, f"{error.detail}; see /openapi.json", error.headers)
 
     app.add_exception_handler(TailwagError, ours)

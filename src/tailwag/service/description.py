@@ -23,8 +23,12 @@ EXAMPLES: dict[str, Any] = {
     "move_pct": 1.0,
     "hedge_share": 0.6,
     "dynamics": "sticky-strike",
+    "name": "style.css",
 }
-TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$"
+TIME = r"^20(09|[1-9]\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-4]):[0-5]\d)$"
+DYNAMICS = r"^(sticky-strike|sticky-moneyness|ssr:-?[0-4](\.\d{1,4})?)$"
+_RULE = r"(long-calls-short-puts|short-all|long-all|customers-sell-otm|customers-buy:(0(\.\d{1,4})?|1))"
+RULE = rf"^({_RULE}|mixture:{_RULE}@0\.\d{{1,4}}(\+{_RULE}@0\.\d{{1,4}}){{1,5}})$"
 BOOK = "instrument,contracts\nBTC-PERPETUAL,-1000\n"
 
 
@@ -53,7 +57,7 @@ def _endpoints(app: FastAPI) -> dict[tuple[str, str], Any]:
         (route.path_format, method.lower()): route.endpoint
         for route in app.routes
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     }
 
 
@@ -72,8 +76,10 @@ def _explain_body(content: dict[str, Any], source_names: tuple[str, ...]) -> Non
         content["example"] = BOOK
         return
     for name, schema in properties.items():
-        choices = schema.get("anyOf")
-        if choices:
+        choices = schema.pop("anyOf", None)
+        if choices is None:
+            schema.update(_explained(name, schema, source_names))
+        else:
             schema["anyOf"] = [choice if choice == {"type": "null"} else _explained(name, choice, source_names) for choice in choices]
     content["example"] = {name: EXAMPLES[name] for name in properties if name in EXAMPLES and name != "at"}
 
@@ -81,6 +87,10 @@ def _explain_body(content: dict[str, Any], source_names: tuple[str, ...]) -> Non
 def _explained(name: str, schema: dict[str, Any], source_names: tuple[str, ...]) -> dict[str, Any]:
     if name == "source":
         return {"type": "string", "enum": list(source_names)}
+    if name == "rule":
+        return {**schema, "items": {**schema["items"], "pattern": RULE}}
+    if name == "dynamics":
+        return {**schema, "pattern": DYNAMICS}
     if name in ("at", "from", "to"):
         return {"type": "string", "format": "date-time", "pattern": TIME, "maxLength": 40}
     return schema

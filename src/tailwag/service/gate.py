@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tailwag.service.monitor import Log
     from tailwag.service.settings import ServeSettings
 
-METHODS = frozenset({"GET", "HEAD", "POST"})
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -86,7 +85,7 @@ class Gate:
 
     def _refused(self, scope: Scope, headers: dict[str, list[str]]) -> Refusal | None:
         websocket = scope["type"] == "websocket"
-        found = self._too_large(scope, headers) or self._wrong_place(scope, headers, websocket=websocket)
+        found = self._too_large(scope, headers) or self._wrong_place(headers)
         if found is not None:
             return found
         client = (scope.get("client") or ("",))[0]
@@ -110,7 +109,7 @@ class Gate:
             return Refusal(415, "packed bodies are not read; send it as it is")
         return None
 
-    def _wrong_place(self, scope: Scope, headers: dict[str, list[str]], *, websocket: bool) -> Refusal | None:
+    def _wrong_place(self, headers: dict[str, list[str]]) -> Refusal | None:
         hosts = headers.get("host", [])
         if len(hosts) != 1 or _name_of(hosts[0]) not in self._settings.known_hosts:
             return Refusal(
@@ -119,8 +118,6 @@ class Gate:
         origins = headers.get("origin", [])
         if origins and (len(origins) != 1 or not _same_place(origins[0], hosts[0])):
             return Refusal(403, "pages of other origins may not ask here; open the page that this service shows")
-        if not websocket and scope["method"] not in METHODS:
-            return Refusal(405, "method not allowed; use GET or POST as /openapi.json says")
         return None
 
     def _role_refused(self, scope: Scope, headers: dict[str, list[str]], client: str, *, websocket: bool) -> Refusal | None:
@@ -231,8 +228,6 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refusal) 
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *SAFE_HEADERS]
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if refused.status == 405:
-        headers.append((b"allow", b"GET, HEAD, POST"))
     if refused.status == 429:
         headers.append((b"retry-after", b"5"))
     if refused.status in (408, 413):

@@ -304,7 +304,7 @@ COMPONENTS: dict[str, Shape] = {
         **{key: [TEXT] for key in ("instrument", "settlement", "venue")},
         **{key: [TEXT_OR_NULL] for key in ("right", "iv_source")},
         "expiry": [TIME_OR_NULL],
-        **{key: [NUMBER_OR_NULL] for key in ("strike_usd", "position_coin", "iv", "forward_usd")},
+        **{key: [NUMBER_OR_NULL] for key in ("strike_usd", "position_coin", "iv", "forward_usd", "gex_usd_per_pct")},
     },
 }
 
