@@ -12,6 +12,7 @@ medians over the pairs: other programs disturb both sides alike.  ``--file`` add
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -47,7 +48,9 @@ def market(venues: int, minute: int) -> Any:
         return first
     second = demo(seed=29, as_of_ns=at_ns)
     chain = second.chain
-    columns = {field.name: getattr(chain, field.name) for field in fields(Chain) if field.init and field.name not in ("currency", "as_of_ns")}
+    columns = {
+        field.name: getattr(chain, field.name) for field in fields(Chain) if field.init and field.name not in ("currency", "as_of_ns")
+    }
     columns["venue"] = ["second"] * len(chain)
     renamed = second.with_parts(chain=Chain.from_columns(currency=chain.currency, as_of_ns=chain.as_of_ns, **columns))
     return merge([first, replace(renamed, books=())])
@@ -93,7 +96,7 @@ def timings(word: str, folder: Path) -> Iterator[tuple[int, list[float]]]:
             series.append(publication)
             laps.append(time.perf_counter())
             rank += 1
-            yield len(snapshot.chain), [1e3 * (later - earlier) for earlier, later in zip(laps, laps[1:], strict=False)]
+            yield len(snapshot.chain), [1e3 * (later - earlier) for earlier, later in itertools.pairwise(laps)]
 
 
 def worker(word: str) -> None:
@@ -118,7 +121,8 @@ class Side:
 
     def step(self, *, kept: bool) -> None:
         """Let it measure one more snapshot."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         words = self.process.stdout.readline().split()

@@ -173,9 +173,7 @@ class HeldGamma:
     settling_weights: FloatArray
 
     @classmethod
-    def of(
-        cls, book: Book, weights: FloatArray, *, dynamics: SmileDynamicsLike, ahead_ns: int = 0, quote_move: float = 0.0
-    ) -> HeldGamma:
+    def of(cls, book: Book, weights: FloatArray, *, dynamics: SmileDynamicsLike, ahead_ns: int = 0, quote_move: float = 0.0) -> HeldGamma:
         """Ready for the holdings ``weights`` (w, n), ``ahead_ns`` from now."""
         from tailwag.kernels.netgreeks import gamma_rows
 

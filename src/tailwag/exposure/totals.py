@@ -143,7 +143,7 @@ def row_exposures(book: Book, *, numeraire: Numeraire = "usd") -> FloatArray:
     if numeraire not in ("usd", "coin"):
         raise RuleError(f"numeraire {numeraire!r} is unknown; use 'usd' or 'coin'")
     delta = greeks[DELTA] if numeraire == "usd" else greeks[DELTA] - greeks[PRICE] / book.forward_usd
-    signed = book.position_coin * book.gamma * spot**2 / 100.0
+    signed = _signed_gex(book)
     rows = np.stack(
         [
             signed,
@@ -157,6 +157,10 @@ def row_exposures(book: Book, *, numeraire: Numeraire = "usd") -> FloatArray:
         ]
     )
     return np.asarray(np.nan_to_num(rows, nan=0.0, posinf=np.inf, neginf=-np.inf))
+
+
+def _signed_gex(book: Book) -> FloatArray:
+    return book.position_coin * book.gamma * book.spot_usd**2 / 100.0
 
 
 def exposure_totals(book: Book, *, numeraire: Numeraire = "usd") -> Exposure:
@@ -194,6 +198,17 @@ def by_expiry(book: Book, *, numeraire: Numeraire = "usd") -> Breakdown:
 def by_strike(book: Book, *, numeraire: Numeraire = "usd") -> Breakdown:
     """Exposures of each strike over all expiries."""
     return _breakdown(book, "strike", book.chain.strike_usd, numeraire)
+
+
+def gex_by(book: Book, by: Literal["expiry", "strike"]) -> tuple[tuple[Any, float], ...]:
+    """Signed GEX of each expiry (UTC ns) or strike (USD) alone, ascending; groups with every row masked are left out."""
+    key = book.chain.expiry_ns if by == "expiry" else book.chain.strike_usd
+    shown = np.flatnonzero(book.chain.usable | book.counted)
+    names, group = np.unique(key[shown], return_inverse=True)
+    signed = np.asarray(np.nan_to_num(_signed_gex(book), nan=0.0, posinf=np.inf, neginf=-np.inf))
+    sums = exact_sums_by(group, signed[None, shown], int(names.size))[0]
+    known = np.bincount(group, weights=book.counted[shown], minlength=int(names.size)) > 0
+    return tuple((name, gex) for name, gex, kept in zip(names.tolist(), sums.tolist(), known, strict=True) if kept and np.isfinite(gex))
 
 
 def by_venue(book: Book, *, numeraire: Numeraire = "usd") -> Breakdown:

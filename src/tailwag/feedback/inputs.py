@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tailwag.kernels.arrays import FloatArray
+from tailwag.market.clock import format_time
 
 if TYPE_CHECKING:
     from tailwag.exposure import Profile
     from tailwag.exposure.book import Book
-    from tailwag.exposure.totals import Breakdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ def gain_inputs(profile: Profile | GainInputs) -> GainInputs:
     """
     if isinstance(profile, GainInputs):
         return profile
-    from tailwag.exposure.totals import by_expiry, by_strike
+    from tailwag.exposure.totals import gex_by
 
-    book, expiries, strikes = profile.book, by_expiry(profile.book), by_strike(profile.book)
+    book = profile.book
     return GainInputs(
         spot_usd=float(book.spot_usd),
         gex_usd_per_pct=profile.totals.gex_usd_per_pct,
@@ -59,16 +59,12 @@ def gain_inputs(profile: Profile | GainInputs) -> GainInputs:
         vanna_usd_per_volpt=profile.totals.vanna_usd_per_volpt,
         smile_gex_usd_per_pct=_smile_gex(profile),
         repriced_flow_usd=lambda moves_pct: _repriced_flow(profile, moves_pct),
-        by_expiry=tuple((expiries.label(index), gex) for index, gex in _known(expiries)),
-        by_strike=tuple((float(strikes.key[index]), gex) for index, gex in _known(strikes)),
+        by_expiry=tuple((format_time(expiry_ns), gex) for expiry_ns, gex in gex_by(book, "expiry")),
+        by_strike=gex_by(book, "strike"),
         profile_spot_usd=profile.spot_usd,
         profile_gex_usd_per_pct=profile.gex_usd_per_pct,
         draws_gex_usd_per_pct=_draws_gex(book),
     )
-
-
-def _known(parts: Breakdown) -> list[tuple[int, float]]:
-    return [(index, float(gex)) for index, gex in enumerate(parts.gex_usd_per_pct) if np.isfinite(gex)]
 
 
 def _smile_gex(profile: Profile) -> float | None:
