@@ -67,6 +67,9 @@ def test_numbers_go_on_over_restarts_and_segments(store: Path) -> None:
         "damaged": [],
         "unacknowledged_bytes": 0,
         "quarantined_files": 0,
+        "segment_files": 4,
+        "compacted_files": 0,
+        "replaced_files": 0,
     }
 
 

@@ -59,6 +59,10 @@ class WatchedDisk(SystemDisk):
         self._note("replace", target)
         super().replace(beside, target)
 
+    def remove(self, path: Path) -> None:
+        self._note("remove", path)
+        super().remove(path)
+
     def sync_folder(self, path: Path) -> None:
         self._note("sync_folder", path)
         super().sync_folder(path)
@@ -103,6 +107,7 @@ class ForgetfulDisk(WatchedDisk):
         self._pending: dict[int, list[tuple[int, bytes | None]]] = {}
         self._files: dict[int, Path] = {}
         self._renamed: list[tuple[Path, bytes | None]] = []
+        """Names given or taken away, with what stood under them before."""
 
     def open(self, path: Path, flags: int) -> int:
         descriptor = super().open(path, flags)
@@ -136,6 +141,12 @@ class ForgetfulDisk(WatchedDisk):
         self._files[inode] = target
         self._renamed.append((target, old))
 
+    def remove(self, path: Path) -> None:
+        old = path.read_bytes() if path.exists() else None
+        super().remove(path)
+        if old is not None:
+            self._renamed.append((path, old))
+
     def sync_folder(self, path: Path) -> None:
         super().sync_folder(path)
         self._renamed = [(target, old) for target, old in self._renamed if target.parent.resolve() != path.resolve()]
@@ -148,7 +159,7 @@ class ForgetfulDisk(WatchedDisk):
                 path.write_bytes(_partly(self._durable[inode], self._pending[inode], draw))
         for target, old in reversed(self._renamed):
             if draw.random() < 0.5:
-                target.unlink() if old is None else target.write_bytes(old)
+                target.unlink(missing_ok=True) if old is None else target.write_bytes(old)
 
 
 def _partly(durable: bytes, writes: list[tuple[int, bytes | None]], draw: random.Random) -> bytes:

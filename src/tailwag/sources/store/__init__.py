@@ -4,6 +4,7 @@ A folder with
 
 ====================  ==================================================================================================
 ``segment-NNN.tws``   records, each with its own SHA-256 and the hash of the record before it: the truth
+``segment-N-M.tws``   a run of closed segments, compacted into one file: every record as it was, payloads compressed together
 ``mark``              the last acknowledged record: a segment that ends before it has lost something
 ``epoch``             how often the store was opened for writing: an old writer that wakes up finds a newer number
 ``lock``              held by the one writer; empty
@@ -22,6 +23,8 @@ from typing import Any
 _HOME = {
     "Acknowledgement": "tailwag.sources.store.recorder",
     "Recorder": "tailwag.sources.store.recorder",
+    "Compaction": "tailwag.sources.store.compaction",
+    "compact_store": "tailwag.sources.store.compaction",
     "History": "tailwag.sources.store.history",
     "Verification": "tailwag.sources.store.verify",
     "verify_store": "tailwag.sources.store.verify",

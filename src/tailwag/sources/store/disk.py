@@ -24,6 +24,7 @@ class Disk(Protocol):
     def cut(self, descriptor: int, size: int) -> None: ...
     def sync(self, descriptor: int) -> None: ...
     def replace(self, beside: Path, target: Path) -> None: ...
+    def remove(self, path: Path) -> None: ...
     def sync_folder(self, path: Path) -> None: ...
 
 
@@ -60,6 +61,10 @@ class SystemDisk:
     def replace(self, beside: Path, target: Path) -> None:
         """Give a finished file its name, at once or not at all."""
         os.replace(beside, target)
+
+    def remove(self, path: Path) -> None:
+        """Take a name away; who has the file open can go on reading it."""
+        path.unlink(missing_ok=True)
 
     def sync_folder(self, path: Path) -> None:
         """Return only when the names in a folder are on the device."""

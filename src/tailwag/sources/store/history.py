@@ -5,18 +5,21 @@ from __future__ import annotations
 import bisect
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tailwag.errors import EmptyChainError, StoreError
 from tailwag.market.clock import format_time
-from tailwag.sources.store.records import SNAPSHOT
-from tailwag.sources.store.segments import Entry, payload_of, segment_name
-from tailwag.sources.store.verify import Damage, verify_store
+from tailwag.sources.store.parts import entry_file, read_payload
+from tailwag.sources.store.records import SNAPSHOT, TRADES
+from tailwag.sources.store.segments import Entry
+from tailwag.sources.store.verify import Damage, Verification, verify_store
 
 if TYPE_CHECKING:
     from tailwag.market.snapshot import Snapshot
+    from tailwag.market.trades import Trades
+    from tailwag.sources.store.trade_records import TradeBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class History:
     folder: Path
     entries: tuple[Entry, ...]
     damaged: tuple[Damage, ...]
+    batches: tuple[Entry, ...] = ()
+    """The records that hold trades only; ``entries`` are the snapshots."""
+    found: Verification | None = field(default=None, repr=False, compare=False)
+    """What the index was made from; :meth:`refreshed` goes on from there."""
+    _by_time: list[Entry] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> History:
@@ -33,8 +41,16 @@ class History:
 
         Raises InputError if the folder is no store.
         """
-        found = verify_store(Path(folder), payloads=False)
-        return cls(Path(folder), tuple(entry for entry in found.entries if entry.record.kind == SNAPSHOT), found.damaged)
+        return cls._of(Path(folder), verify_store(Path(folder), payloads=False))
+
+    @classmethod
+    def _of(cls, folder: Path, found: Verification) -> History:
+        snapshots, batches = (tuple(entry for entry in found.entries if entry.record.kind == kind) for kind in (SNAPSHOT, TRADES))
+        return cls(folder, snapshots, found.damaged, batches, found)
+
+    def refreshed(self) -> History:
+        """The index as of now: only what was recorded since is read, and everything again where the store was compacted meanwhile."""
+        return self._of(self.folder, verify_store(self.folder, payloads=False, since=self.found))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -56,8 +72,11 @@ class History:
 
         Raises EmptyChainError where there is none.
         """
-        ordered = sorted(self.entries, key=lambda entry: (entry.record.as_of_ns, entry.record.seq))
-        place = len(ordered) if at_ns is None else bisect.bisect_right([entry.record.as_of_ns for entry in ordered], at_ns)
+        if not self._by_time:
+            # at once, in case two threads ask first
+            self._by_time[:] = sorted(self.entries, key=lambda entry: (entry.record.as_of_ns, entry.record.seq))
+        ordered = self._by_time
+        place = len(ordered) if at_ns is None else bisect.bisect_right(ordered, at_ns, key=lambda entry: entry.record.as_of_ns)
         if not place:
             wanted = "" if at_ns is None else f" at or before {format_time(at_ns)}"
             raise EmptyChainError(f"{self.folder}: no snapshot{wanted} in this store; record one or give a later time")
@@ -69,13 +88,22 @@ class History:
         Raises StoreError where they differ.
         """
         try:
-            with open(self.folder / segment_name(entry.segment), "rb") as stream:
-                found = payload_of(stream.fileno(), entry)
+            found = self._read(entry)
         except OSError as trouble:
-            raise StoreError(f"{self.folder}: {segment_name(entry.segment)} cannot be read ({trouble.strerror}); check the disk") from None
+            raise StoreError(f"{self.folder}: {entry_file(entry)} cannot be read ({trouble.strerror}); check the disk") from None
         if found is None:
             raise StoreError(f"{self.folder}: snapshot {entry.record.seq} is damaged; run tailwag verify {self.folder} to see what else is")
         return found
+
+    def _read(self, entry: Entry) -> bytes | None:
+        """A payload; where its segment has been compacted since the index was made, out of the file that stands for it now."""
+        try:
+            return read_payload(self.folder, entry)
+        except FileNotFoundError:
+            now = _numbered(verify_store(self.folder, payloads=False).entries, entry.record.seq)
+            if now is None or now.record != entry.record:
+                raise
+            return read_payload(self.folder, now)
 
     def snapshot(self, entry: Entry) -> Snapshot:
         """A recorded snapshot, bit for bit.
@@ -91,3 +119,26 @@ class History:
     def snapshots(self, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[Snapshot]:
         """The snapshots whose market time lies in [from, to], one at a time."""
         return (self.snapshot(entry) for entry in self.between(from_ns, to_ns))
+
+    def batch(self, entry: Entry) -> TradeBatch:
+        """A recorded batch of trades, bit for bit.
+
+        Raises StoreError where its bytes are damaged.
+        """
+        from tailwag.sources.store.trade_records import decoded_batch
+
+        return decoded_batch(self.payload(entry), name=f"trades {entry.record.seq} of {self.folder.name}")
+
+    def trades(self, from_ns: int | None = None, to_ns: int | None = None) -> Trades:
+        """Every recorded option trade with a time in [from, to], each once, in time order: those inside snapshots and those in batches.
+
+        One trade is one (venue, trade id); of two prints the one recorded first counts.  Records that are damaged give nothing.
+        """
+        from tailwag.sources.store.trade_records import recorded_trades
+
+        return recorded_trades(self, from_ns, to_ns)
+
+
+def _numbered(entries: tuple[Entry, ...], seq: int) -> Entry | None:
+    place = bisect.bisect_left(entries, seq, key=lambda entry: entry.record.seq)
+    return entries[place] if place < len(entries) and entries[place].record.seq == seq else None

@@ -19,6 +19,7 @@ from tailwag.sources.store.segments import Head, head_bytes, segment_name
 
 if TYPE_CHECKING:
     from tailwag.market.snapshot import Snapshot
+    from tailwag.sources.store.compaction import Compaction
     from tailwag.sources.store.trade_records import TradeBatch
 
 SEGMENT_BYTES = 64 << 20
@@ -178,6 +179,15 @@ class Recorder:
             pass
         finally:
             self._disk.close(segment.descriptor)
+
+    def compact(self) -> Compaction:
+        """Join and compress the segments that are closed; what is being written is not touched.
+
+        Raises StoreError where the disk refuses: the segments are then as they were.
+        """
+        from tailwag.sources.store.compaction import compacted
+
+        return compacted(self.folder, self._disk, epoch=self.epoch)
 
     def close(self) -> None:
         """Give the store back; everything acknowledged is already safe."""

@@ -12,7 +12,8 @@ from tailwag.sources.store.disk import Disk, write_whole
 from tailwag.sources.store.lock import EPOCH_NAME, read_epoch, write_epoch
 from tailwag.sources.store.mark import NAME as MARK_NAME
 from tailwag.sources.store.mark import NOTHING, Mark, MarkFound, read_mark, write_mark
-from tailwag.sources.store.segments import Entry, Scan, read_head, scan_segment, segment_name, segment_numbers
+from tailwag.sources.store.parts import read_head, scan_part
+from tailwag.sources.store.segments import Entry, Part, Scan, segment_name, segment_parts
 
 QUARANTINE = "quarantine"
 Say = Callable[[str], None]
@@ -36,16 +37,16 @@ def recovered(folder: Path, disk: Disk, say: Say) -> Start:
         # a small file or a segment's head whose making was cut short: it never had its name, so nothing was in it
         unfinished.unlink()
     found = read_mark(folder)
-    numbers = segment_numbers(folder)
-    epoch = _raised_epoch(folder, disk, found, numbers, say)
-    last = scan_segment(folder, numbers[-1]) if numbers else None
-    entry = _last_entry(folder, numbers, last)
-    _say_what_is_short(folder, numbers, say)
+    parts = segment_parts(folder)
+    epoch = _raised_epoch(folder, disk, found, parts, say)
+    last = scan_part(folder, parts[-1]) if parts else None
+    entry = _last_entry(folder, parts, last)
+    _say_what_is_short(folder, parts, say)
     end = 0 if last is None else last.size
     if last is not None and last.size > last.tail_offset and _unacknowledged(last, found.mark):
         end = _cut(folder, disk, last, say)
     mark = _mark_on_disk(folder, disk, found, entry, epoch, say)
-    last_number = max([mark.segment, *numbers])
+    last_number = max([mark.segment, *(part.last_number for part in parts)])
     if entry is not None and entry.record.seq >= mark.seq:
         return Start(epoch, entry.record.seq, entry.record.hash, last_number, end, mark)
     if mark.seq:
@@ -53,12 +54,12 @@ def recovered(folder: Path, disk: Disk, say: Say) -> Start:
     return Start(epoch, mark.seq, bytes.fromhex(mark.hash), last_number, end, mark)
 
 
-def _raised_epoch(folder: Path, disk: Disk, found: MarkFound, numbers: list[int], say: Say) -> int:
+def _raised_epoch(folder: Path, disk: Disk, found: MarkFound, parts: tuple[Part, ...], say: Say) -> int:
     """The next epoch, written before the segments are read: what an older writer appends after that is not acknowledged."""
     stored, code = read_epoch(folder)
-    heads = [head.epoch for head in (read_head(folder, number) for number in numbers[-2:]) if head]
+    heads = [head.epoch for head in (read_head(folder, part) for part in parts[-2:]) if head]
     newest = max([stored, found.mark.epoch if found.mark else 0, *heads])
-    if found.code == "mark_missing" and not newest and not numbers:
+    if found.code == "mark_missing" and not newest and not parts:
         # the mark comes first: from now on a store without one has lost it
         write_mark(folder, disk, NOTHING)
     if code == "epoch_damaged":
@@ -67,29 +68,30 @@ def _raised_epoch(folder: Path, disk: Disk, found: MarkFound, numbers: list[int]
     return newest + 1
 
 
-def _last_entry(folder: Path, numbers: list[int], last: Scan | None) -> Entry | None:
+def _last_entry(folder: Path, parts: tuple[Part, ...], last: Scan | None) -> Entry | None:
     """The last whole record, from the end back to the first segment that holds one."""
     if last is None or last.entries:
         return last.entries[-1] if last else None
-    for number in reversed(numbers[:-1]):
-        entries = scan_segment(folder, number).entries
+    for part in reversed(parts[:-1]):
+        entries = scan_part(folder, part).entries
         if entries:
             return entries[-1]
     return None
 
 
-def _say_what_is_short(folder: Path, numbers: list[int], say: Say) -> None:
+def _say_what_is_short(folder: Path, parts: tuple[Part, ...], say: Say) -> None:
     """Closed segments against the length that the next head states: cheap, and a cut-off file is never passed over in silence."""
-    for number, after in pairwise(numbers):
+    for part, after in pairwise(parts):
         head = read_head(folder, after)
-        size = (folder / segment_name(number)).stat().st_size
-        if after != number + 1 or head is None or size < head.previous_bytes:
-            say(f"{folder}: {segment_name(number)} or what follows it is damaged or missing; recording goes on, see tailwag verify")
+        short = head is None or (not part.compacted and (folder / part.name).stat().st_size < head.previous_bytes)
+        if after.number != part.last_number + 1 or short:
+            say(f"{folder}: {part.name} or what follows it is damaged or missing; recording goes on, see tailwag verify")
 
 
 def _unacknowledged(last: Scan, mark: Mark | None) -> bool:
     """Whether nothing behind the last whole record was ever acknowledged; without a mark nobody knows, so nothing is cut."""
-    if mark is None or last.head is None:
+    if mark is None or last.head is None or last.last_number:
+        # a compacted file appeared whole: what is wrong with it is damage
         return False
     return mark.segment < last.number or (mark.segment == last.number and mark.end_bytes <= last.tail_offset)
 

@@ -14,7 +14,7 @@ from tailwag.sources.store.records import HEADER_BYTES, MAGIC, Record, parsed_he
 
 SCHEMA = "tailwag.segment/1"
 HEAD_LIMIT_BYTES = 4096
-_NAME = re.compile(r"segment-(\d{8})\.tws")
+_NAME = re.compile(r"segment-(?P<number>\d{8})(?:-(?P<last>\d{8}))?\.tws")
 _CHUNK = 1 << 20
 SECTOR_BYTES = 4096
 """What the search steps over where the device cannot read."""
@@ -34,13 +34,41 @@ class Head:
     """Where the segment before ends; what stands behind that was never acknowledged."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """A file of segments: one segment as it was recorded, or a run of them compacted into one file."""
+
+    number: int
+    last_number: int
+    compacted: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return compacted_name(self.number, self.last_number) if self.compacted else segment_name(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where the payloads of some neighbouring records lie in a compacted segment, compressed together."""
+
+    part: Part
+    packed_offset: int
+    packed_bytes: int
+    raw_bytes: int
+    """Of all its payloads, one behind the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A whole record and where it lies."""
+    """A whole record and where it lies: at ``offset`` of its segment, or at ``start`` of what its block unpacks to."""
 
     record: Record
     segment: int
     offset: int
+    """In a compacted segment: where it would lie if its segments had been joined without compression."""
+    block: Block | None = None
+    start: int = 0
 
     @property
     def end(self) -> int:
@@ -60,6 +88,8 @@ class Scan:
     tail_offset: int
     """Where the last whole record ends."""
     size: int
+    last_number: int = 0
+    """The last segment that a compacted file holds; 0 where it is one segment as it was recorded."""
 
 
 def segment_name(number: int) -> str:
@@ -71,10 +101,43 @@ def segment_name(number: int) -> str:
     return f"segment-{number:08d}.tws"
 
 
-def segment_numbers(folder: Path) -> list[int]:
-    """Numbers of the segments in a folder, in order; files still being made have other names."""
+def compacted_name(first: int, last: int) -> str:
+    """The file name of a run of compacted segments.
+
+    >>> compacted_name(3, 7)
+    'segment-00000003-00000007.tws'
+    """
+    return f"segment-{first:08d}-{last:08d}.tws"
+
+
+def segment_parts(folder: Path) -> tuple[Part, ...]:
+    """The files that are the store, in order: a compacted file stands for every segment of its run, whether that is still there or not."""
+    covered, kept = 0, []
+    for part in _listed(folder):
+        if part.last_number > covered:
+            kept.append(part)
+            covered = part.last_number
+    return tuple(kept)
+
+
+def replaced_parts(folder: Path) -> tuple[Part, ...]:
+    """Files that a compacted one stands for, and that a compaction cut short has left behind."""
+    kept = set(segment_parts(folder))
+    return tuple(part for part in _listed(folder) if part not in kept)
+
+
+def _listed(folder: Path) -> list[Part]:
     found = (_NAME.fullmatch(entry.name) for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
-    return sorted(int(match[1]) for match in found if match)
+    parts = [Part(int(match["number"]), int(match["last"] or match["number"]), match["last"] is not None) for match in found if match]
+    # of files that begin together the longest run first, and compacted before plain
+    return sorted(
+        (part for part in parts if part.number <= part.last_number), key=lambda part: (part.number, -part.last_number, not part.compacted)
+    )
+
+
+def segment_numbers(folder: Path) -> list[int]:
+    """First numbers of the segments' files in a folder, in order; files still being made have other names."""
+    return [part.number for part in segment_parts(folder)]
 
 
 def head_bytes(head: Head) -> bytes:
@@ -82,16 +145,8 @@ def head_bytes(head: Head) -> bytes:
     return sealed_line({"schema": SCHEMA, **asdict(head)})
 
 
-def read_head(folder: Path, number: int) -> Head | None:
-    """A segment's head, or None where it is not as it was written."""
-    try:
-        with open(folder / segment_name(number), "rb") as stream:
-            return _parsed_head(stream.read(HEAD_LIMIT_BYTES), number)
-    except OSError:
-        return None
-
-
-def _parsed_head(data: bytes, number: int) -> Head | None:
+def parsed_head(data: bytes, number: int) -> Head | None:
+    """The head that these bytes begin with, or None where it is not as it was written."""
     line, newline, _ = data.partition(b"\n")
     fields = opened_line(line + newline)
     if fields is None or fields.pop("schema", None) != SCHEMA or set(fields) != set(Head.__slots__) or fields["number"] != number:
@@ -99,10 +154,11 @@ def _parsed_head(data: bytes, number: int) -> Head | None:
     return Head(**fields)
 
 
-def scan_segment(folder: Path, number: int, *, sealed_bytes: int | None = None, payloads: bool = True) -> Scan:
+def scan_segment(folder: Path, number: int, *, sealed_bytes: int | None = None, payloads: bool = True, start: int = 0) -> Scan:
     """Every whole record of a segment up to ``sealed_bytes`` (or its end); with ``payloads`` each payload is hashed too.
 
-    Damage costs the records it touches and no other: the scan goes on at the next header that proves itself.
+    Damage costs the records it touches and no other: the scan goes on at the next header that proves itself.  With ``start``, an end that
+    an earlier scan came to, only the records behind it.
     """
     try:
         stream = open(folder / segment_name(number), "rb")  # noqa: SIM115 - closed below; only the opening may fail quietly
@@ -110,7 +166,7 @@ def scan_segment(folder: Path, number: int, *, sealed_bytes: int | None = None, 
         return Scan(number, None, (), 0, 0, 0)
     with stream:
         size = os.fstat(stream.fileno()).st_size
-        return _Scanner(stream.fileno(), number, size if sealed_bytes is None else min(size, sealed_bytes), payloads).scan(size)
+        return _Scanner(stream.fileno(), number, size if sealed_bytes is None else min(size, sealed_bytes), payloads).scan(size, start)
 
 
 class _Scanner:
@@ -118,11 +174,12 @@ class _Scanner:
 
     def __init__(self, descriptor: int, number: int, end: int, payloads: bool) -> None:
         self._descriptor, self._number, self._end, self._payloads = descriptor, number, end, payloads
+        self._seen: tuple[int, Entry | None] = (-1, None)
 
-    def scan(self, size: int) -> Scan:
-        start = _bytes_at(self._descriptor, HEAD_LIMIT_BYTES, 0)
-        head = _parsed_head(start, self._number)
-        offset = len(head_bytes(head)) if head else 0
+    def scan(self, size: int, from_offset: int) -> Scan:
+        start = bytes_at(self._descriptor, HEAD_LIMIT_BYTES, 0)
+        head = parsed_head(start, self._number)
+        offset = max(len(head_bytes(head)) if head else 0, from_offset)
         entries = tuple(self._entries(offset))
         return Scan(self._number, head, entries, offset, entries[-1].end if entries else offset, size)
 
@@ -138,7 +195,13 @@ class _Scanner:
             offset = entry.end if entry is not None and behind is not None else self._next_header(offset + 1)
 
     def _entry_at(self, offset: int) -> Entry | None:
-        record = parsed_header(_bytes_at(self._descriptor, HEADER_BYTES, offset)) if offset + HEADER_BYTES <= self._end else None
+        # a look ahead is where the next record begins: it is read once
+        if self._seen[0] != offset:
+            self._seen = (offset, self._parsed_at(offset))
+        return self._seen[1]
+
+    def _parsed_at(self, offset: int) -> Entry | None:
+        record = parsed_header(bytes_at(self._descriptor, HEADER_BYTES, offset)) if offset + HEADER_BYTES <= self._end else None
         return Entry(record, self._number, offset) if record is not None and offset + record.whole_bytes <= self._end else None
 
     def _sound(self, entry: Entry) -> bool:
@@ -149,7 +212,7 @@ class _Scanner:
 
     def _next_header(self, offset: int) -> int:
         while offset + HEADER_BYTES <= self._end:
-            chunk = _bytes_at(self._descriptor, min(_CHUNK, self._end - offset), offset)
+            chunk = bytes_at(self._descriptor, min(_CHUNK, self._end - offset), offset)
             place = chunk.find(MAGIC)
             while place >= 0:
                 if self._entry_at(offset + place) is not None:
@@ -159,7 +222,7 @@ class _Scanner:
         return self._end
 
 
-def _bytes_at(descriptor: int, size: int, offset: int) -> bytes:
+def bytes_at(descriptor: int, size: int, offset: int) -> bytes:
     """Bytes of a file; none where the device cannot read them, which is damage like any other."""
     try:
         return os.pread(descriptor, size, offset)
@@ -169,5 +232,5 @@ def _bytes_at(descriptor: int, size: int, offset: int) -> bytes:
 
 def payload_of(descriptor: int, entry: Entry) -> bytes | None:
     """A record's payload, or None where it is not what its header says."""
-    payload = _bytes_at(descriptor, entry.record.payload_bytes, entry.offset + HEADER_BYTES)
+    payload = bytes_at(descriptor, entry.record.payload_bytes, entry.offset + HEADER_BYTES)
     return payload if sha256(payload).digest() == entry.record.payload_sha256 else None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tailwag.errors import InputError
 from tailwag.sources.store.lock import EPOCH_NAME, LOCK_NAME, read_epoch
 from tailwag.sources.store.mark import NAME as MARK_NAME
 from tailwag.sources.store.mark import Mark, read_mark
+from tailwag.sources.store.parts import read_head, scan_part
 from tailwag.sources.store.records import GENESIS
-from tailwag.sources.store.segments import Entry, Head, Scan, read_head, scan_segment, segment_numbers
+from tailwag.sources.store.segments import Entry, Head, Part, Scan, replaced_parts, segment_parts
 
+_ATTEMPTS = 5
 CODES = {
     "record_damaged": "bytes of these records differ from what was written",
     "record_missing": "acknowledged, and no longer there",
@@ -42,6 +43,16 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a walk over a store came to before the end of its newest file: from there a later one goes on."""
+
+    parts: tuple[Part, ...]
+    heads: tuple[Head | None, ...]
+    tail_offset: int
+    walk: _Walk
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What a store holds and what it has lost.  ``entries`` are the records that prove themselves, in order."""
 
@@ -51,6 +62,9 @@ class Verification:
     unacknowledged_bytes: int
     """Behind the last record: a write that was never finished, or is just going on."""
     quarantined_files: int
+    standing: Standing = field(repr=False, compare=False)
+    replaced_files: int = 0
+    """Segments that a compacted one stands for, left behind by a compaction that was cut short; the next one removes them."""
 
     def document(self) -> dict[str, object]:
         """As JSON of schema ``tailwag.verify/1``."""
@@ -62,34 +76,38 @@ class Verification:
             "damaged": [{"from_seq": one.from_seq, "to_seq": one.to_seq, "code": one.code} for one in self.damaged],
             "unacknowledged_bytes": self.unacknowledged_bytes,
             "quarantined_files": self.quarantined_files,
+            "segment_files": len(self.standing.parts),
+            "compacted_files": sum(part.compacted for part in self.standing.parts),
+            "replaced_files": self.replaced_files,
         }
 
 
-def verify_store(folder: Path, *, payloads: bool = True) -> Verification:
-    """Walk a store from its first record to its mark; safe beside a recorder that is writing.
+def verify_store(folder: Path, *, payloads: bool = True, since: Verification | None = None) -> Verification:
+    """Walk a store from its first record to its mark; safe beside a recorder that is writing, and beside a compaction.
 
-    Without ``payloads`` only headers are read, and each payload is checked when it is.
+    Without ``payloads`` only headers are read, and each payload is checked when it is.  ``since`` is an earlier answer: then only what
+    was recorded after it is read, unless files have been compacted or lost meanwhile.
     Raises InputError if the folder is no store.
     """
     refuse_no_store(folder)
     # A recorder may go on meanwhile: it moves segments before the mark, and epoch before segments.  So what must have been there is asked
     # of the mark as it was before, and what must be there by now of mark and epoch as they are after.
     mark = read_mark(folder).mark
-    scans = _scans(folder, payloads=payloads)
-    later, mark_code = (found := read_mark(folder)).mark, found.code
+    standing, walk = _walked(folder, payloads=payloads, since=None if since is None else since.standing)
+    # a store that is just being made has its mark before its epoch
     epoch, epoch_code = read_epoch(folder)
-    walk = _Walk()
-    for scan, follower in zip(scans, [*scans[1:], None]):
-        walk.segment(scan, is_last=follower is None, sealed_bytes=_sealed(follower))
+    later, mark_code = (found := read_mark(folder)).mark, found.code
     walk.against_mark(mark, later=later)
-    _against_writers_files(walk, mark, mark_code, epoch, epoch_code, [scan.head for scan in scans])
+    _against_writers_files(walk, mark, mark_code, epoch, epoch_code, standing.heads)
     kept = folder / "quarantine"
     return Verification(
-        entries=tuple(entry for entry in walk.entries if entry.record.seq not in walk.doubted),
+        entries=tuple(entry for entry in walk.entries if entry.record.seq not in walk.doubted) if walk.doubted else tuple(walk.entries),
         last_seq=walk.last_seq,
         damaged=tuple(sorted(walk.damaged, key=lambda one: (one.from_seq, one.to_seq, one.code))),
         unacknowledged_bytes=walk.open_bytes,
         quarantined_files=sum(1 for _ in kept.iterdir()) if kept.is_dir() else 0,
+        standing=standing,
+        replaced_files=len(replaced_parts(folder)),
     )
 
 
@@ -102,26 +120,52 @@ def refuse_no_store(folder: Path) -> None:
         raise InputError(f"expected a store, {folder} is no folder; give the DIR of tailwag record --store DIR")
     # one listing: between two, a recorder may have begun
     names = {path.name for path in folder.iterdir()}
-    if names and not names & {LOCK_NAME, MARK_NAME, EPOCH_NAME} and not segment_numbers(folder):
+    if names and not names & {LOCK_NAME, MARK_NAME, EPOCH_NAME} and not segment_parts(folder):
         raise InputError(f"expected a store, {folder} holds none; give the DIR of tailwag record --store DIR")
 
 
-def _scans(folder: Path, *, payloads: bool) -> list[Scan]:
-    numbers = segment_numbers(folder)
-    sealed = [_sealed_by(read_head(folder, after)) if after == number + 1 else None for number, after in pairwise(numbers)]
-    return [scan_segment(folder, number, sealed_bytes=end, payloads=payloads) for number, end in zip(numbers, [*sealed, None])]
+def _walked(folder: Path, *, payloads: bool, since: Standing | None) -> tuple[Standing, _Walk]:
+    """The walk over every file, or over what is new; once more where a compaction has taken a file away under it."""
+    for _ in range(_ATTEMPTS):
+        parts = segment_parts(folder)
+        known = 0 if since is None else len(since.parts)
+        if since is None or not known or parts[:known] != since.parts or since.parts[-1].compacted:
+            standing, walk = _walked_parts(folder, parts, payloads, _Walk(), None)
+        else:
+            standing, walk = _walked_parts(folder, parts, payloads, since.walk.copy(), since)
+        if set(parts) <= set(segment_parts(folder)):
+            break
+    return standing, walk
+
+
+def _walked_parts(folder: Path, parts: tuple[Part, ...], payloads: bool, walk: _Walk, since: Standing | None) -> tuple[Standing, _Walk]:
+    first = 0 if since is None else len(since.parts) - 1
+    heads: list[Head | None] = [] if since is None else list(since.heads[:-1])
+    offset = before = None
+    for rank in range(first, len(parts)):
+        part, follower = parts[rank], parts[rank + 1] if rank + 1 < len(parts) else None
+        sealed = _sealed_by(read_head(folder, follower)) if follower and follower.number == part.last_number + 1 else None
+        goes_on = since is not None and rank == first
+        start = since.tail_offset if since is not None and goes_on else 0
+        scan = scan_part(folder, part, sealed_bytes=sealed, payloads=payloads, start=start)
+        heads.append(scan.head)
+        walk.take(scan, goes_on=goes_on)
+        if follower is None:
+            before, offset = walk.copy(), scan.tail_offset
+        walk.tail(scan, is_last=follower is None, sealed_bytes=None if part.compacted or follower is None else _sealed_of(folder, follower))
+    return Standing(parts, tuple(heads), offset or 0, before or walk.copy()), walk
+
+
+def _sealed_of(folder: Path, follower: Part) -> int | None:
+    return _sealed_by(read_head(folder, follower))
 
 
 def _sealed_by(head: Head | None) -> int | None:
     return None if head is None else head.previous_bytes
 
 
-def _sealed(follower: Scan | None) -> int | None:
-    return None if follower is None else _sealed_by(follower.head)
-
-
 def _against_writers_files(
-    walk: _Walk, mark: Mark | None, mark_code: str | None, epoch: int, epoch_code: str | None, heads: list[Head | None]
+    walk: _Walk, mark: Mark | None, mark_code: str | None, epoch: int, epoch_code: str | None, heads: tuple[Head | None, ...]
 ) -> None:
     """The two small files; a store whose making was cut short has neither yet, and nothing in it."""
     newest = max([0 if mark is None else mark.epoch, *(head.epoch for head in heads if head)])
@@ -150,22 +194,30 @@ class _Walk:
         """A break that costs no record."""
         self.damaged.append(Damage(self.last_seq + 1, self.last_seq, code))
 
-    def segment(self, scan: Scan, *, is_last: bool, sealed_bytes: int | None) -> None:
-        if scan.number != self.last_number + 1:
-            self.trouble = "segment_missing"
-        self.last_number = scan.number
-        if scan.head is None:
-            self.note("head_damaged")
-            self.trouble = "head_damaged"
-        else:
-            self._join(scan.head)
+    def copy(self) -> _Walk:
+        """The same standing, to go on from without touching this one."""
+        return replace(self, entries=list(self.entries), damaged=list(self.damaged), doubted=set(self.doubted))
+
+    def take(self, scan: Scan, *, goes_on: bool = False) -> None:
+        """The records of a file, or those behind the ones that an earlier walk took."""
+        if not goes_on:
+            self._begin(scan)
         end = scan.start_offset
         for entry in scan.entries:
             if entry.offset != end:
                 self.trouble = self.trouble or "record_damaged"
             self._take(entry)
             end = entry.end
-        self._tail(scan, is_last=is_last, sealed_bytes=sealed_bytes)
+
+    def _begin(self, scan: Scan) -> None:
+        if scan.number != self.last_number + 1:
+            self.trouble = "segment_missing"
+        self.last_number = scan.last_number or scan.number
+        if scan.head is None:
+            self.note("head_damaged")
+            self.trouble = "head_damaged"
+        else:
+            self._join(scan.head)
 
     def _join(self, head: Head) -> None:
         """A head says where the chain stood: what lies between there and here is lost."""
@@ -195,7 +247,8 @@ class _Walk:
         self.entries.append(entry)
         self.last_seq, self.last_hash = record.seq, record.hash
 
-    def _tail(self, scan: Scan, *, is_last: bool, sealed_bytes: int | None) -> None:
+    def tail(self, scan: Scan, *, is_last: bool, sealed_bytes: int | None) -> None:
+        """What stands behind the last record of a file."""
         rest = scan.size - scan.tail_offset
         if rest <= 0:
             return
