@@ -152,8 +152,15 @@ class Monitor:
                 self._keep(source, snapshot)
             except Exception as error:
                 return self._failed(source, error, reopen=False)
+        elif source.feed.why is not None:
+            self._ask_why(source, source.feed.why())
         source.failures = 0
         return self._pause(source)
+
+    def _ask_why(self, source: _Source, reasons: tuple[str, ...]) -> None:
+        """A stream that has nothing to give says why: that is what its staleness will be shown with."""
+        with source.lock:
+            source.freshness.trouble("; ".join(reasons) or "the stream gives nothing")
 
     def _keep(self, source: _Source, snapshot: Snapshot) -> None:
         received_ns, arrived_at = self._world.clock(), self._world.monotonic()

@@ -31,7 +31,7 @@ from tailwag.service.protocol import BoundedHttp, BoundedWebSocket
 from tailwag.service.publish import Board
 from tailwag.service.series import Series, assumptions_digest
 from tailwag.service.settings import ServeSettings
-from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, VENUES, Feed, Surroundings, open_feed
+from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, STREAM_SECONDS, STREAMS, VENUES, Feed, Surroundings, open_feed
 from tailwag.sources.store.history import History
 from tailwag.sources.store.recorder import Recorder
 
@@ -185,8 +185,11 @@ def _source_plan(word: str, around: Surroundings, every_seconds: float | None) -
     kind, colon, rest = word.partition(":")
     is_live = bool(colon) and kind in VENUES
     is_replay = bool(colon) and kind == "replay"
-    name = f"replay:{Path(rest).name}" if is_replay else word if is_live or word == "demo" else Path(word).name
-    every = every_seconds or (LIVE_SECONDS if is_live else DEMO_SECONDS if is_replay or word == "demo" else LIVE_SECONDS)
+    is_stream = bool(colon) and kind in STREAMS
+    name = f"replay:{Path(rest).name}" if is_replay else word if is_live or is_stream or word == "demo" else Path(word).name
+    every = every_seconds or (
+        LIVE_SECONDS if is_live else STREAM_SECONDS if is_stream else DEMO_SECONDS if is_replay or word == "demo" else LIVE_SECONDS
+    )
 
     def reopened() -> Feed:
         nonlocal first

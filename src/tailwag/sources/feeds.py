@@ -14,7 +14,9 @@ from tailwag.sources.opening import bare_name, checked_path_text, list_folder, r
 from tailwag.units import NS_PER_SECOND
 
 VENUES = ("deribit", "okx", "bybit", "binance")
-LIVE_SECONDS, DEMO_SECONDS = 60.0, 1.0
+STREAMS = ("deribit-ws",)
+"""Words of venues that push: a snapshot is what their stream holds at the turn."""
+LIVE_SECONDS, STREAM_SECONDS, DEMO_SECONDS = 60.0, 5.0, 1.0
 """Pause between two snapshots unless one is given."""
 Say = Callable[[str], None]
 
@@ -37,6 +39,8 @@ class Feed:
     snapshots: Iterator[Snapshot | None]
     """None: nothing new this time."""
     every_seconds: float | None
+    why: Callable[[], tuple[str, ...]] | None = None
+    """Asked after a None: why a stream has nothing that may be published, most important reason first."""
 
 
 class Moment(NamedTuple):
@@ -47,7 +51,7 @@ class Moment(NamedTuple):
 
 
 def open_feed(word: str, around: Surroundings, *, speed: float | None = None, again: bool = False) -> Feed:
-    """The feed that a SOURCE word names: ``demo``, ``replay:FOLDER``, ``VENUE:CURRENCY``, a file or a folder.
+    """The feed that a SOURCE word names: ``demo``, ``replay:FOLDER``, ``VENUE:CURRENCY``, ``deribit-ws:CURRENCY``, a file or a folder.
 
     ``speed`` paces a replay: 1 is as it happened, 60 is an hour a minute, None is as fast as it can be read.  With ``again`` a file or
     folder is read anew each time and given when it changed; else it is given once.
@@ -65,6 +69,8 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
         if not rest:
             raise InputError(f"{word} names no currency; write it after the colon, such as {kind}:BTC")
         return Feed(word, _live(kind, rest, around), LIVE_SECONDS)
+    if colon and kind == "deribit-ws":
+        return _deribit_stream(word, rest, around)
     checked_path_text(word)
     if not os.path.exists(word):
         raise InputError(f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join(VENUES)}), a file or a folder, got {word[:80]!a}")
@@ -93,6 +99,13 @@ def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]
             return fetch(venue, currency, clock=around.clock, sleep=around.sleep, trades=venue == "deribit")
 
     return Live()
+
+
+def _deribit_stream(word: str, currency: str, around: Surroundings) -> Feed:
+    from tailwag.sources.streams.deribit_feed import DeribitFeed
+
+    stream = DeribitFeed(currency, clock=around.clock, sleep=around.sleep, say=around.say)
+    return Feed(word, stream, STREAM_SECONDS, stream.why)
 
 
 def _loaded(path: str, around: Surroundings, at_ns: int | None) -> Snapshot:
