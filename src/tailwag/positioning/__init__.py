@@ -5,7 +5,7 @@ Every rule gives the dealers' side, long +.  A rule is an assumption about peopl
 
 from __future__ import annotations
 
-from tailwag.positioning.flow import FlowRule
+from tailwag.positioning.flow import FlowRule, RecordedFlowRule
 from tailwag.positioning.held import Positions, Rule, infer_positions
 from tailwag.positioning.mixture import MOST_DRAWS, Mixture
 from tailwag.positioning.rules import CustomersBuy, CustomersSellOtm, LongAll, LongCallsShortPuts, ShortAll
@@ -23,6 +23,7 @@ __all__ = [
     "Mixture",
     "Positions",
     "PositionsFile",
+    "RecordedFlowRule",
     "Rule",
     "ShortAll",
     "infer_positions",
