@@ -15,12 +15,15 @@ EXAMPLES = """
 
   tailwag measure chains.parquet --at 2026-02-05T16:00:00Z --json -
 
+  tailwag measure market --at 2026-02-05T16:00:00Z --rule flow:market
+
   tailwag measure deribit:BTC --book my_book.csv --add "-500 BTC-27JUN26-70000-C"
 
   tailwag measure spx.csv --currency SPX --rule long-calls-short-puts --gamma file
 
-SOURCE is a file, a folder, 'demo', or VENUE:CURRENCY for live data (deribit, okx, bybit, binance). Who is short and how deep the market is
-are assumptions: without --rule the cited rules run side by side, and without a depth the break-even depth is printed instead of a gain.
+SOURCE is a file, a folder, a store of tailwag record, 'demo', or VENUE:CURRENCY for live data (deribit, okx, bybit, binance).
+Who is short and how deep the market is are assumptions: without --rule the cited rules run side by side, and without a depth the
+break-even depth is printed instead of a gain.
 """
 
 
@@ -36,7 +39,7 @@ def measure_command(  # noqa: PLR0913 - one parameter for each option of the com
         list[str] | None,
         option(
             "--rule",
-            help="Who is short; repeat to compare. long-calls-short-puts, short-all, long-all, customers-buy:SHARE, customers-sell-otm, flow:FILE, positions:FILE, mixture:RULE@0.6+RULE@0.4",
+            help="Who is short; repeat to compare. long-calls-short-puts, short-all, long-all, customers-buy:SHARE, customers-sell-otm, flow:FILE, flow:STORE, positions:FILE, mixture:RULE@0.6+RULE@0.4",
         ),
     ] = None,
     dynamics: Annotated[

@@ -201,6 +201,7 @@ def _options(request: Request) -> MeasureOptions:
             text,
             load_trades=_trades,
             load_positions=_positions,
+            load_flow=_flow,
             draws=request.draws,
             correlation=request.draw_correlation,
             seed=request.seed,
@@ -248,6 +249,20 @@ def _trades(path: str) -> Any:
     from tailwag.sources.trades_files import load_trades
 
     return load_trades(path)
+
+
+def _flow(path: str) -> Any:
+    """The rule over a store's trades, None where the path is no store."""
+    from tailwag.sources.files import is_store
+    from tailwag.sources.opening import checked_path_text
+
+    if not is_store(checked_path_text(path)):
+        return None
+    from tailwag.positioning import RecordedFlowRule
+    from tailwag.sources.store.inventory import StoreFlow
+
+    recorded = StoreFlow(path, say=lambda text: sys.stderr.write(f"tailwag: {text}\n"))
+    return RecordedFlowRule(recorded.flow, recorded.label)
 
 
 def _csv(path: str) -> str:

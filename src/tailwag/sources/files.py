@@ -10,6 +10,7 @@ deribit-chain             ``deribit_table.read_chain_parquet | read_chain_csv(ra
 deribit-summary-csv       ``deribit_table.read_summary_csv(raw, *, currency, at_ns)``   a book summary saved as CSV
 cboe                      ``cboe.read_cboe(text, *, raw, currency)``                     CSV with "Expiration Date,Calls"
 daily                     ``daily.read_daily(frame, *, raw, currency, at_ns)``           Parquet with snapshot_utc, exchange, ...
+a store                   ``store.history.History``                                    a folder of ``tailwag record``
 snapshot                  ``snapshot_file.read_snapshot(raw)``, ``snapshot_file.is_snapshot(schema_metadata)``
 ========================  =====================================================================================================
 """
@@ -23,6 +24,8 @@ from tailwag.market.clock import format_time
 from tailwag.market.snapshot import Snapshot
 from tailwag.sources.opening import RawFile, checked_path_text, read_file
 
+_RECORDS_TRIED = 1_000
+"""A store that records the currency at all has it among so many records."""
 _CHAIN_COLUMNS = {"instrument_name", "expiry_datetime", "implied_volatility", "open_interest"}
 _SUMMARY_COLUMNS = {"instrument_name", "mark_price", "open_interest", "creation_timestamp"}
 _DAILY_COLUMNS = {"snapshot_utc", "exchange", "instrument"}
@@ -31,16 +34,47 @@ _DAILY_COLUMNS = {"snapshot_utc", "exchange", "instrument"}
 def load(path: str | os.PathLike[str], *, currency: str = "BTC", at_ns: int | None = None) -> Snapshot:
     """The market in a file or folder: the latest snapshot at or before ``at_ns`` (UTC nanoseconds), or the last one.
 
-    A folder of one kind is a timeline; pieces of one moment, and several venues, become one snapshot.
+    A folder of one kind is a timeline; pieces of one moment, and several venues, become one snapshot.  So is a store of tailwag record.
 
     Raises FileFormatError, UnitError, TimeError, EmptyChainError: the message says what was expected, what came and what to do.
     """
     text = checked_path_text(path)
     if os.path.isdir(text) and not os.path.islink(text):
+        if is_store(text):
+            return _from_store(text, currency=currency, at_ns=at_ns)
         from tailwag.sources.folders import load_folder
 
         return load_folder(text, currency=currency, at_ns=at_ns)
     return read_snapshot_file(read_file(text), currency=currency, at_ns=at_ns)
+
+
+def is_store(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is a store of ``tailwag record``: it holds the mark or a segment of one."""
+    from pathlib import Path
+
+    folder = Path(path)
+    return folder.is_dir() and ((folder / "mark").is_file() or any(folder.glob("segment-*.tws")))
+
+
+def _from_store(path: str, *, currency: str, at_ns: int | None) -> Snapshot:
+    """The last recorded snapshot of a currency at or before a time.
+
+    Raises EmptyChainError where there is none, StoreError where it is damaged.
+    """
+    from tailwag.sources.store.history import History
+
+    history = History.open(path)
+    newest = sorted(history.between(None, at_ns), key=lambda entry: (entry.record.as_of_ns, entry.record.seq), reverse=True)
+    for entry in newest[:_RECORDS_TRIED]:
+        snapshot = history.snapshot(entry)
+        if snapshot.currency == currency:
+            return snapshot
+    if not newest:
+        history.at(at_ns)  # tells that there is nothing, and what to do
+    raise EmptyChainError(
+        f"{os.path.basename(os.path.normpath(path))}: none of the last {len(newest[:_RECORDS_TRIED])} snapshots"
+        f"{'' if at_ns is None else f' up to {format_time(at_ns)}'} is of {currency}; choose another --currency or time"
+    )
 
 
 def read_snapshot_file(raw: RawFile, *, currency: str, at_ns: int | None) -> Snapshot:
