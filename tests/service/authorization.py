@@ -24,6 +24,7 @@ PATIENT = Limits(failures_per_second=1e6, failure_burst=1e6, heavy_per_second=1e
 
 DECLARED = {
     ("GET", "/healthz"): Role.PUBLIC,
+    ("GET", "/readyz"): Role.PUBLIC,
     ("GET", "/metrics"): Role.VIEWER,
     ("GET", "/openapi.json"): Role.PUBLIC,
     ("GET", "/"): Role.PUBLIC,

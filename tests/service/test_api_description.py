@@ -50,6 +50,7 @@ def faults(description: dict[str, Any], name: str, document: Any) -> list[str]:
 
 ASKED = [
     ("GET", "/healthz", "Health"),
+    ("GET", "/readyz", "Health"),
     ("GET", "/api/v1/sources", "Sources"),
     ("GET", "/api/v1/alerts", "Alerts"),
     ("GET", "/api/v1/measure/latest", "LatestMeasurement"),

@@ -19,6 +19,7 @@ from tailwag.service.gate import Gate, error_body
 from tailwag.service.limits import Buckets, Limits
 from tailwag.service.pages import page
 from tailwag.service.stream import Hub
+from tailwag.service.supervisor import give_signs, watchdog_seconds
 
 if TYPE_CHECKING:
     from tailwag.service.archive import Archive
@@ -58,10 +59,14 @@ def create_app(service: Service) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         hub.open(asyncio.get_running_loop())
         await asyncio.to_thread(page)  # read and packed before the first reader comes
+        patience = watchdog_seconds()
+        signs = None if patience is None else asyncio.ensure_future(give_signs(patience / 3.0))
         try:
             yield
         finally:
             hub.close()
+            if signs is not None:
+                signs.cancel()
 
     from tailwag import __version__
 

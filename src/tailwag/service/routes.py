@@ -36,6 +36,7 @@ def add_routes(app: FastAPI) -> None:
 
     for path, endpoint, more in (
         ("/healthz", healthz, answers("The process answers; how its worst source stands.", shape="Health")),
+        ("/readyz", readyz, answers("Every source has been measured and none is stale; 503 until then.", shape="Health")),
         ("/openapi.json", openapi, answers("This description.")),
         ("/api/v1/sources", sources, answers("Every source with its state, its age and its newest number.", shape="Sources")),
         ("/api/v1/measure/latest", latest, answers(NEWEST, 404, shape="LatestMeasurement")),
@@ -116,6 +117,19 @@ async def healthz(request: Request) -> Response:
     states = [health.state for _, health in service_of(request).board.sources().values()]
     worst = max(states, key=list(SourceState).index, default=SourceState.STALE)
     return json_answer({"status": "ok", "source_state": str(worst)})
+
+
+@needs(Role.PUBLIC)
+async def readyz(request: Request) -> Response:
+    """Whether what is shown is live: 200 where every source is, 503 while one is stale or has not been measured.
+
+    Raises HTTPException 503.
+    """
+    found = service_of(request).board.sources().values()
+    stale = sum(publication is None or health.state is SourceState.STALE for publication, health in found)
+    if stale:
+        raise HTTPException(503, f"not ready: {stale} of {len(found)} sources stale or not measured yet", {"retry-after": "5"})
+    return await healthz(request)
 
 
 @needs(Role.VIEWER)

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from tailwag.errors import InputError
 from tailwag.experiments.options import MeasureOptions
+from tailwag.service import supervisor
 from tailwag.service.alerts import AlertDesk, AlertObserver, Courier, default_settings, read_settings
 from tailwag.service.api import Service, create_app
 from tailwag.service.archive import Archive
@@ -87,6 +88,8 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
         address = _address(plan.settings, listener)
         log.info("serving", address=address, sources=list(service.monitor.names), last_seq=recorder.last_seq)
         ready(address, plan.store)
+        stack.callback(supervisor.tell, supervisor.STOPPING)
+        supervisor.tell(supervisor.READY)
         _run(server, listener)
 
 
