@@ -114,7 +114,11 @@ def past_envelope(seq: int, publication: Publication) -> dict[str, Any]:
 @needs(Role.PUBLIC)
 async def healthz(request: Request) -> Response:
     """How the worst source stands; 200 while the process can answer at all."""
-    states = [health.state for _, health in service_of(request).board.sources().values()]
+    return _health(service_of(request))
+
+
+def _health(service: Service) -> Response:
+    states = [health.state for _, health in service.board.sources().values()]
     worst = max(states, key=list(SourceState).index, default=SourceState.STALE)
     return json_answer({"status": "ok", "source_state": str(worst)})
 
@@ -125,11 +129,12 @@ async def readyz(request: Request) -> Response:
 
     Raises HTTPException 503.
     """
-    found = service_of(request).board.sources().values()
+    service = service_of(request)
+    found = service.board.sources().values()
     stale = sum(publication is None or health.state is SourceState.STALE for publication, health in found)
     if stale:
         raise HTTPException(503, f"not ready: {stale} of {len(found)} sources stale or not measured yet", {"retry-after": "5"})
-    return await healthz(request)
+    return _health(service)
 
 
 @needs(Role.VIEWER)
