@@ -208,13 +208,14 @@ class DashboardServer:
         return None
 
     def _points(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        inside = [one for one in [*self.past, self.newest] if moment(query["from"]) <= moment(one["as_of"]) <= moment(query["to"])]
+        start, end = (moment(query.get(key, edge)) for key, edge in (("from", "1970-01-01T00:00:00Z"), ("to", "2262-01-01T00:00:00Z")))
+        inside = [one for one in [*self.past, self.newest] if one.get("as_of") and start <= moment(one["as_of"]) <= end]
         read = {
             "gain.value": lambda one: (one.get("gain") or {}).get("value"),
             "spot_usd": lambda one: one.get("spot_usd"),
             "realised_vol": lambda one: 0.42 + 0.002 * (len(one["as_of"]) + hash(one["as_of"][11:16]) % 7),
         }[query["field"]]
-        return [{"as_of": one["as_of"], "value": read(one)} for one in inside]
+        return [{"as_of": one["as_of"], "value": read(one)} for one in inside][: int(query.get("limit", 10_000))]
 
 
 def _response(status: int, body: bytes, kind: str) -> Response:

@@ -24,7 +24,9 @@ _NAMES = (
     "market.js",
     "history.js",
     "notices.js",
+    "ownbook.js",
     "page.js",
+    "whatif.js",
     "words.js",
 )
 

@@ -1,7 +1,8 @@
 // The first screen: the answer, how strongly, the flip, what must be traded, the next expiry, and what changed.
 
+import { bookOf, hasOwnBook } from "./ownbook.js";
 import { byId, element, part, records, sentences, setText, show } from "./page.js";
-import { coins, day, gainText, known, lasting, moment, money, nearStamp, percent, plainText, price, shortClock, stamp } from "./words.js";
+import { coins, compact, day, gainText, known, lasting, moment, money, nearStamp, percent, plainText, price, shortClock, stamp } from "./words.js";
 
 export const MOVES_PCT = [-5, -3, -1, 1, 3, 5];
 const MINUS = "\u2212";
@@ -25,6 +26,20 @@ export const nearestFlip = (document) => {
 export const away = (level, spot) => (known(level) && known(spot) && spot > 0 ? percent(level / spot - 1, { signed: true }) : "n/a");
 const joined = (...parts) => parts.filter(Boolean).join("; ");
 
+// The gains of the rules that disagree; a rule whose flow the depth cannot price has a sign, and no number.
+const rulesSpan = (document) => {
+  const rows = records(document, "gain", "by_rule");
+  const values = rows.map((row) => row.value).filter(known);
+  const open = rows.filter((row) => !known(row.value) && known(row.gex_usd_per_pct) && row.gex_usd_per_pct !== 0);
+  const [low, high] = [Math.min(...values, ...open.filter((row) => row.gex_usd_per_pct > 0).map(() => 0)), Math.max(...values, ...open.filter((row) => row.gex_usd_per_pct < 0).map(() => 0))];
+  if (!values.length) return "n/a";
+  return `${low === 0 ? "below 0" : gainText(low)} to ${high === 0 ? "above 0" : gainText(high)}`;
+};
+const unpricedRules = (document) => {
+  const open = records(document, "gain", "by_rule").filter((row) => !known(row.value) && known(row.gex_usd_per_pct) && row.gex_usd_per_pct !== 0);
+  return open.slice(0, 2).map((row) => `${plainText(row.rule, 40)} ${row.gex_usd_per_pct > 0 ? "damps" : "amplifies"}, how strongly is not known`).join("; ");
+};
+
 const gainTile = (document) => {
   const gain = part(document, "gain");
   if (!known(gain.value)) {
@@ -34,10 +49,7 @@ const gainTile = (document) => {
   }
   const span = known(gain.low) && known(gain.high) ? `range ${gainText(gain.low)} to ${gainText(gain.high)}` : "";
   const at = `${plainText(gain.law || "given", 24)} law, ${money(gain.depth_usd_per_pct)} per 1 %`;
-  const values = records(document, "gain", "by_rule").map((row) => row.value).filter(known);
-  if (gain.regime === "undetermined" && values.length > 1) {
-    return ["Loop gain G, by rule", `${gainText(Math.min(...values))} to ${gainText(Math.max(...values))}`, joined(at, span), "undetermined"];
-  }
+  if (gain.regime === "undetermined") return ["Loop gain G, by rule", rulesSpan(document), joined(unpricedRules(document), at, span), "undetermined"];
   const times = known(gain.amplification) ? `an outside move is multiplied by ${gain.amplification.toFixed(2)}` : "";
   return ["Loop gain G", gainText(gain.value), joined(times, at, span), gain.value >= 1 ? "runaway" : gain.value > 0 ? "amplifying" : "damping"];
 };
@@ -130,6 +142,19 @@ const showAssumptions = (document) => {
   byId("assumptions").replaceChildren(...facts.map(([name, value]) => element("div", {}, [element("dt", { text: `${name}:` }), element("dd", { text: plainText(value, 200) })])));
 };
 
+// Where hedging starts to run away under the first rule: what a desk must know before the flip.
+const showRunaway = (document) => {
+  const [gain, spot] = [part(document, "gain"), document.spot_usd];
+  const zones = (Array.isArray(gain.runaway_zones_usd) ? gain.runaway_zones_usd : []).filter(Array.isArray);
+  const inside = zones.find(([low, high]) => (!known(low) || low <= spot) && (!known(high) || spot <= high));
+  const edges = (inside ? [inside] : zones).flat().filter((edge) => known(edge) && edge > 0);
+  const nearest = edges.sort((one, other) => Math.abs(one - spot) - Math.abs(other - spot))[0];
+  show(byId("runaway"), known(spot) && (Boolean(inside) || known(nearest)));
+  const by = gain.regime === "undetermined" ? ` under ${plainText(sentences(part(document, "assumptions"), "rules")[0] ?? "the first rule", 60)}` : "";
+  if (inside) setText(byId("runaway"), `Spot is in a runaway zone (G ≥ 1)${by}${known(nearest) ? `; it ends at ${price(nearest)}, ${away(nearest, spot)}` : ""}.`);
+  else if (known(nearest)) setText(byId("runaway"), `Runaway (G ≥ 1) starts at ${price(nearest)}, ${away(nearest, spot)} from spot${by}.`);
+};
+
 // Everything above the figures.
 export const showAnswer = (document) => {
   setText(byId("currency"), plainText(document.currency ?? "currency unknown", 24));
@@ -137,25 +162,46 @@ export const showAnswer = (document) => {
   setText(byId("as-of"), stamp(document.as_of));
   showBanners(document);
   showWords(document);
+  showRunaway(document);
   const tiles = byId("tiles").children;
   [gainTile, flipTile, exposureTile, expiryTile].forEach((make, rank) => showTile(tiles[rank], make(document)));
   setText(byId("flows-rule"), `under ${plainText(sentences(part(document, "assumptions"), "rules")[0] ?? "an unnamed rule", 80)}`);
   showFlows(byId("market-flows"), records(document, "flows"), document.currency);
-  const own = records(document, "my_book", "flows");
-  show(byId("own-flows"), own.length > 0);
-  show(byId("no-own-book"), own.length === 0);
-  if (own.length) showFlows(byId("own-flows"), own, document.currency);
+  showOwnBook(document);
   showAssumptions(document);
   return document;
 };
+
+export const showOwnBook = (document) => {
+  const block = bookOf(document);
+  const flows = records({ block }, "block", "flows");
+  show(byId("own-flows"), flows.length > 0);
+  show(byId("no-own-book"), flows.length === 0 && !hasOwnBook());
+  show(byId("own-greeks"), flows.length > 0);
+  if (!flows.length) return;
+  showFlows(byId("own-flows"), flows, document.currency);
+  const greeks = part({ block }, "block", "greeks");
+  const broken = records({ block }, "block", "limits").filter((row) => row.breached === true);
+  const words = [
+    known(greeks.delta_coin) ? `delta ${signedCoins(greeks.delta_coin, document.currency)}` : "", `GEX ${money(greeks.gex_usd_per_pct, { signed: true })} per 1 %`, `vega ${money(greeks.vega_usd_per_volpt, { signed: true })} per point`,
+    broken.length ? `${broken.length === 1 ? "limit" : "limits"} broken: ${broken.slice(0, 3).map((row) => plainText(row.key, 40)).join(", ")}` : "",
+  ];
+  setText(byId("own-greeks"), words.filter(Boolean).join("; "));
+};
+const signedCoins = (value, currency) => `${compact(value, { signed: true })} ${plainText(currency || "coin", 8)}`;
 
 const change = (now, then, words) => (known(now) && known(then) ? (now === then ? "as before" : words(now - then)) : "");
 const relative = (now, then) => (known(now) && known(then) && then > 0 ? percent(now / then - 1, { signed: true }) : "");
 
 // What changed since `before`, an older document; null says why there is none.
+// A market younger than an hour is compared with its first measurement, and says so.
+const sinceFirst = (document, before) => {
+  const seconds = (moment(document.as_of) - moment(before.as_of)) / 1000;
+  return seconds > 0 && seconds < 3300 ? `, the first measurement, ${lasting(seconds)} ago` : "";
+};
 export const showChanges = (document, before, why = "") => {
   const place = byId("changes-list");
-  setText(byId("changes-title"), before ? `What changed since ${nearStamp(before.as_of, document.as_of)}` : "What changed since an hour ago");
+  setText(byId("changes-title"), before ? `What changed since ${nearStamp(before.as_of, document.as_of)}${sinceFirst(document, before)}` : "What changed since an hour ago");
   show(byId("changes-none"), !before);
   setText(byId("changes-none"), before ? "" : plainText(why || "Not known yet.", 200));
   if (!before) return void place.replaceChildren();

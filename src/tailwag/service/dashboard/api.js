@@ -16,13 +16,14 @@ export const setSource = (given) => { source = given; };
 export const streamAddress = () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${API}/stream`;
 export const streamProtocols = () => (token ? ["tailwag.v1", `bearer.${token}`] : []);
 
-const ask = async (path, parameters = {}) => {
+const ask = async (path, parameters = {}, sent = null) => {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined));
   const address = `${API}${path}${query.size ? `?${query}` : ""}`;
   const headers = { accept: "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) };
   let answer;
   try {
-    answer = await fetch(address, { headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15_000) });
+    if (sent !== null) headers["content-type"] = "text/csv";
+    answer = await fetch(address, { method: sent === null ? "GET" : "POST", body: sent, headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15_000) });
   } catch {
     throw new ApiError(0, "the server does not answer");
   }
@@ -40,6 +41,9 @@ const reasonIn = (body) => {
 const ours = () => ({ source: source || null });
 export const latest = () => ask("/measure/latest", ours());
 export const measureAt = (at) => ask("/measure", { at, ...ours() });
+// The same snapshot under other assumptions; what is null stays as the server has it.
+export const whatIf = (assumptions, at) => ask("/whatif", { ...assumptions, at, ...ours() });
+export const ownBook = (text, at) => ask("/book", { at, ...ours() }, text);
 export const alerts = () => ask("/alerts");
 export const sources = () => ask("/sources");
 
@@ -48,6 +52,8 @@ const MOST_PAGES = 5;
 const pointsOf = (answer) => (Array.isArray(answer.points) ? answer.points.filter((point) => point && Number.isFinite(Date.parse(point.as_of))) : []);
 const follows = (answer, start) => (typeof answer.next === "string" && Date.parse(answer.next) > Date.parse(start) ? answer.next : null);
 
+// The time of the first measurement at or after a moment (of the very first, where none is given), null where there is none.
+export const firstAfter = async (from = null) => pointsOf(await ask("/history", { field: "spot_usd", from, limit: 1, ...ours() }))[0]?.as_of ?? null;
 // The points of a field in a span, page after page; of a span that holds more than a page can draw, the newest part.
 export const history = async (field, from, to) => {
   const page = (start) => ask("/history", { field, from: start, to, limit: POINTS_A_PAGE, ...ours() });

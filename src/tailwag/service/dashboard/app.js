@@ -1,15 +1,17 @@
 // Puts the page together: what the server pushes, what the page asks for, and what is shown.
 
-import { alerts, latest, measureAt, setSource, setToken, sources } from "./api.js";
-import { regimeName, showAnswer, showChanges } from "./answer.js";
+import { alerts, firstAfter, latest, measureAt, setSource, setToken, sources } from "./api.js";
+import { regimeName, showAnswer, showChanges, showOwnBook } from "./answer.js";
 import { exposureBlocks } from "./exposures.js";
 import { openFeed } from "./feed.js";
 import { addBlock, showFigures } from "./figures.js";
-import { addToHistory, extendVol, firstHeld, loadHistory, showPastBanner, startHistory } from "./history.js";
+import { addToHistory, extendVol, firstHeld, forgetHistory, loadHistory, showPastBanner, startHistory } from "./history.js";
 import { announce, forget, fresh, sawAnswer, sawConnection, sawDocument, sawFrame, sawTrouble, showVerdict } from "./live.js";
 import { marketBlocks } from "./market.js";
 import { addAlert, alertsUnknown, showAlerts, showSources, sourcesUnknown } from "./notices.js";
+import { priceOwnBook, startOwnBook } from "./ownbook.js";
 import { byId, element, setText, show } from "./page.js";
+import { offerWhatIf, startWhatIf } from "./whatif.js";
 import { moment, plainText, price } from "./words.js";
 
 const TICK_MS = 1000;
@@ -17,10 +19,12 @@ const POLL_MS = 5000;
 const SLOW_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const RESYNC_MS = 5_000;
-const page = { feed: null, source: "", sourceState: "", synced: 0, live: null, past: null, feedOpen: false, fetching: false, again: false, regime: "", before: null, beforeWhy: "" };
+const page = { feed: null, source: "", sourceState: "", synced: 0, live: null, past: null, feedOpen: false, fetching: false, again: false, regime: "", before: null, beforeWhy: "", first: null, framed: 0 };
+const shown = () => page.past ?? page.live;
+
 
 const render = () => {
-  const document = page.past ?? page.live;
+  const document = shown();
   if (!document) return;
   show(byId("waiting"), false);
   show(byId("answers"), true);
@@ -30,7 +34,20 @@ const render = () => {
   if (!page.past) showChanges(document, page.before, page.beforeWhy);
   showPastBanner(page.past, page.live?.as_of);
   showVerdict(Boolean(page.past));
+  offerWhatIf(document);
   showFigures(document);
+  priceOwnBook(document, { past: Boolean(page.past) });
+};
+
+// From the frame that told of a measurement to the picture of it: kept for whoever wants to know (the performance panel, a test).
+const timeUpdate = () => {
+  if (!page.framed) return;
+  const start = page.framed;
+  page.framed = 0;
+  requestAnimationFrame(() => setTimeout(() => {
+    performance.clearMeasures("update");
+    performance.measure("update", { start, end: performance.now() });
+  }));
 };
 
 const took = (measured, asked) => {
@@ -44,7 +61,11 @@ const took = (measured, asked) => {
   page.regime = regime;
   setTitle(measured, measured.source_state);
   if (page.past) showVerdict(true);
-  else render();
+  else {
+    render();
+    timeUpdate();
+  }
+  if (first) requestAnimationFrame(() => setTimeout(() => performance.mark("answer")));
   if (first) resync();
   else addToHistory(measured);
 };
@@ -74,13 +95,13 @@ const fetchLatest = async () => {
   }
 };
 
+// Of a market younger than an hour the first measurement.
 const measuredBefore = async (at) => {
-  try {
-    return await measureAt(at);
-  } catch (error) {
-    if (error.status !== 404 || !firstHeld()) throw error;
-    return measureAt(firstHeld()); // younger than an hour: since its first measurement
-  }
+  page.first ??= await firstAfter().catch(() => firstHeld());
+  const first = page.first;
+  if (!first || moment(first) <= moment(at)) return measureAt(at);
+  page.first = null; // a store may still be filling in what came before
+  return measureAt(first);
 };
 const fetchBefore = async () => {
   const now = moment(page.live?.as_of);
@@ -112,7 +133,8 @@ const offerSources = (answer) => {
 };
 const chooseSource = (name) => {
   setSource(name);
-  Object.assign(page, { source: name, live: null, past: null, before: null });
+  Object.assign(page, { source: name, live: null, past: null, before: null, first: null });
+  forgetHistory();
   forget();
   fetchLatest();
 };
@@ -130,6 +152,7 @@ const onFrame = (frame, { missed }) => {
   page.sourceState = frame.source_state;
   sawFrame(frame);
   const newer = Number.isSafeInteger(frame.seq) && frame.seq > 0 && (!page.live || frame.seq > page.live.seq);
+  if (newer && !document.hidden) page.framed = performance.now();
   if (document.hidden) setTitle(frame.summary, frame.source_state);
   else if (newer || missed) fetchLatest();
   if (missed) resyncSoon();
@@ -152,6 +175,8 @@ const startBlocks = () => {
 
 const start = () => {
   startBlocks();
+  startWhatIf(shown);
+  startOwnBook(() => { const document = shown(); if (document) { showOwnBook(document); priceOwnBook(document, { past: Boolean(page.past) }); } });
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setToken(byId("token").value.trim());

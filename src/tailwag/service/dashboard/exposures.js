@@ -83,7 +83,9 @@ const strikes = {
     const [places, calls, puts, net] = ["strike_usd", "call_gex_usd_per_pct", "put_gex_usd_per_pct", "gex_usd_per_pct"].map((key) => column(rows, key));
     if (!anyKnown(calls) && !anyKnown(puts)) return "No strike carries a known exposure.";
     const { unit, over } = moneyScale(calls, puts);
-    const widths = places.map((place, rank) => 0.84 * Math.min(place - (places[rank - 1] ?? -Infinity), (places[rank + 1] ?? Infinity) - place)).map((gap) => (Number.isFinite(gap) && gap > 0 ? gap : 1));
+    const gaps = places.slice(1).map((place, rank) => place - places[rank]).sort((one, other) => one - other);
+    const usual = gaps[Math.floor(gaps.length / 2)] ?? 1; // a bar beside a wide gap is no larger for it
+    const widths = places.map((place, rank) => 0.84 * Math.min(2 * usual, place - (places[rank - 1] ?? -Infinity), (places[rank + 1] ?? Infinity) - place)).map((gap) => (Number.isFinite(gap) && gap > 0 ? gap : 1));
     const customdata = rows.map((row) => [price(row.strike_usd), ...signedMoney([row.call_gex_usd_per_pct, row.put_gex_usd_per_pct, row.gex_usd_per_pct])]);
     const shared = { x: places, customdata, hovertemplate: "<b>%{customdata[0]}</b><br>calls %{customdata[1]}<br>puts %{customdata[2]}<br>net %{customdata[3]} per 1 %<extra></extra>" };
     const shown = around(document.spot_usd, isNarrow() ? SHOWN_SHARE / 2 : SHOWN_SHARE, places);

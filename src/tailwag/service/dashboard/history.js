@@ -1,9 +1,9 @@
 // The past: gain against realised vol and spot, and a slider that shows the measurement of any moment.
 
-import { ApiError, history, measureAt } from "./api.js";
+import { ApiError, firstAfter, history, measureAt } from "./api.js";
 import { addBlock, anyKnown, axis, layoutOf, redraw } from "./figures.js";
 import { byId, setText, show } from "./page.js";
-import { gainText, known, lasting, moment, nearStamp, percent, plainText, price, stamp } from "./words.js";
+import { gainText, known, lasting, later, moment, nearStamp, percent, plainText, price, stamp } from "./words.js";
 
 const FIELDS = { gain: "gain.value", vol: "realised_vol", spot: "spot_usd" };
 const SETTLE_MS = 180;
@@ -34,6 +34,14 @@ export const loadHistory = async (newest) => {
 
 // The time of the first measurement in the span, where one is known.
 export const firstHeld = () => store.series.gain[0]?.as_of ?? null;
+
+// Another source has another past.
+export const forgetHistory = () => {
+  store.request += 1;
+  Object.assign(store, { series: { gain: [], vol: [], spot: [] }, reasons: {}, newest: null });
+  backToLive();
+  refresh();
+};
 
 // One more measurement came: its point is added without asking again.
 export const addToHistory = (document) => {
@@ -92,6 +100,23 @@ const slide = () => {
   nameSlider();
   clearTimeout(past.pending);
   past.pending = setTimeout(showPast, SETTLE_MS);
+};
+// One snapshot earlier or later than the one shown, whatever the line of the slider leaves out.
+const step = async (direction) => {
+  const from = past.at ?? store.newest;
+  if (!moment(from)) return;
+  const asked = (past.asked += 1);
+  try {
+    const at = direction < 0 ? (await measureAt(later(from, -1))).as_of : await firstAfter(later(from, 1));
+    if (asked !== past.asked) return;
+    if (!at || moment(at) >= moment(store.newest)) return backToLive();
+    past.at = at;
+    byId("past-slider").value = String(placeOf(at));
+    nameSlider();
+    await showPast();
+  } catch (error) {
+    if (asked === past.asked) setText(byId("past-words"), error.status === 404 ? "There is no earlier measurement." : `Not known: ${plainText(error.message, 160)}`);
+  }
 };
 const showPast = async () => {
   const [at, asked] = [past.at, (past.asked += 1)];
@@ -183,6 +208,8 @@ export const startHistory = (given) => {
   handlers = given;
   addBlock(byId("history-blocks"), block);
   byId("past-slider").addEventListener("input", slide);
+  byId("past-earlier").addEventListener("click", () => step(-1));
+  byId("past-later").addEventListener("click", () => step(1));
   byId("back-to-live").addEventListener("click", () => { backToLive(); byId("past-slider").focus(); });
   byId("history-span").addEventListener("change", () => { if (store.newest) loadHistory(store.newest); });
 };

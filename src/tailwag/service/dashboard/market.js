@@ -122,7 +122,7 @@ const verdictOf = (gex) => (!known(gex) ? "unknown" : gex > 0 ? "damping" : gex 
 const namedRows = (words, paint) => ({
   yaxis: axis("", paint, { showticklabels: false, range: [words.length - 0.6, -0.85], showgrid: false, zeroline: false }),
   annotations: words.map((text, place) => ({ x: 0, xref: "paper", xanchor: "left", align: "left", y: place - 0.27, yanchor: "bottom", text, showarrow: false, font: { size: isNarrow() ? 11.5 : 12.5, color: paint.ink }, bgcolor: paint.card, borderpad: 1 })),
-  margin: { l: 14, r: 14, t: 10, b: 52 }, showlegend: false, height: 96 + 64 * words.length,
+  margin: { l: 14, r: 14, t: 10, b: 52 }, showlegend: false, height: 96 + (isNarrow() ? 84 : 64) * words.length,
 });
 
 const who = {
@@ -136,7 +136,7 @@ const who = {
     const gex = column(rows, "gex_usd_per_pct");
     if (!anyKnown(gex)) return "No rule gives a known exposure.";
     const { unit, over } = moneyScale(gex);
-    const words = rows.map((row) => `<b>${inert(row.rule, isNarrow() ? 26 : 44)}</b>: ${money(row.gex_usd_per_pct, { signed: true })}${known(row.value) ? `, G ${gainText(row.value)}` : ""}, ${verdictOf(row.gex_usd_per_pct)}`);
+    const words = rows.map((row) => `<b>${inert(row.rule, isNarrow() ? 26 : 44)}</b>:${isNarrow() ? "<br>" : " "}${money(row.gex_usd_per_pct, { signed: true })}${known(row.value) ? `, G ${gainText(row.value)}` : ""}, ${verdictOf(row.gex_usd_per_pct)}`);
     return {
       data: [{ type: "bar", orientation: "h", width: 0.42, hoverinfo: "skip", x: over(gex), y: rows.map((_, rank) => rank), marker: { color: gex.map((value) => (value >= 0 ? paint.damping : paint.amplifying)) } }],
       layout: layoutOf(paint, { ...namedRows(words, paint), xaxis: axis(`net GEX, ${unit} per 1 % move`, paint, { nticks: 6, zerolinecolor: paint.ink }) }),

@@ -39,7 +39,8 @@ export const percent = (fraction, { signed = false, decimals = 1 } = {}) => {
   if (size === 0) return "0 %";
   const sign = fraction < 0 ? MINUS : signed ? "+" : "";
   const least = 10 ** -decimals;
-  return size < least / 2 ? `${sign}<${least} %` : `${sign}${size.toFixed(decimals)} %`;
+  if (size >= least / 2) return `${sign}${size.toFixed(decimals)} %`;
+  return size < least / 20 ? `under ${(least / 10).toFixed(decimals + 1)} %` : `${sign}${size.toFixed(decimals + 1)} %`;
 };
 
 export const gainText = (value) => {
@@ -62,6 +63,14 @@ export const inert = (text, most = 40) =>
 export const moment = (text) => {
   const found = typeof text === "string" && /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$/.test(text) ? new Date(text) : null;
   return found && Number.isFinite(found.getTime()) ? found : null;
+};
+// Times of the server count microseconds, more than a Date holds: the moment so many microseconds after one.
+export const later = (text, microseconds) => {
+  const [, whole, fraction, zone] = /^([^.]*?)(?:\.(\d+))?(Z|[+-]\d{2}:?\d{2})$/.exec(text) ?? [];
+  if (!whole) return null;
+  const count = BigInt(Date.parse(`${whole}${zone}`)) * 1000n + BigInt((fraction ?? "").padEnd(6, "0").slice(0, 6)) + BigInt(microseconds);
+  const rest = String(((count % 1_000_000n) + 1_000_000n) % 1_000_000n).padStart(6, "0");
+  return `${new Date(Number(count / 1000n)).toISOString().slice(0, 19)}.${rest}Z`;
 };
 const two = (value) => String(value).padStart(2, "0");
 export const clock = (date) => `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`;
