@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +89,10 @@ class Trades:
             f"{int(self.is_block.sum()):,} block, {int(self.is_combo.sum()):,} combo, {int((self.liquidated != '').sum()):,} liquidation"
         )
         return f"{len(self):,} trades from {span} ({block}; {self.repeats_removed:,} repeats removed)"
+
+    def covering(self, spans: tuple[Covered, ...]) -> Trades:
+        """The same trades, with the spans of which they are known to be all there are."""
+        return replace(self, covered=spans)
 
     def between(self, start_ns: int, end_ns: int) -> Trades:
         """Trades at or after ``start_ns`` and before ``end_ns``."""

@@ -29,6 +29,8 @@ class Surroundings:
     sleep: Callable[[float], None]
     say: Say
     currency: str = "BTC"
+    recorded_until: Callable[[str, str], int | None] | None = None
+    """(venue, currency) -> the time (UTC ns) up to which an earlier recorder has every trade; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,20 @@ def _demo(around: Surroundings) -> Iterator[Snapshot]:
 
 def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]:
     """A fetch that fails does not end the feed: the next turn asks again."""
+    from tailwag.sources.trade_cursor import TradeCursor
     from tailwag.sources.venues import fetch
 
     class Live:
+        since: TradeCursor | None = None
+
         def __iter__(self) -> Live:
             return self
 
         def __next__(self) -> Snapshot:
-            return fetch(venue, currency, clock=around.clock, sleep=around.sleep, trades=venue == "deribit")
+            if self.since is None and venue == "deribit":
+                from_ns = None if around.recorded_until is None else around.recorded_until(venue, currency)
+                self.since = TradeCursor(currency, from_ns=from_ns)
+            return fetch(venue, currency, clock=around.clock, sleep=around.sleep, since=self.since)
 
     return Live()
 

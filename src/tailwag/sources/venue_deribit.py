@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailwag.errors import InputError
 from tailwag.market.snapshot import Snapshot, Source
@@ -11,19 +11,22 @@ from tailwag.sources.deribit_records import as_number
 from tailwag.sources.order_books import from_deribit_order_book
 from tailwag.sources.venue_replies import Payloads, Plan, Request, Venue, book_or_doubt, option_names, rows_of, time_of
 
+if TYPE_CHECKING:
+    from tailwag.sources.trade_cursor import TradeCursor
+
 OWN_COIN = ("BTC", "ETH")
 """Currencies with coin-settled options; every other one is listed under its USDC contracts only."""
 BOOK_LEVELS = 10_000
 TRADE_COUNT = 1_000
 
 
-def deribit_plan(currency: str, *, trades: bool = False) -> Plan:
-    """The public requests for one currency."""
-    summary, own = "publicGetGetBookSummaryByCurrency", currency in OWN_COIN
+def deribit_plan(currency: str, *, trades: bool = False, since: TradeCursor | None = None) -> Plan:
+    """The public requests for one currency; ``trades`` asks for the last ones, ``since`` for all since its last turn."""
+    summary, own, coin_settled = "publicGetGetBookSummaryByCurrency", currency in OWN_COIN, None
     if own:
-        yield Request("options", summary, f"{currency} options", {"currency": currency, "kind": "option"}, needed=True)
+        coin_settled = yield Request("options", summary, f"{currency} options", {"currency": currency, "kind": "option"}, needed=True)
         yield Request("futures", summary, f"{currency} futures", {"currency": currency, "kind": "future"})
-    yield Request("linear_options", summary, "USDC options", {"currency": "USDC", "kind": "option"}, needed=not own)
+    linear = yield Request("linear_options", summary, "USDC options", {"currency": "USDC", "kind": "option"}, needed=not own)
     index = f"{currency.lower()}_usd" if own else f"{currency.lower()}_usdc"
     yield Request("index", "publicGetGetIndexPrice", "index price", {"index_name": index})
     perp = f"{currency}-PERPETUAL" if own else f"{currency}_USDC-PERPETUAL"
@@ -31,6 +34,10 @@ def deribit_plan(currency: str, *, trades: bool = False) -> Plan:
     if trades:
         asked = {"currency": currency if own else "USDC", "kind": "option", "count": TRADE_COUNT}
         yield Request("trades", "publicGetGetLastTradesByCurrency", "option trades", asked)
+    sent_us = as_number(_sent([coin_settled, linear]))
+    if since is not None and sent_us > 0.0:
+        # everything before the moment at which the quotes were sent: what is printed meanwhile comes with the next turn
+        yield from since.requests(int(sent_us) // 1_000)
 
 
 def snapshot_from_deribit(payloads: Payloads, *, currency: str, source: Source) -> Snapshot:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailwag.errors import FileFormatError, InputError, VenueError
 from tailwag.market.instrument import CURRENCIES
@@ -19,6 +19,9 @@ from tailwag.sources.venue_okx import OKX
 from tailwag.sources.venue_replies import Payloads, Plan, Venue
 from tailwag.units import NS_PER_SECOND
 
+if TYPE_CHECKING:
+    from tailwag.sources.trade_cursor import TradeCursor
+
 VENUES: dict[str, Venue] = {venue.name: venue for venue in (DERIBIT, OKX, BYBIT, BINANCE)}
 LARGEST_SKEW_SECONDS = 2.0
 """A local clock further from the venue's than this is a doubt about every age that is computed from it."""
@@ -30,6 +33,7 @@ def fetch(
     *,
     exchange: Any = None,
     trades: bool = False,
+    since: TradeCursor | None = None,
     clock: Callable[[], int] | None = None,
     progress: Say | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -37,7 +41,7 @@ def fetch(
     """The option chain that a venue shows now, with its perp, its perp's order book and its index.
 
     ``as_of`` is the venue's own time.  ``exchange`` is a ccxt client to use instead of a new one; ``trades`` adds the last signed option
-    trades (Deribit); ``clock`` (UTC nanoseconds) measures how far the local clock is off; ``progress`` is told each request in words.
+    trades (Deribit), ``since`` all of them since its last turn, and liquidations; ``clock`` (UTC nanoseconds) measures how far the local clock is off; ``progress`` is told each request in words.
     What could not be had, and can be done without, is a sentence in ``degraded``.
 
     Raises InputError for an unknown venue or currency, EmptyChainError where the venue lists no such options, MissingPackageError
@@ -46,12 +50,14 @@ def fetch(
     chosen = _chosen(venue, currency)
     say = progress or _silent
     client = exchange if exchange is not None else open_exchange(chosen.name)
-    plan = deribit_plan(currency, trades=True) if trades and chosen is DERIBIT else chosen.plan(currency)
+    plan = deribit_plan(currency, trades=trades, since=since) if chosen is DERIBIT else chosen.plan(currency)
     with no_redirects(client):
         skew = () if clock is None else _skew(client, chosen, clock=clock, say=say, sleep=sleep)
         payloads, missing = _gathered(client, chosen, plan, say=say, sleep=sleep)
     source = Source(kind=f"{chosen.name}-live", name=f"{chosen.name}:{currency}", sha256=_digest(payloads))
     snapshot = _read(chosen, payloads, currency=currency, source=source)
+    if since is not None and chosen is DERIBIT:
+        snapshot = since.attached(snapshot)
     return snapshot.with_parts(degraded=(*missing, *skew, *snapshot.degraded))
 
 
