@@ -39,7 +39,7 @@ def book_from_capture(raw: RawFile, *, at_ns: int | None = None) -> OrderBook:
             break
         try:
             book = _taken(book, message, early)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise FileFormatError(
                 f"{raw.name}:{line}: expected a Binance depth message, a field is missing or no number ({ascii(str(error))[:60]}); record it again"
             ) from None

@@ -1,0 +1,60 @@
+"""Binance's forced orders: the last hour of them, as the rest of the house counts liquidations."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tailwag.market.liquidations import Liquidations
+from tailwag.units import NS_PER_HOUR, NS_PER_SECOND
+
+KEPT_NS, MOST_KEPT = NS_PER_HOUR, 1_000
+_NS_PER_MILLISECOND = NS_PER_SECOND // 1000
+_SIGNS = {"BUY": 1, "SELL": -1}
+
+
+class _Forced(NamedTuple):
+    time_ns: int
+    order_sign: int
+    amount_usd: float
+    amount_coin: float
+    price_usd: float
+
+
+@dataclass(slots=True)
+class ForcedOrders:
+    """Forced orders of one instrument, the newest :data:`MOST_KEPT` of the last hour.
+
+    The venue pushes at most one order a second and instrument: the sum is what was seen, never all there was.
+    """
+
+    _orders: deque[_Forced] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+
+    def take(self, order: dict[str, Any], *, usd_per_contract: float) -> None:
+        """One ``o`` of a ``forceOrder`` event: side ``S`` of the order itself (SELL closes a long), filled ``z`` at the average ``ap``.
+
+        Amounts are coin, or contracts of ``usd_per_contract`` where that is above 0.
+
+        Raises ValueError, KeyError or TypeError for an order of another shape.
+        """
+        price = _amount(order["ap"]) or _amount(order["p"])
+        filled = _amount(order["z"]) or _amount(order["q"])
+        time_ms = order["T"]
+        if not (price and filled) or isinstance(time_ms, bool) or not isinstance(time_ms, int):
+            raise ValueError("a forced order without a price, an amount or a time")
+        usd = filled * (usd_per_contract or price)
+        self._orders.append(_Forced(time_ms * _NS_PER_MILLISECOND, _SIGNS[order["S"]], usd, usd / price, price))
+
+    def table(self, symbol: str, as_of_ns: int) -> Liquidations:
+        """The orders of the hour before ``as_of_ns``, in time order."""
+        kept = sorted(order for order in self._orders if order.time_ns > as_of_ns - KEPT_NS)
+        columns = {name: [getattr(order, name) for order in kept] for name in _Forced._fields}
+        return Liquidations.from_columns(instrument=[symbol] * len(kept), venue=["binance"] * len(kept), **columns)
+
+
+def _amount(text: Any) -> float:
+    value = float(text)
+    if not 0.0 <= value < 1e15:
+        raise ValueError(f"expected an amount, got {ascii(text)[:30]}")
+    return value
