@@ -261,7 +261,10 @@ def _flow(path: str) -> Any:
     from tailwag.positioning import RecordedFlowRule
     from tailwag.sources.store.inventory import StoreFlow
 
-    recorded = StoreFlow(path, say=lambda text: sys.stderr.write(f"tailwag: {text}\n"))
+    def complain(text: str) -> None:
+        sys.stderr.write(f"tailwag: {text}\n")
+
+    recorded = StoreFlow(path, say=complain)
     return RecordedFlowRule(recorded.flow, recorded.label)
 
 

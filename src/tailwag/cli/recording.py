@@ -57,9 +57,10 @@ def run_record(request: RecordRequest) -> None:
     _check(request)
     from tailwag.sources.feeds import Surroundings, open_feed
     from tailwag.sources.store.recorder import Recorder
+    from tailwag.sources.trade_cursor import recorded_until
 
     with _until_signalled() as stopped:
-        around = Surroundings(time.time_ns, _sleeper(stopped), _complain, request.currency)
+        around = Surroundings(time.time_ns, _sleeper(stopped), _complain, request.currency, recorded_until(request.store))
         again = request.every is not None
         feeds = [open_feed(word, around, speed=request.speed, again=again) for word in request.source]
         replayed = _replayed(request, feeds)

@@ -12,6 +12,8 @@ from tailwag.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from tailwag.experiments.options import MeasureOptions
+    from tailwag.positioning import Rule
+    from tailwag.sources.store.inventory import StoreFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ def run_serve(request: ServeRequest) -> None:
     except ModuleNotFoundError as missing:
         raise MissingPackageError(f"tailwag serve needs {missing.name}; pip install 'tailwag[service]'") from None
     from tailwag.cli.measuring import _check_currency
+    from tailwag.cli.recording import _complain
     from tailwag.service.settings import ServeSettings, checked_every, checked_settings, token_file_from_environment
+    from tailwag.sources.store.inventory import StoreFlow
 
     _check_currency(request.currency)
     settings = checked_settings(
@@ -58,26 +62,37 @@ def run_serve(request: ServeRequest) -> None:
     )
     every = checked_every(request.every)
     with ExitStack() as stack:
+        store = _store(request.store, stack)
+        flow = StoreFlow(store, say=_complain)
         plan = ServePlan(
             settings=settings,
-            store=_store(request.store, stack),
+            store=store,
             sources=tuple(dict.fromkeys(request.source or ["demo"])),
             every_seconds=every,
             currency=request.currency,
-            options=_options(request),
+            options=_options(request, flow),
             alert_settings=request.alerts,
+            flow=flow,
         )
         serve(plan, ready=_say_ready)
 
 
-def _options(request: ServeRequest) -> MeasureOptions:
-    from tailwag.cli.measuring import _csv, _positions, _trades
+def _options(request: ServeRequest, flow: StoreFlow) -> MeasureOptions:
+    from tailwag.cli.measuring import _csv, _flow, _positions, _trades
     from tailwag.experiments.options import MeasureOptions, refuse_impossible
-    from tailwag.positioning import parse_rule
+    from tailwag.positioning import RecordedFlowRule, parse_rule
     from tailwag.surface import parse_dynamics
 
     parse_dynamics(request.dynamics)
-    rules = tuple(parse_rule(text, load_trades=_trades, load_positions=_positions) for text in dict.fromkeys(request.rule or []))
+
+    def recorded(path: str) -> Rule | None:
+        # the very store that is being recorded: it may not be there yet, and is accumulated as it grows
+        own = Path(path).resolve() == flow.folder.resolve()
+        return RecordedFlowRule(flow.flow, flow.label) if own else _flow(path)
+
+    rules = tuple(
+        parse_rule(text, load_trades=_trades, load_positions=_positions, load_flow=recorded) for text in dict.fromkeys(request.rule or [])
+    )
     options = MeasureOptions(
         dynamics=request.dynamics,
         rules=rules,

@@ -152,15 +152,17 @@ def _worst(snapshot: Snapshot) -> str:
 
 
 def _rules(snapshot: Snapshot, options: MeasureOptions) -> tuple[Rule, ...]:
-    """The stated rules, else the cited ones, and signed inventory where the snapshot's own trades say anything of its options."""
+    """The stated rules, else the cited ones, and signed inventory where recorded trades, or the snapshot's own, say anything of its options."""
     if options.rules:
         return options.rules
     cited: tuple[Rule, ...] = (LongCallsShortPuts(), CustomersSellOtm())
-    if snapshot.trades is None or not len(snapshot.trades):
-        return cited
-    flow = FlowRule(snapshot.trades, label=OWN_TRADES)
-    try:
-        flow.infer(snapshot.chain)
-    except RuleError:
-        return cited
-    return (*cited, flow)
+    own = FlowRule(snapshot.trades, label=OWN_TRADES) if snapshot.trades is not None and len(snapshot.trades) else None
+    for flow in (options.recorded_flow, own):
+        if flow is None:
+            continue
+        try:
+            flow.infer(snapshot.chain)
+        except RuleError:
+            continue
+        return (*cited, flow)
+    return cited

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tailwag.errors import RuleError
 from tailwag.positioning import Rule
@@ -43,6 +43,8 @@ class MeasureOptions:
     trades: tuple[str, ...] = ()
     strike_limit_usd: float | None = None
     expiry_limit_usd: float | None = None
+    recorded_flow: Rule | None = field(default=None, repr=False, compare=False)
+    """Signed inventory over everything recorded: used instead of the snapshot's own trades where ``rules`` is empty."""
 
 
 def refuse_impossible(options: MeasureOptions) -> None:

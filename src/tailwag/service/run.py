@@ -24,6 +24,7 @@ from tailwag.service.api import Service, create_app
 from tailwag.service.archive import Archive
 from tailwag.service.auth import TokenFile
 from tailwag.service.filling import Filler
+from tailwag.service.inventory import FlowKeeper, own_rule
 from tailwag.service.limits import Limits
 from tailwag.service.log import make_log
 from tailwag.service.metrics import Metrics
@@ -34,7 +35,9 @@ from tailwag.service.series import Series, assumptions_digest
 from tailwag.service.settings import ServeSettings
 from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, STREAM_SECONDS, STREAMS, VENUES, Feed, Surroundings, open_feed
 from tailwag.sources.store.history import History
+from tailwag.sources.store.inventory import StoreFlow
 from tailwag.sources.store.recorder import Recorder
+from tailwag.sources.trade_cursor import recorded_until
 
 MOST_ALERTS = 500
 BACKLOG = 512
@@ -54,6 +57,8 @@ class ServePlan:
     alert_settings: str | None = None
     """File of the alert settings; every rule at its defaults, told on the page only, where none is given."""
     limits: Limits = field(default_factory=Limits)
+    flow: StoreFlow | None = None
+    """Signed inventory of the very store that is recorded; the rules in ``options`` may read it."""
 
 
 def serve(plan: ServePlan, *, ready: Ready) -> None:
@@ -70,6 +75,7 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
         world = World(time.time_ns, time.monotonic, stopping.wait)
         plans = source_plans(plan, world)
         recorder = stack.enter_context(Recorder(plan.store, say=lambda text: log.info("store", says=text)))
+        plan = _with_flow(plan, stack, log)
         series = Series(plan.store / "series" / assumptions_digest(plan.options))
         stack.callback(series.close)
         desk, observer = _alerts(plan, stack, world=world, log=log)
@@ -126,7 +132,7 @@ def assembled(
     board, metrics = Board(clock=world.clock), Metrics()
     monitor = Monitor(
         plans,
-        keeper=recorder,
+        keeper=recorder if plan.flow is None else FlowKeeper(recorder, plan.flow),
         options=plan.options,
         board=board,
         world=world,
@@ -145,6 +151,13 @@ def assembled(
         log=log,
         limits=plan.limits,
     )
+
+
+def _with_flow(plan: ServePlan, stack: ExitStack, log: Any) -> ServePlan:
+    """The plan with the store's signed inventory, which is put down at the end; where no rule was chosen it is one of them."""
+    flow = plan.flow or StoreFlow(plan.store, say=lambda text: log.warning("inventory", says=text))
+    stack.callback(flow.close)
+    return replace(plan, flow=flow, options=replace(plan.options, recorded_flow=own_rule(flow)))
 
 
 def _alerts(plan: ServePlan, stack: ExitStack, *, world: World, log: Any) -> tuple[AlertDesk, AlertObserver]:
@@ -173,7 +186,7 @@ def source_plans(plan: ServePlan, world: World) -> list[SourcePlan]:
     def sleep(seconds: float) -> None:
         world.wait(seconds)
 
-    around = Surroundings(world.clock, sleep, lambda _text: None, plan.currency)
+    around = Surroundings(world.clock, sleep, lambda _text: None, plan.currency, recorded_until(plan.store))
     found: dict[str, SourcePlan] = {}
     for word in plan.sources:
         made = _source_plan(word, around, plan.every_seconds)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tailwag.errors import RuleError, TailwagError
 from tailwag.sources.store.flow_state import RECENT_NS, FlowState
 from tailwag.sources.store.history import History
 from tailwag.sources.store.lines import opened_line, sealed_line
@@ -44,36 +45,66 @@ class StoreFlow:
         self.folder = Path(folder)
         self._say = say
         self._lock = threading.Lock()
+        """Of the states: held for moments only, because a recorder waits for it."""
+        self._building, self._walking = threading.Lock(), threading.Lock()
         self._states: dict[str, FlowState] = {}
         self._kept_seq: dict[str, int] = {}
-        self._history: History | None = None
         self._newest_seq: int | None = None
+        self._indexes: dict[str, History] = {}
         self._past: OrderedDict[tuple[str, int], RecordedFlow] = OrderedDict()
         self._walker: FlowState | None = None
+        self._reading: set[str] = set()
 
     @property
     def label(self) -> str:
         """The folder's bare name."""
-        return self.folder.name or str(self.folder)
+        return self.folder.resolve().name
 
     def flow(self, currency: str, as_of_ns: int) -> RecordedFlow:
         """What takers had bought of each option up to ``as_of_ns``, by every record of that market time or an earlier one.
 
         Raises StoreError or InputError where the store cannot be read.
         """
+        state = self._current(currency, as_of_ns)
         with self._lock:
-            state = self._state(currency, as_of_ns)
             if as_of_ns >= state.clock_ns - RECENT_NS:
                 return state.flow(as_of_ns)
+        with self._walking:
             return self._past_flow(currency, as_of_ns)
+
+    def recent_flow(self, currency: str, as_of_ns: int) -> RecordedFlow:
+        """As :meth:`flow`, but never slow: what would have to be read from the store first is refused, and read meanwhile.
+
+        Raises RuleError.
+        """
+        with self._lock:
+            state = self._states.get(currency)
+            if state is not None and not self._is_behind(state, as_of_ns):
+                if as_of_ns >= state.clock_ns - RECENT_NS:
+                    return state.flow(as_of_ns)
+                raise RuleError(f"flow:{self.label}: the time asked for is past; name the rule to have its flow accumulated")
+            start = currency not in self._reading
+            self._reading.add(currency)
+        if start:
+            threading.Thread(target=self._read_meanwhile, args=(currency,), name="tailwag inventory", daemon=True).start()
+        raise RuleError(f"flow:{self.label}: the trades recorded so far are being read")
+
+    def _read_meanwhile(self, currency: str) -> None:
+        try:
+            self._current(currency, 0)
+        except TailwagError as trouble:
+            self._say(f"{self.folder}: the inventory of {currency} could not be read: {trouble}")
+            return  # stays among those being read: a store that cannot be read is not tried at every snapshot
+        self._reading.discard(currency)
 
     def recorded(self, snapshot: Snapshot, *, seq: int, sha256: str) -> None:
         """Take in a snapshot that has just been acknowledged under a number."""
+        light = light_snapshot(snapshot) if self._states else None
         with self._lock:
             self._newest_seq = seq
             for state in self._states.values():
-                if state.seq == seq - 1:
-                    state.add(light_snapshot(snapshot))
+                if light is not None and state.seq == seq - 1:
+                    state.add(light)
                     state.at_record(seq, sha256)
             self._keep_due()
 
@@ -85,18 +116,28 @@ class StoreFlow:
 
     # the present
 
-    def _state(self, currency: str, as_of_ns: int) -> FlowState:
-        state = self._states.get(currency)
-        if state is None:
-            state = self._states[currency] = self._taken_up(currency)
-        elif self._newest_seq is None and as_of_ns <= state.clock_ns:
-            return state
-        if self._newest_seq is None or state.seq < self._newest_seq:
-            self._catch_up(state)
-        return state
+    def _is_behind(self, state: FlowState, as_of_ns: int) -> bool:
+        return as_of_ns > state.clock_ns if self._newest_seq is None else state.seq < self._newest_seq
+
+    def _current(self, currency: str, as_of_ns: int) -> FlowState:
+        """The state of a currency, with every record that is there; a state that is behind is led on beside the others."""
+        with self._building:
+            with self._lock:
+                state = self._states.get(currency)
+                if state is not None and not self._is_behind(state, as_of_ns):
+                    return state
+                self._states.pop(currency, None)
+            state = state or self._taken_up(currency)
+            while True:
+                self._catch_up(state)
+                with self._lock:
+                    if self._newest_seq is None or state.seq >= self._newest_seq:
+                        self._states[currency] = state
+                        self._keep_due()
+                        return state
 
     def _catch_up(self, state: FlowState) -> None:
-        history = self._indexed()
+        history = self._indexed("present")
         newer = [entry for entry in _every(history) if entry.record.seq > state.seq]
         if not state.seq:
             # from nothing, in the order of the market's own times: a batch recorded late still explains what it can
@@ -105,11 +146,11 @@ class StoreFlow:
         if newer:
             last = max(newer, key=lambda entry: entry.record.seq).record
             state.at_record(last.seq, last.payload_sha256.hex())
-        self._keep_due()
 
-    def _indexed(self) -> History:
-        self._history = History.open(self.folder) if self._history is None else self._history.refreshed()
-        return self._history
+    def _indexed(self, use: str) -> History:
+        known = self._indexes.get(use)
+        self._indexes[use] = History.open(self.folder) if known is None else known.refreshed()
+        return self._indexes[use]
 
     # the past
 
@@ -123,7 +164,7 @@ class StoreFlow:
 
     def _walked(self, currency: str, as_of_ns: int) -> FlowState:
         """A state that has seen every record up to a time: the one of the last question, where that was earlier, taken further."""
-        history = self._indexed()
+        history = self._indexed("past")
         entries = sorted(_every(history), key=lambda entry: (entry.record.as_of_ns, entry.record.seq))
         state = self._walker
         if state is None or state.currency != currency or state.walked_ns > as_of_ns or state.walked_of != len(entries):
@@ -155,7 +196,7 @@ class StoreFlow:
         return state
 
     def _fits(self, state: FlowState) -> bool:
-        history = self._indexed()
+        history = self._indexed("present")
         return any(entry.record.seq == state.seq and entry.record.payload_sha256.hex() == state.sha256 for entry in _every(history))
 
     def _keep_due(self) -> None:
