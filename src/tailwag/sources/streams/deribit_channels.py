@@ -10,7 +10,7 @@ BATCH = 200
 SPACING_SECONDS = 0.4
 """Between two requests: the venue refills about three subscriptions a second."""
 TRIES = 3
-RETRY_SECONDS, REFUSED_RETRY_SECONDS = 2.0, 60.0
+RETRY_SECONDS, FAILED_RETRY_SECONDS, REFUSED_RETRY_SECONDS = 2.0, 5.0, 60.0
 
 
 class Subscriptions:
@@ -58,19 +58,19 @@ class Subscriptions:
         names = {name for name in granted if isinstance(name, str)} if isinstance(granted, list) else set()
         self._granted.update(channel for channel in asked if channel in names and channel in self._wanted)
         left = [channel for channel in asked if channel not in names]
-        self._put_back(asked, left, now)
+        self._put_back(asked, left, now + RETRY_SECONDS)
         self._tries.update(channel for channel in left if channel in self._wanted)
         return len(left)
 
     def unanswered(self, asked: Sequence[str], now: float) -> None:
         """The request failed as a whole: its channels are asked for again."""
-        self._put_back(asked, asked, now)
+        self._put_back(asked, asked, now + FAILED_RETRY_SECONDS)
 
-    def _put_back(self, asked: Sequence[str], left: Sequence[str], now: float) -> None:
+    def _put_back(self, asked: Sequence[str], left: Sequence[str], again_at: float) -> None:
         self._under_way.difference_update(asked)
         for channel in left:
             if channel in self._wanted:
-                self._wanted[channel] = now + (REFUSED_RETRY_SECONDS if self._tries[channel] + 1 >= TRIES else RETRY_SECONDS)
+                self._wanted[channel] = again_at + (REFUSED_RETRY_SECONDS if self._tries[channel] + 1 >= TRIES else 0.0)
 
     def knows(self, channel: str) -> bool:
         """Whether a message on this channel may be for us."""
