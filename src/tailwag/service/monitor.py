@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from tailwag.errors import TailwagError
 from tailwag.service.build import code_hash
 from tailwag.service.publish import Board, Publication
 from tailwag.service.staleness import Freshness, Health, SourceState
+from tailwag.units import NS_PER_SECOND
 
 if TYPE_CHECKING:
     from tailwag.experiments.options import MeasureOptions
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
+SURFACE = "surface"
+"""Where a volatility comes from that no venue stated."""
+PATIENCE_SECONDS = 10.0
+"""A reply that took longer than this is counted as so much older: parts of it may be."""
 Observer = Callable[[Publication, Health], Iterable[Mapping[str, Any]]]
 """Sees each publication and each change of health; what it returns goes out as alerts."""
 
@@ -69,6 +75,8 @@ class SourcePlan:
     open: Callable[[], Feed]
     every_seconds: float | None = None
     expected_seconds: float = 1.0
+    live: bool = False
+    """Whether its snapshots state the time of now, so that one of another time came late or by a wrong clock."""
     ends: bool = False
     """Whether it may run out (a replay, a file read once): then it is not opened again."""
 
@@ -138,7 +146,7 @@ class Monitor:
 
     def turn(self, name: str) -> float | None:
         """Take one snapshot from a source and record it; the seconds to pause then, None where the source has ended."""
-        source = self._sources[name]
+        source, began_at = self._sources[name], self._world.monotonic()
         try:
             if source.feed is None:
                 source.feed = source.plan.open()
@@ -149,7 +157,7 @@ class Monitor:
             return self._failed(source, error)
         if snapshot is not None:
             try:
-                self._keep(source, snapshot)
+                self._keep(source, snapshot, began_at)
             except Exception as error:
                 return self._failed(source, error, reopen=False)
         elif source.feed.why is not None:
@@ -162,13 +170,14 @@ class Monitor:
         with source.lock:
             source.freshness.trouble("; ".join(reasons) or "the stream gives nothing")
 
-    def _keep(self, source: _Source, snapshot: Snapshot) -> None:
+    def _keep(self, source: _Source, snapshot: Snapshot, began_at: float) -> None:
         received_ns, arrived_at = self._world.clock(), self._world.monotonic()
+        arrived_at -= max(arrived_at - began_at - PATIENCE_SECONDS, 0.0)
         with self._keeping:
             seq = self._keeper.append(snapshot, received_ns=received_ns).seq
         self._metrics.recorded(source.plan.name)
         with source.lock:
-            doubt = source.freshness.doubt(snapshot)
+            doubt = source.freshness.doubt(snapshot, arrived_at=arrived_at)
         if doubt:
             self._metrics.doubted(source.plan.name)
             self._log.warning("snapshot not believed", source=source.plan.name, seq=seq, reason=doubt)
@@ -246,7 +255,9 @@ class Monitor:
             code_hash=code_hash(),
         )
         with source.lock:
-            source.freshness.believe(waiting.snapshot, arrived_at=waiting.arrived_at, degraded=_doubts(publication))
+            source.freshness.believe(
+                waiting.snapshot, arrived_at=waiting.arrived_at, degraded=(*_skew(source, publication), *_doubts(publication))
+            )
             health = source.freshness.health(self._world.monotonic())
         self._note(source, health)
         self._metrics.published(publication, health)
@@ -344,9 +355,30 @@ class Monitor:
                 return
 
 
+def _skew(source: _Source, publication: Publication) -> tuple[str, ...]:
+    """The sentence about a live snapshot whose time is not that of its arrival; the age itself counts from the arrival."""
+    seconds = (publication.received_ns - publication.as_of_ns) / NS_PER_SECOND
+    told = any(sentence.startswith("the local clock") for sentence in publication.document["degraded"])
+    if not source.plan.live or told or abs(seconds) <= source.freshness.max_age_seconds:
+        return ()
+    side = "behind" if seconds > 0.0 else "ahead of"
+    return (f"its time is {abs(seconds):,.1f} s {side} the local clock's: it came late, or one of the clocks is wrong",)
+
+
 def _doubts(publication: Publication) -> tuple[str, ...]:
     """Why a measurement is degraded: the source's own sentences, and open interest that no sum holds."""
     masked = publication.quarantined
     share = masked["open_interest_share"] or 0.0
     out = (f"{masked['instruments']} options with {share:.2%} of open interest are masked",) if share > 0.0 else ()
-    return (*publication.document["degraded"], *out)
+    return (*publication.document["degraded"], *out, *_stand_ins(publication))
+
+
+def _stand_ins(publication: Publication) -> tuple[str, ...]:
+    """Positions that are priced at the fitted smile because their own volatility is missing."""
+    rows = publication.document["book"]
+    held = [abs(position or 0.0) for position in rows["position_coin"]]
+    stood_in = [coins for coins, origin in zip(held, rows["iv_source"], strict=True) if origin == SURFACE and coins > 0.0]
+    if not stood_in or publication.document["assumptions"]["vol"] == SURFACE:
+        return ()
+    share = math.fsum(stood_in) / math.fsum(held)
+    return (f"{len(stood_in)} options with {share:.2%} of open interest state no volatility; the fitted smile stands in",)

@@ -212,7 +212,7 @@ def _source_plan(word: str, around: Surroundings, every_seconds: float | None) -
         feed, first = first, None
         return feed or open_feed(word, around, again=True)
 
-    return SourcePlan(name, reopened, every_seconds=every, expected_seconds=every, ends=is_replay)
+    return SourcePlan(name, reopened, every_seconds=every, expected_seconds=every, live=is_live, ends=is_replay)
 
 
 def _bound(settings: ServeSettings) -> socket.socket:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tailwag.service.frozen import Stillness
+from tailwag.units import NS_PER_SECOND
+
 if TYPE_CHECKING:
     from tailwag.market.snapshot import Snapshot
 
@@ -41,9 +44,22 @@ class Health:
 
 @dataclass(slots=True)
 class _Option:
+    """When an option was last usable, and when it was last listed at all."""
+
     seen_at: float
+    listed_at: float
     open_interest_coin: float
     expiry_ns: int
+
+
+@dataclass(slots=True)
+class _SetBack:
+    """Snapshots older than the newest, one after the other at the pace of time: how many, and the first one's time and arrival."""
+
+    first_ns: int
+    first_at: float
+    last_ns: int
+    times: int = 1
 
 
 class Freshness:
@@ -61,15 +77,17 @@ class Freshness:
         self._as_of_ns = 0
         self._spot_usd = math.nan
         self._pending: tuple[float, int] | None = None
+        self._set_back: _SetBack | None = None
+        self._stillness = Stillness()
         self._doubt = ""
         self._trouble = ""
         self._degraded: tuple[str, ...] = ()
         self._options: dict[tuple[str, str], _Option] = {}
 
-    def doubt(self, snapshot: Snapshot) -> str:
+    def doubt(self, snapshot: Snapshot, *, arrived_at: float) -> str:
         """Why a snapshot is not believed, empty where it is; called once for each that arrives, before :meth:`believe`."""
         self._doubt = self._unusable(snapshot) or self._jump(snapshot.spot_usd)
-        return self._doubt or self._old(snapshot)
+        return self._doubt or self._old(snapshot, arrived_at)
 
     def _unusable(self, snapshot: Snapshot) -> str:
         if not len(snapshot.chain) or not bool(snapshot.chain.usable.any()):
@@ -88,13 +106,30 @@ class Freshness:
             return ""
         return f"spot jumped from {self._spot_usd:,.10g} to {spot_usd:,.10g} USD and is not confirmed"
 
-    def _old(self, snapshot: Snapshot) -> str:
-        return "nothing newer than the last snapshot" if snapshot.as_of_ns <= self._as_of_ns else ""
+    def _old(self, snapshot: Snapshot, arrived_at: float) -> str:
+        """An old reply that came late is passed over; a clock that was set back shows in replies that go on at the pace of time."""
+        as_of_ns = snapshot.as_of_ns
+        if as_of_ns > self._as_of_ns:
+            self._set_back = None
+            return ""
+        before = self._set_back
+        if before is None or not self._goes_on(before, as_of_ns, arrived_at):
+            self._set_back = _SetBack(as_of_ns, arrived_at, as_of_ns)
+        else:
+            before.times, before.last_ns = before.times + 1, as_of_ns
+            if before.times >= CONFIRMATIONS:
+                return ""
+        return "nothing newer than the last snapshot"
+
+    def _goes_on(self, before: _SetBack, as_of_ns: int, arrived_at: float) -> bool:
+        passed_seconds = (as_of_ns - before.first_ns) / NS_PER_SECOND
+        return as_of_ns > before.last_ns and abs(passed_seconds - (arrived_at - before.first_at)) <= self.max_age_seconds
 
     def believe(self, snapshot: Snapshot, *, arrived_at: float, degraded: tuple[str, ...] = ()) -> None:
         """Take a snapshot that was measured as the source's newest; only this clears staleness."""
         self._believed_at, self._as_of_ns, self._spot_usd = arrived_at, snapshot.as_of_ns, snapshot.spot_usd
-        self._pending, self._doubt, self._trouble, self._degraded = None, "", "", degraded
+        self._pending, self._set_back, self._doubt, self._trouble = None, None, "", ""
+        self._degraded = (*degraded, *self._stillness.doubts(snapshot, arrived_at=arrived_at))
         chain = snapshot.chain
         rows = zip(
             chain.venue.tolist(),
@@ -106,7 +141,9 @@ class Freshness:
         )
         for venue, name, usable, held, expiry_ns in rows:
             if usable:
-                self._options[venue, name] = _Option(arrived_at, held, expiry_ns)
+                self._options[venue, name] = _Option(arrived_at, arrived_at, held, expiry_ns)
+            elif (venue, name) in self._options:
+                self._options[venue, name].listed_at = arrived_at
 
     def trouble(self, sentence: str) -> None:
         """Remember why the last turn failed; shown with the staleness that follows if it goes on."""
@@ -132,12 +169,21 @@ class Freshness:
         return Health(SourceState.STALE, age, self.max_age_seconds, (reason,), len(self._options), 1.0)
 
     def _silent(self, at: float) -> tuple[int, float]:
-        """Options not yet expired that were usable before and have not been since: how many, and their share of open interest."""
-        now_ns = self._as_of_ns + int(max(at - (self._believed_at or at), 0.0) * 1e9)
+        """Options not yet expired that were usable before and are no more: how many, and their share of open interest.
+
+        One that is missing from the newest snapshot is silent at once, because its open interest is in no sum; one that is there and
+        masked is, when it has been so for longer than a snapshot may take.
+        """
+        now_ns = self._as_of_ns + int(max(at - (self._believed_at or at), 0.0) * NS_PER_SECOND)
         gone = [key for key, option in self._options.items() if option.expiry_ns <= now_ns or at - option.seen_at > FORGET_SECONDS]
         for key in gone:
             del self._options[key]
-        silent = [option.open_interest_coin for option in self._options.values() if at - option.seen_at > self.max_age_seconds]
+        newest_at = self._believed_at or 0.0
+        silent = [
+            option.open_interest_coin
+            for option in self._options.values()
+            if option.listed_at < newest_at or at - option.seen_at > self.max_age_seconds
+        ]
         total = math.fsum(option.open_interest_coin for option in self._options.values())
         return len(silent), math.fsum(silent) / total if total > 0.0 else 0.0
 
