@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from tailwag.errors import InputError
 from tailwag.market.instrument import CURRENCIES
 from tailwag.market.snapshot import Snapshot
+from tailwag.sources.streams.backoff import Backoff
 from tailwag.sources.streams.deribit_session import DERIBIT_ADDRESS, DeribitSession, DeribitTiming
-from tailwag.sources.streams.runner import StreamRunner, checked_address
+from tailwag.sources.streams.runner import StreamRunner, WireLimits, checked_address
 
 ADDRESS_VARIABLE = "TAILWAG_DERIBIT_WS"
 FIRST_WAIT_SECONDS = 20.0
@@ -36,13 +37,17 @@ class DeribitFeed:
         address: str | None = None,
         timing: DeribitTiming | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        backoff: Backoff | None = None,
+        limits: WireLimits | None = None,
     ) -> None:
         if currency not in CURRENCIES:
             raise InputError(f"expected a currency such as BTC or ETH, got {currency[:20]!a}; write it in capitals")
         where = checked_address(address or os.environ.get(ADDRESS_VARIABLE) or DERIBIT_ADDRESS)
         self._currency, self._sleep, self._say, self._said = currency, sleep, say, ""
         session = DeribitSession(currency, timing=timing or DeribitTiming())
-        self._runner = StreamRunner(session, address=where, clock=clock, monotonic=monotonic)
+        self._runner = StreamRunner(
+            session, address=where, clock=clock, monotonic=monotonic, backoff=backoff, limits=limits or WireLimits()
+        )
         self._started = False
 
     def __iter__(self) -> Iterator[Snapshot | None]:
