@@ -13,6 +13,7 @@ from tailwag.errors import InputError
 
 TOKEN_FILE_VARIABLE = "TAILWAG_TOKEN_FILE"
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.05, 86_400.0
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST_NAME = re.compile(r"\A[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z")
 
@@ -37,9 +38,14 @@ class ServeSettings:
 
     @property
     def known_hosts(self) -> frozenset[str]:
-        """Every host name that a request may name."""
-        own = {self.host.lower()} - {"0.0.0.0", "::"}
-        return frozenset({name.lower() for name in self.public_hosts} | own | (LOOPBACK_NAMES if self.is_loopback else set()))
+        """Every host name that a request may name; where this machine can connect, its own names too."""
+        here = LOOPBACK_NAMES if self.is_loopback or self.host in EVERY_ADDRESS else frozenset()
+        return self.names_beyond | here
+
+    @property
+    def names_beyond(self) -> frozenset[str]:
+        """The names under which other machines reach it."""
+        return frozenset(name.lower() for name in (*self.public_hosts, self.host)) - EVERY_ADDRESS
 
 
 def is_loopback(host: str) -> bool:
@@ -87,7 +93,7 @@ def _refuse_open_door(settings: ServeSettings) -> None:
             f"--host {settings.host} would send tokens in the clear; give --certificate and --key, "
             "or --behind-tls where a proxy in front encrypts, or bind 127.0.0.1"
         )
-    if not settings.known_hosts:
+    if not settings.names_beyond:
         raise InputError(
             f"--host {settings.host} names no host that a browser could ask for; say it with --public-host such as desk.example.com"
         )
