@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from tailwag.experiments.measure import Measurement
     from tailwag.experiments.options import MeasureOptions
     from tailwag.market.snapshot import Snapshot
+    from tailwag.service.index_days import IndexOf
     from tailwag.service.series import Series
     from tailwag.sources.store.history import History
     from tailwag.sources.store.segments import Entry
 
 DOCUMENTS_KEPT = 32
+DAYS_WORKED_OUT = 2
+"""Days of the index that one answer measures: each takes two dozen snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,14 @@ class Archive:
 
         with self._lock:
             known = self._history
-            if known is None or not known.entries or known.entries[-1].record.seq < newest_seq:
+            if known is None:
                 self._history = known = History.open(self.folder)
+            elif not known.entries or known.entries[-1].record.seq < newest_seq:
+                self._history = known = known.refreshed()
             return known
+
+    def daily_index(self, of: IndexOf, from_ns: int, to_ns: int, *, newest_seq: int) -> tuple[list[dict[str, Any]], int | None]:
+        """Days of the index, oldest first; a few that nobody has asked for yet are worked out at a time, then the day to go on with."""
+        from tailwag.service.index_days import FOLDER, IndexDays
+
+        return IndexDays(of, keep=self.folder / FOLDER).days(self.index(newest_seq), from_ns, to_ns, worked_out=DAYS_WORKED_OUT)

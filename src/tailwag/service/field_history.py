@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.service.field_thinning import bucket_width_ns, thinned
+from tailwag.service.realised import MARK_NS, OLDEST_NS, WINDOWS_NS
+from tailwag.service.realised import realised_vols as vols_of_marks
 from tailwag.service.series import Point, value_at
-from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_YEAR
+from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, NS_PER_YEAR
 
 if TYPE_CHECKING:
     from tailwag.service.api import Service
@@ -26,12 +29,52 @@ MOST_SPOTS = 200_000
 _PATH = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9_.:\-]*\Z")
 
 
+MOST_THINNED = 250_000
+"""Points that one thinned answer is made from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some points in order of time; ``next_ns`` is where the next page starts, None after the last."""
+    """Some points in order of time; ``next_ns`` is where the next page starts, None after the last.
+
+    ``bucket_ns`` and ``measured`` of a thinned page: how wide its buckets are, and how many points it was made from.
+    """
 
     points: list[Point]
     next_ns: int | None
+    bucket_ns: int | None = None
+    measured: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinning:
+    """What a chart asks for: buckets of so many seconds, or at most so many points."""
+
+    every_seconds: float | None = None
+    most: int | None = None
+
+
+def thinned_history(
+    service: Service, field: str, *, source: str, newest: Publication | None, span_ns: tuple[int, int], thinning: Thinning
+) -> Page:
+    """All of a span in few points that keep every spike (:func:`~tailwag.service.field_thinning.thinned`).
+
+    Raises InputError for a field that no document has, for both ways at once, and where the buckets are so narrow that the answer would
+    not fit one page.
+    """
+    if thinning.every_seconds is not None and thinning.most is not None:
+        raise InputError("every_s and most ask for two widths of one bucket; give one of them")
+    page = field_history(service, field, source=source, newest=newest, span_ns=span_ns, limit=MOST_THINNED)
+    if len(page.points) <= (thinning.most or 1):
+        return Page(page.points, page.next_ns, None, len(page.points))
+    if thinning.most is not None:
+        width_ns, start_ns = bucket_width_ns(page.points, thinning.most), page.points[0].as_of_ns
+    else:
+        width_ns, start_ns = max(round((thinning.every_seconds or 1.0) * NS_PER_SECOND), 1), 0
+    points = thinned(page.points, width_ns, start_ns=start_ns)
+    if len(points) > LARGEST_PAGE:
+        raise InputError(f"every_s leaves {len(points)} points, more than the {LARGEST_PAGE} of one answer; give wider buckets, or most")
+    return Page(points, page.next_ns, width_ns, len(page.points))
 
 
 def field_history(service: Service, field: str, *, source: str, newest: Publication | None, span_ns: tuple[int, int], limit: int) -> Page:
@@ -43,8 +86,8 @@ def field_history(service: Service, field: str, *, source: str, newest: Publicat
     if series is None or not _PATH.match(field):
         raise InputError(f"{field[:80]!a} is no field; give a dotted path such as gain.value")
     from_ns, to_ns = span_ns
-    if field == REALISED:
-        return _realised_page(service, source, span_ns, limit)
+    if field == REALISED or field in WINDOWS_NS:
+        return _realised_page(service, field, source, span_ns, limit)
     if series.knows(field):
         points, next_ns = series.points(field, source=source, from_ns=from_ns, to_ns=to_ns, limit=limit)
         return Page(points, next_ns)
@@ -69,15 +112,17 @@ def _measured_page(service: Service, field: str, source: str, span_ns: tuple[int
     return Page(points, next_ns)
 
 
-def _realised_page(service: Service, source: str, span_ns: tuple[int, int], limit: int) -> Page:
-    """Annualised realised vol over the day before each point, from the spots of the series: sqrt(sum r^2 / years they span)."""
+def _realised_page(service: Service, field: str, source: str, span_ns: tuple[int, int], limit: int) -> Page:
+    """Annualised realised vol before each point, from the spots of the series."""
     assert service.series is not None
     series, (from_ns, to_ns) = service.series, span_ns
-    spots, _ = series.points("spot_usd", source=source, from_ns=from_ns - REALISED_WINDOW_NS, to_ns=to_ns, limit=MOST_SPOTS)
+    before_ns = REALISED_WINDOW_NS if field == REALISED else WINDOWS_NS[field] + MARK_NS + OLDEST_NS
+    spots, next_ns = series.points("spot_usd", source=source, from_ns=from_ns - before_ns, to_ns=to_ns, limit=MOST_SPOTS)
     known = [point for point in spots if isinstance(point.value, float) and point.value > 0.0]
-    vols = realised_vols(np.array([p.as_of_ns for p in known], dtype=np.int64), np.array([p.value for p in known], dtype=np.float64))
+    times, prices = np.array([p.as_of_ns for p in known], dtype=np.int64), np.array([p.value for p in known], dtype=np.float64)
+    vols = realised_vols(times, prices) if field == REALISED else vols_of_marks(times, prices, WINDOWS_NS[field])
     points = [Point(p.as_of_ns, p.seq, vol) for p, vol in zip(known, vols, strict=True) if p.as_of_ns >= from_ns]
-    return Page(points[:limit], points[limit].as_of_ns if len(points) > limit else None)
+    return Page(points[:limit], points[limit].as_of_ns if len(points) > limit else next_ns)
 
 
 def realised_vols(times_ns: np.ndarray, spot_usd: np.ndarray) -> list[float | None]:

@@ -12,11 +12,14 @@ from starlette.exceptions import HTTPException
 
 from tailwag.errors import InputError
 from tailwag.market.clock import LATEST_NS, format_time
+from tailwag.risk.gain_index import DEFINITION
 from tailwag.service.answers import AnySource, answers
 from tailwag.service.auth import Role, needs
-from tailwag.service.field_history import LARGEST_PAGE, PAGE, field_history
+from tailwag.service.field_history import LARGEST_PAGE, PAGE, Page, Thinning, field_history, thinned_history
+from tailwag.service.index_days import IndexOf
 from tailwag.service.packing import packed
 from tailwag.service.routes import At, chosen, envelope, heavily, json_answer, newest, past_envelope, refuse_unknown, service_of, time_ns
+from tailwag.units import NS_PER_SECOND
 
 if TYPE_CHECKING:
     from tailwag.experiments.measure import Measurement
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST_RULES, LONGEST_RULE, MOST_PARTS = 4, 200, 6
 MOST_BOOK_LINES = 2_000
+MOST_EVERY_S = 31.0 * 86_400.0
+EVERY_S = "Thin: of each so many seconds (UTC) the first, lowest, highest and last point, and the first without a value."
+MOST = "Thin likewise, into buckets so wide that at most this many points are left."
 BOOK_BODY = {
     "required": True,
     "content": {"text/csv": {"schema": {"type": "string", "description": "CSV with the columns instrument, contracts (long +)."}}},
@@ -63,6 +69,13 @@ def add_past_routes(app: FastAPI) -> None:
         methods=["GET"],
         response_class=Response,
         **answers("One number of the document over time.", 404, shape="History"),
+    )
+    app.add_api_route(
+        "/api/v1/index",
+        daily_index,
+        methods=["GET"],
+        response_class=Response,
+        **answers("The daily index (tailwag.index/1): loop gain and hedged open interest of each day.", 404, shape="DailyIndex"),
     )
     app.add_api_route("/api/v1/whatif", what_if_asked, methods=["GET"], response_class=Response, **what_if)
     app.add_api_route(
@@ -104,19 +117,70 @@ async def history(
     end: Annotated[str | None, Query(alias="to", max_length=40, description="Last time.")] = None,
     source: AnySource = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
+    every_s: Annotated[float | None, Query(ge=1.0, le=MOST_EVERY_S, allow_inf_nan=False, description=EVERY_S)] = None,
+    most: Annotated[int | None, Query(ge=10, le=LARGEST_PAGE, description=MOST)] = None,
 ) -> Response:
     """Values of one field at each measured snapshot in [from, to], a page at a time; ``next`` is where the next page starts."""
-    refuse_unknown(request, "field", "from", "to", "source", "limit")
-    service = service_of(request)
+    refuse_unknown(request, "field", "from", "to", "source", "limit", "every_s", "most")
+    service, span, thinning = service_of(request), _span(start, end), Thinning(every_s, most)
+    name = chosen(service, source)
+    publication = service.board.sources()[name][0]
+
+    def work() -> Page:
+        if thinning == Thinning():
+            return field_history(service, field, source=name, newest=publication, span_ns=span, limit=limit)
+        return thinned_history(service, field, source=name, newest=publication, span_ns=span, thinning=thinning)
+
+    page = await heavily(request, work)
+    points = [{"as_of": format_time(point.as_of_ns), "value": point.value, "seq": point.seq} for point in page.points]
+    answer: dict[str, Any] = {"field": field, "source": name, "points": points, "next": _time_or_none(page.next_ns)}
+    if page.measured is not None:
+        answer["thinned"] = {"every_s": None if page.bucket_ns is None else page.bucket_ns / NS_PER_SECOND, "measured": page.measured}
+    return packed(request, json_answer(answer))
+
+
+def _span(start: str | None, end: str | None) -> tuple[int, int]:
+    """First and last time of what is asked for.
+
+    Raises InputError.
+    """
     span = time_ns(start) or 0, time_ns(end) or LATEST_NS
     if span[0] > span[1]:
         raise InputError("from lies after to; give the earlier time first")
-    name = chosen(service, source)
-    publication = service.board.sources()[name][0]
-    page = await heavily(request, lambda: field_history(service, field, source=name, newest=publication, span_ns=span, limit=limit))
-    points = [{"as_of": format_time(point.as_of_ns), "value": point.value, "seq": point.seq} for point in page.points]
-    following = None if page.next_ns is None else format_time(page.next_ns)
-    return packed(request, json_answer({"field": field, "source": name, "points": points, "next": following}))
+    return span
+
+
+def _time_or_none(at_ns: int | None) -> str | None:
+    return None if at_ns is None else format_time(at_ns)
+
+
+@needs(Role.VIEWER)
+async def daily_index(
+    request: Request,
+    currency: Annotated[str | None, Query(max_length=10, pattern=r"^[A-Z]{2,10}$", description="Such as BTC.")] = None,
+    start: Annotated[str | None, Query(alias="from", max_length=40, description="A time of the first day.")] = None,
+    end: Annotated[str | None, Query(alias="to", max_length=40, description="A time of the last day.")] = None,
+    source: AnySource = None,
+) -> Response:
+    """Days of the index that are over and hold a snapshot of a window, oldest first; a few new days are worked out for each answer."""
+    refuse_unknown(request, "currency", "from", "to", "source")
+    service, span = service_of(request), _span(start, end)
+    names, known = service.monitor.names, service.board.sources()
+    name = chosen(service, source) if source is not None or currency is None else _source_of(known, currency, names[0])
+    publication, _ = known[name]
+    wanted = currency or (publication.currency if publication is not None else None)
+    if wanted is None:
+        raise HTTPException(404, f"{name}: nothing has been measured yet; name a currency, or ask again in a moment")
+    of = IndexOf(wanted, None if len(names) == 1 else name)
+    newest_seq = max((one.seq for one, _ in known.values() if one is not None), default=0)
+    days, next_ns = await heavily(request, lambda: service.archive.daily_index(of, *span, newest_seq=newest_seq))
+    answer = {"definition": DEFINITION.document(), "currency": wanted, "source": name, "days": days, "next": _time_or_none(next_ns)}
+    return packed(request, json_answer(answer))
+
+
+def _source_of(known: dict[str, Any], currency: str, otherwise: str) -> str:
+    """The first source that measures a currency."""
+    return next((name for name, (newest, _) in known.items() if newest is not None and newest.currency == currency), otherwise)
 
 
 @needs(Role.VIEWER)
