@@ -1,0 +1,77 @@
+"""For everybody: no violation of any accessibility rule in either theme and size, no sideways scrolling, no motion where none is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.gates.page.live_page import Served, Visit, chromium, served, visit
+from tests.gates.sizes import gate_size
+
+pytestmark = pytest.mark.browser
+
+LOOKS = [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")][: gate_size(small=1, full=4)]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Served]:
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+def violations(seen: Visit) -> list[str]:
+    """Every rule of axe that the page breaks, of whatever impact, and what axe could not decide of the page's own elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install axe-playwright-python")
+    found = axe.Axe().run(seen.page).response
+    broken = [f"{one['id']} ({one['impact']}): {node['target']}" for one in found["violations"] for node in one["nodes"]]
+    unsure = [f"{one['id']}: {node['target']}" for one in found["incomplete"] for node in one["nodes"] if "<text " not in node["html"]]
+    return broken + unsure
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_no_rule_of_accessibility_is_broken(browser: Any, service: Served, width: int, scheme: str) -> None:
+    """With every figure drawn, every fold open, a question answered; then looking at the past."""
+    with visit(browser, service.url, width=width, scheme=scheme) as seen:
+        seen.until("Number(document.querySelector('#past-slider').max) >= 2")
+        seen.page.fill("#what-if-rule", "short-all")
+        seen.page.press("#what-if-rule", "Enter")
+        seen.until("!document.querySelector('#what-if-answer').hidden")
+        seen.draw_everything()
+        seen.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        assert violations(seen) == []
+        assert seen.ask("document.documentElement.scrollWidth") <= width
+        seen.page.press("#past-slider", "Home")
+        seen.until("document.body.dataset.past === 'yes'")
+        seen.ask("document.querySelectorAll('details').forEach((one) => { one.open = false; }); scrollTo(0, 0)")
+        assert violations(seen) == []
+        assert seen.errors == []
+
+
+def test_greyed_numbers_are_still_read(browser: Any, service: Served) -> None:
+    with visit(browser, service.url, scheme="dark") as seen:
+        seen.page.select_option("#source-choice", service.file.path.name)
+        seen.state("live")
+        service.file.be_silent()
+        try:
+            seen.state("stale", seconds=30.0)
+            assert violations(seen) == []
+        finally:
+            service.file.talk()
+
+
+@pytest.mark.parametrize("width", [640, 320])
+def test_nothing_scrolls_sideways_when_enlarged(browser: Any, service: Served, width: int) -> None:
+    """A window of 1280 pixels at 200 % and at 400 % is one of 640 and of 320; and who wants no motion sees none."""
+    with visit(browser, service.url, width=width, height=400, motion="reduce") as seen:
+        seen.draw_everything()
+        assert seen.ask("document.documentElement.scrollWidth") <= width
+        assert seen.ask("document.getAnimations().length") == 0
+        wide = "[...document.querySelectorAll('main *')].filter((one) => !one.closest('.scroll, .figure, .unseen') && one.offsetParent && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.id || one.className)"
+        assert seen.ask(wide) == []

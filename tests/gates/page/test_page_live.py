@@ -1,0 +1,175 @@
+"""The page of a real service in a real browser: it answers, follows, shows any past moment, and greys what has gone stale."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from tests.gates.page.live_page import Served, Visit, chromium, served, visit
+from tests.gates.sizes import gate_size
+
+pytestmark = pytest.mark.browser
+
+UPDATES = gate_size(small=4, full=20)
+LOOKS = [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")][: gate_size(small=1, full=4)]
+FIRST_PAINT_MS, UPDATE_MS = 1_500.0, 200.0
+SLACK = 3.0
+"""The machine that runs this may be busy with other things."""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Served]:
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+def shown_price(value: float) -> str:
+    """A price above a thousand dollars as the page writes it, by code of its own."""
+    return f"${value:,.0f}"
+
+
+def shown_gain(value: float) -> str:
+    text = f"{abs(value):.3f}" if abs(value) < 0.1 else f"{abs(value):.2f}"
+    return ("\u2212" if value < 0 else "+") + text
+
+
+def test_it_answers_at_once_and_follows_the_market(browser: Any, service: Served) -> None:
+    """First paint, frame to pixels, no shift of what is read, no babble, nothing asked of anybody else."""
+    with visit(browser, service.url) as seen:
+        seen.until("(wanted) => window.seen.updates.length >= wanted", UPDATES)
+        paint = seen.ask("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        answer = seen.ask("performance.getEntriesByName('answer')[0].startTime")
+        found = seen.ask("window.seen")
+        print(f"first paint {paint:.0f} ms, answer {answer:.0f} ms, update {statistics.median(found['updates']):.0f} ms of {len(found['updates'])}")
+        assert paint < SLACK * FIRST_PAINT_MS
+        assert answer < SLACK * FIRST_PAINT_MS
+        assert statistics.median(found["updates"]) < SLACK * UPDATE_MS
+        # the drawing library is asked for after the answer is on the screen
+        library = seen.ask("performance.getEntriesByType('resource').find((one) => one.name.endsWith('plotly.min.js')).startTime")
+        assert library > paint
+        assert found["shifts"] < 0.1
+        assert found["told"] <= 2
+        assert found["refused"] == [] and seen.errors == []
+        here = urlsplit(service.url).netloc
+        assert {urlsplit(url).netloc for url in seen.requests if not url.startswith(("data:", "blob:"))} == {here}
+        recorded = iter([shown_price(point["value"]) for point in service.history("spot_usd", source="demo")])
+        assert all(spot in recorded for spot in found["spots"]), "the page showed a spot that was not recorded, or out of order"
+        assert len(set(found["spots"])) > 1
+
+
+def test_the_policy_of_the_page_refuses_what_is_not_its_own(browser: Any, service: Served) -> None:
+    policy = service.client.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy
+    with visit(browser, service.url) as seen:
+        script = """() => {
+          const inline = document.createElement('script'); inline.textContent = 'window.ran = true'; document.head.append(inline);
+          const other = document.createElement('script'); other.src = 'http://127.0.0.1:9/x.js'; document.head.append(other);
+          fetch('http://127.0.0.1:9/').catch(() => {});
+          try { window.evaluated = (0, eval)('1'); } catch { window.evaluated = null; }
+        }"""
+        # asked from a page's own listener: what the test's tool evaluates is above the policy
+        seen.ask(f"() => addEventListener('resize', {script}, {{once: true}})")
+        seen.page.set_viewport_size({"width": 1200, "height": 800})
+        seen.until("window.seen.refused.length >= 3")
+        assert seen.ask("window.ran") is None
+        assert {one.partition(" ")[0] for one in seen.ask("window.seen.refused")} >= {"script-src-elem", "connect-src"}
+
+
+def past(seen: Visit) -> bool:
+    return bool(seen.ask("document.body.dataset.past === 'yes'"))
+
+
+def test_the_slider_shows_the_past_by_mouse_and_by_keyboard(browser: Any, service: Served) -> None:
+    with visit(browser, service.url) as seen:
+        seen.until("Number(document.querySelector('#past-slider').max) >= 4")
+        seen.page.locator("#past-slider").scroll_into_view_if_needed()
+        box = seen.page.locator("#past-slider").bounding_box()
+        middle = box["y"] + box["height"] / 2
+        seen.page.mouse.move(box["x"] + box["width"] - 8, middle)
+        seen.page.mouse.down()
+        seen.page.mouse.move(box["x"] + 0.5 * box["width"], middle, steps=6)
+        seen.page.mouse.move(box["x"] + 4, middle, steps=6)
+        seen.page.mouse.up()
+        seen.until("document.body.dataset.past === 'yes'")
+        first = service.history("gain.value", source="demo")[0]
+        assert_shows(seen, service, first["as_of"])
+        seen.page.locator("#past-slider").focus()
+        seen.page.keyboard.press("ArrowRight")
+        second = service.history("gain.value", source="demo")[1]
+        assert_shows(seen, service, second["as_of"])
+        # one snapshot at a time, whatever the slider's line leaves out
+        seen.page.locator("#past-earlier").focus()
+        seen.page.keyboard.press("Enter")
+        assert_shows(seen, service, first["as_of"])
+        assert seen.ask("document.activeElement.id") == "past-earlier"
+        what_if_of_the_past(seen, service, first["as_of"])
+        seen.page.locator("#past-slider").focus()
+        seen.page.keyboard.press("End")
+        seen.until("document.body.dataset.past === 'no'")
+        assert seen.text("#live-name") == "Live"
+        assert seen.errors == []
+
+
+def assert_shows(seen: Visit, service: Served, at: str) -> None:
+    """The page shows exactly what the service gives for that moment."""
+    document = service.get("/api/v1/measure", at=at, source="demo")
+    clock = re.search(r"T(\d\d:\d\d:\d\d)", at)
+    assert clock
+    seen.until("(clock) => document.querySelector('#as-of').textContent.includes(clock)", clock[1])
+    assert past(seen)
+    assert seen.text("#spot") == shown_price(document["spot_usd"])
+    assert seen.text("#live-name") == "Past"
+    assert clock[1] in seen.text("#past-banner")
+    assert clock[1] in str(seen.page.get_attribute("#past-slider", "aria-valuetext"))
+
+
+def what_if_of_the_past(seen: Visit, service: Served, at: str) -> None:
+    """Asked by keyboard alone; the answer is the service's."""
+    seen.page.locator("#what-if-rule").focus()
+    seen.page.keyboard.type("short-all")
+    seen.page.locator("#what-if-depth").focus()
+    seen.page.keyboard.type("900")
+    seen.page.keyboard.press("Enter")
+    seen.until("!document.querySelector('#what-if-answer').hidden")
+    wanted = service.get("/api/v1/whatif", rule="short-all", depth_usd_per_pct=900e6, at=at, source="demo")
+    rows = dict(re.findall(r"^([^\t\n]+)\t[^\t\n]*\t([^\t\n]+)$", seen.text("#what-if-answer table"), re.MULTILINE))
+    assert rows["loop gain G"] == shown_gain(wanted["gain"]["value"])
+    assert rows["regime"] == wanted["gain"]["regime"]
+
+
+def test_a_source_that_falls_silent_turns_grey_and_the_other_does_not(browser: Any, service: Served) -> None:
+    colour = "getComputedStyle(document.querySelector('#market-flows .buy .usd, #market-flows .sell .usd')).color"
+    with visit(browser, service.url) as seen:
+        seen.until("document.querySelectorAll('#source-choice option').length === 2")
+        seen.page.select_option("#source-choice", service.file.path.name)
+        seen.until("document.body.dataset.live === 'live' && Number(document.querySelector('#past-slider').max) >= 1")
+        lively = seen.ask(colour)
+        service.file.be_silent()
+        try:
+            seen.state("stale", seconds=30.0)
+            assert seen.ask(colour) != lively
+            assert "grayscale" in seen.ask("getComputedStyle(document.querySelector('#answers')).filter")
+            assert "not live" in seen.text("#stale-banner")
+            assert re.search(r"since \d\d:\d\d:\d\d UTC", seen.text("#live-detail"))
+            seen.until("document.querySelector('#sources-table').innerText.includes('stale')")
+            seen.page.select_option("#source-choice", "demo")
+            seen.state("live")
+            seen.page.select_option("#source-choice", service.file.path.name)
+            seen.state("stale")
+        finally:
+            service.file.talk()
+        seen.state("live", seconds=30.0)
+        assert seen.ask(colour) == lively
+        assert not seen.page.locator("#stale-banner").is_visible()
+        assert seen.errors == []
