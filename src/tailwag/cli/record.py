@@ -62,6 +62,7 @@ def record_command(  # noqa: PLR0913 - one parameter for each option of the comm
         int | None, option("--ack-fd", min=0, metavar="N", help="Write a JSON line to this descriptor for each snapshot that is on disk.")
     ] = None,
     segment_mib: Annotated[float, option("--segment-mib", help="Begin a new segment file beyond this size.")] = 64.0,
+    compact: Annotated[bool, option("--compact", help="Compact each segment once it is closed, between two turns.")] = False,
 ) -> None:
     """Record snapshots so that none that was acknowledged is ever lost."""
     from tailwag.cli.recording import RecordRequest, run_record
@@ -95,7 +96,10 @@ def export_command(
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``record``, ``verify`` and ``export`` to a typer application."""
+    """Add ``record``, ``verify``, ``export``, ``query`` and ``compact`` to a typer application."""
+    from tailwag.cli import query
+
     app.command("record", epilog=RECORD_EXAMPLES)(record_command)
     app.command("verify", epilog=VERIFY_EXAMPLES)(verify_command)
     app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
+    query.register(app)

@@ -39,6 +39,7 @@ class RecordRequest:
     currency: str
     ack_fd: int | None
     segment_mib: float
+    compact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +178,31 @@ class _Recording:
         self._goes_on = request.every is not None or request.faults is not None
         self._left = math.inf if request.count is None else request.count
         self._troubles: dict[str, str] = {}
+        self._compacted = 0
 
     def run(self, feeds: list[Feed]) -> None:
         """Until every feed has ended, the count is reached, or a signal came."""
         due = time.monotonic()
         while feeds and self._left and not self._stopped.is_set():
             feeds = [feed for feed in feeds if self._left and not self._stopped.is_set() and self._turn(feed)]
+            self._compact()
             pause = self._pause_seconds(feeds)
             due = max(due + pause, time.monotonic()) if pause else time.monotonic()
             if feeds and self._left:
                 self._stopped.wait(max(due - time.monotonic(), 0.0))
+
+    def _compact(self) -> None:
+        """What was closed since the last time; a disk that refuses costs nothing but room."""
+        number = self._recorder.segment_number
+        if not self._request.compact or number == self._compacted:
+            return
+        self._compacted = number
+        try:
+            self._recorder.compact()
+        except StoreBusyError:
+            raise
+        except StoreError as trouble:
+            _complain(str(trouble))
 
     def _pause_seconds(self, feeds: list[Feed]) -> float:
         if self._request.every is not None:

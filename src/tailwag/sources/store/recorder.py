@@ -91,6 +91,11 @@ class Recorder:
         """How often the store has been opened for writing."""
         return self._start.epoch
 
+    @property
+    def segment_number(self) -> int:
+        """Number of the newest segment file; those before it are closed."""
+        return self._last_number
+
     def append(self, snapshot: Snapshot, *, received_ns: int) -> Acknowledgement:
         """Make a snapshot durable; it is when this returns, and only then.
 
