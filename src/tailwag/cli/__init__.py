@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import alerts, greeks, hedge, measure, record, serve, simulate, sweep
+    from tailwag.cli import alerts, greeks, hedge, index, measure, record, serve, simulate, sweep, trades
 
     app = typer.Typer(
         name="tailwag",
@@ -37,8 +37,10 @@ def build_app() -> Any:
     hedge.register(app)
     sweep.register(app)
     record.register(app)
+    trades.register(app)
     alerts.register(app)
     serve.register(app)
+    index.register(app)
     return app
 
 

@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 
 @dataclass(slots=True)
-class _Lane:
+class Lane:
     """One kind of trade under one of the venue's own currencies: everything before ``reached_ms`` has been had."""
 
     asked_currency: str
@@ -77,7 +77,7 @@ class TradeCursor:
         self._options = [(currency, "option"), ("USDC", "option")] if currency in OWN_COIN else [("USDC", "option")]
         self._futures = [(currency, "future")] if currency in OWN_COIN else [("USDC", "future")]
         self._resume_ms = None if from_ns is None else from_ns // NS_PER_MILLISECOND
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
         self._stated_ms = 0
         self._rows: dict[str, list[Row]] = {"option": [], "future": []}
         self._doubts: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class TradeCursor:
         """The requests for everything since the last turn and before ``end_ms``, the venue's own time."""
         if self._end_ms is not None:
             # the last turn's trades went into no snapshot: ask for them again
-            self._lanes = {ask: _Lane(*ask, reached_ms=self._stated_ms) for ask in self._lanes}
+            self._lanes = {ask: Lane(*ask, reached_ms=self._stated_ms) for ask in self._lanes}
         self._rows, self._end_ms = {"option": [], "future": []}, end_ms
         self._doubts = self._begin(end_ms)
         for (asked, kind), lane in self._lanes.items():
@@ -105,7 +105,7 @@ class TradeCursor:
             hole = (f"option trades between {since} and {until} are not recorded; tailwag trades backfill closes the gap",)
             start_ms = end_ms - FIRST_MS
         start_ms = min(start_ms, end_ms)
-        self._lanes = {ask: _Lane(*ask, reached_ms=start_ms) for ask in (*self._options, *self._futures)}
+        self._lanes = {ask: Lane(*ask, reached_ms=start_ms) for ask in (*self._options, *self._futures)}
         self._stated_ms = start_ms
         return hole
 

@@ -238,7 +238,7 @@ class FlowState:
             taker_coin=frozen([counted[0] / NANO for _, counted in rows]),
             trades=frozen([counted[1] for _, counted in rows], np.int64),
             whole_life=self._whole_life(as_of_ns),
-            coverage=self._coverage(),
+            coverage=self._coverage(as_of_ns),
         )
 
     def _whole_life(self, as_of_ns: int) -> frozenset[Key]:
@@ -248,9 +248,11 @@ class FlowState:
             key for key, option in self._options.items() if option.zero_ns is not None and since.get(key[0], NEVER_NS) <= option.zero_ns
         )
 
-    def _coverage(self) -> FlowCoverage:
+    def _coverage(self, as_of_ns: int) -> FlowCoverage:
         return FlowCoverage(
-            spans=tuple((venue, start, end) for venue in sorted(self._spans) for start, end in self._spans[venue]),
+            spans=tuple(
+                (venue, start, min(end, as_of_ns)) for venue in sorted(self._spans) for start, end in self._spans[venue] if start < as_of_ns
+            ),
             trades=self._counts["trades"],
             repeats=self._counts["repeats"],
             damaged_records=self._counts["damaged"],

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class StoreFlow:
         return self.folder.resolve().name
 
     def flow(self, currency: str, as_of_ns: int) -> RecordedFlow:
-        """What takers had bought of each option up to ``as_of_ns``, by every record of that market time or an earlier one.
+        """What takers had bought of each option up to ``as_of_ns``: by every batch, and every snapshot of that time or an earlier one.
 
         Raises StoreError or InputError where the store cannot be read.
         """
@@ -170,6 +171,8 @@ class StoreFlow:
         if state is None or state.currency != currency or state.walked_ns > as_of_ns or state.walked_of != len(entries):
             state = FlowState(currency)
         _walk(state, history, [entry for entry in entries if state.walked_ns < entry.record.as_of_ns <= as_of_ns])
+        # a batch that ends later may begin earlier; what of it was counted before is not counted twice
+        _walk(state, history, [entry for entry in history.batches if entry.record.as_of_ns > as_of_ns], until_ns=as_of_ns)
         state.walked_ns, state.walked_of = as_of_ns, len(entries)
         self._walker = state
         return state
@@ -223,12 +226,15 @@ def _every(history: History) -> list[Entry]:
     return sorted((*history.entries, *history.batches), key=lambda entry: entry.record.seq)
 
 
-def _walk(state: FlowState, history: History, entries: Iterable[Entry]) -> None:
+def _walk(state: FlowState, history: History, entries: Iterable[Entry], *, until_ns: int | None = None) -> None:
     for _, light in light_records(history, entries):
         if light is None:
             state.damaged()
-        else:
+        elif until_ns is None or light.trades is None:
             state.add(light)
+        else:
+            early = light.trades.select(light.trades.time_ns <= until_ns).covering(light.trades.covered)
+            state.add(replace(light, trades=early))
 
 
 def _opened(data: bytes, currency: str) -> FlowState | None:
