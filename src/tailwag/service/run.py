@@ -34,6 +34,7 @@ from tailwag.service.publish import Board
 from tailwag.service.series import Series, assumptions_digest
 from tailwag.service.settings import ServeSettings
 from tailwag.sources.feeds import DEMO_SECONDS, LIVE_SECONDS, STREAM_SECONDS, STREAMS, VENUES, Feed, Surroundings, open_feed
+from tailwag.sources.merged_feed import TURN_SECONDS
 from tailwag.sources.store.history import History
 from tailwag.sources.store.inventory import StoreFlow
 from tailwag.sources.store.recorder import Recorder
@@ -202,6 +203,9 @@ def _source_plan(word: str, around: Surroundings, every_seconds: float | None) -
     is_live = bool(colon) and kind in VENUES
     is_replay = bool(colon) and kind == "replay"
     is_stream = bool(colon) and kind in STREAMS
+    is_joined = "+" in word and not Path(word).exists()
+    if kind == "binance-ws" and not is_joined:
+        raise InputError(f"binance-ws has no options; join it to a chain: deribit:{rest or 'BTC'}+{word}")
     name = f"replay:{Path(rest).name}" if is_replay else word if is_live or is_stream or word == "demo" else Path(word).name
     every = every_seconds or (
         LIVE_SECONDS if is_live else STREAM_SECONDS if is_stream else DEMO_SECONDS if is_replay or word == "demo" else LIVE_SECONDS
@@ -212,7 +216,13 @@ def _source_plan(word: str, around: Surroundings, every_seconds: float | None) -
         feed, first = first, None
         return feed or open_feed(word, around, again=True)
 
-    return SourcePlan(name, reopened, every_seconds=every, expected_seconds=every, live=is_live, ends=is_replay)
+    expected = every
+    if is_joined:
+        words = {part.partition(":")[0] for part in word.split("+")}
+        name, is_live = word, bool(words & set(VENUES))
+        every = every_seconds or TURN_SECONDS
+        expected = max(every, STREAM_SECONDS if words & set(STREAMS) else LIVE_SECONDS)
+    return SourcePlan(name, reopened, every_seconds=every, expected_seconds=expected, live=is_live, ends=is_replay)
 
 
 def _bound(settings: ServeSettings) -> socket.socket:
