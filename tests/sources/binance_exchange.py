@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,7 +25,7 @@ Level = tuple[float, float]
 class ModelBook:
     """A book that is simply kept, in whole ticks and lots, and what the venue says about it."""
 
-    def __init__(self, seed: int, *, futures: bool, symbol: str = "BTCUSDT", mid_tick: int = 1_000_000, tick_usd: float = 0.1) -> None:
+    def __init__(self, seed: int, *, futures: bool, symbol: str = "BTCUSDT", mid_tick: int = 10_000, tick_usd: float = 10.0) -> None:
         self.random = random.Random(seed)
         self.futures, self.symbol, self.tick_usd = futures, symbol, tick_usd
         self.bids = {mid_tick - step: 1 + step for step in range(1, 200)}
@@ -100,8 +101,8 @@ class BinanceExchange:
     def __init__(self, *, seed: int = 1, every_seconds: float = 0.02) -> None:
         self.markets = {
             "spot": Market("spot", ModelBook(seed, futures=False)),
-            "usdm": Market("usdm", ModelBook(seed + 1, futures=True)),
-            "marks": Market("marks", ModelBook(seed + 2, futures=True)),
+            "usdm_depth": Market("usdm_depth", ModelBook(seed + 1, futures=True)),
+            "usdm_market": Market("usdm_market", ModelBook(seed + 2, futures=True)),
             "coinm": Market("coinm", ModelBook(seed + 3, futures=True, symbol="BTCUSD_PERP")),
         }
         self.asked: list[str] = []
@@ -162,11 +163,11 @@ class BinanceExchange:
             now = time.monotonic()
             with self.lock:
                 for market in self.markets.values():
-                    if market.name != "marks":
+                    if market.name != "usdm_market":
                         self._publish(market, market.book.event(time.time_ns() // 1_000_000))
                 if now - marked_at > 0.2:
                     marked_at = now
-                    self._push(self.markets["marks"], "btcusdt@markPrice@1s", self.mark("BTCUSDT"))
+                    self._push(self.markets["usdm_market"], "btcusdt@markPrice@1s", self.mark("BTCUSDT"))
                     self._push(self.markets["coinm"], "btcusd_perp@markPrice@1s", self.mark("BTCUSD_PERP"))
 
     def _publish(self, market: Market, event: dict[str, Any]) -> None:
@@ -191,10 +192,8 @@ class BinanceExchange:
 
     def _send(self, market: Market, text: str) -> None:
         for client in list(market.clients):
-            try:
+            with suppress(ConnectionClosed):
                 client.send(text)
-            except ConnectionClosed:
-                pass
 
     def _client(self, connection: ServerConnection) -> None:
         name = urlsplit(connection.request.path).path.strip("/").split("/")[0] if connection.request else ""
@@ -234,7 +233,7 @@ class BinanceExchange:
         if path.endswith("/openInterest"):
             reply: dict[str, Any] = {"symbol": symbol, "openInterest": "80000.5", "time": time.time_ns() // 1_000_000}
         else:
-            name = {"api": "spot", "fapi": "usdm", "dapi": "coinm"}[path.split("/")[1]]
+            name = {"api": "spot", "fapi": "usdm_depth", "dapi": "coinm"}[path.split("/")[1]]
             with self.lock:
                 reply = self.markets[name].book.snapshot()
         return Bad(200, {"Content-Type": "application/json"}, json.dumps(reply).encode())

@@ -14,7 +14,7 @@ from tailwag.sources.opening import bare_name, checked_path_text, list_folder, r
 from tailwag.units import NS_PER_SECOND
 
 VENUES = ("deribit", "okx", "bybit", "binance")
-STREAMS = ("deribit-ws",)
+STREAMS = ("deribit-ws", "binance-ws")
 """Words of venues that push: a snapshot is what their stream holds at the turn."""
 LIVE_SECONDS, STREAM_SECONDS, DEMO_SECONDS = 60.0, 5.0, 1.0
 """Pause between two snapshots unless one is given."""
@@ -53,7 +53,8 @@ class Moment(NamedTuple):
 
 
 def open_feed(word: str, around: Surroundings, *, speed: float | None = None, again: bool = False) -> Feed:
-    """The feed that a SOURCE word names: ``demo``, ``replay:FOLDER``, ``VENUE:CURRENCY``, ``deribit-ws:CURRENCY``, a file or a folder.
+    """The feed that a SOURCE word names: ``demo``, ``replay:FOLDER``, ``VENUE:CURRENCY``, ``deribit-ws:CURRENCY``, ``binance-ws:CURRENCY``,
+    ``WORD+WORD`` (several as one), a file or a folder.
 
     ``speed`` paces a replay: 1 is as it happened, 60 is an hour a minute, None is as fast as it can be read.  With ``again`` a file or
     folder is read anew each time and given when it changed; else it is given once.
@@ -63,6 +64,8 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
     kind, colon, rest = word.partition(":")
     if speed is not None and not (kind == "replay" and 0.0 < speed < 1e9):
         raise InputError(f"--speed paces a replay and is a factor above 0, got {speed:g} for {word[:80]!a}; leave it out")
+    if "+" in word and not os.path.exists(word):
+        return _merged(word, around)
     if word == "demo":
         return Feed(word, _demo(around), DEMO_SECONDS)
     if colon and kind == "replay":
@@ -73,6 +76,8 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
         return Feed(word, _live(kind, rest, around), LIVE_SECONDS)
     if colon and kind == "deribit-ws":
         return _deribit_stream(word, rest, around)
+    if colon and kind == "binance-ws":
+        return _binance_stream(word, rest, around)
     checked_path_text(word)
     if not os.path.exists(word):
         raise InputError(f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join(VENUES)}), a file or a folder, got {word[:80]!a}")
@@ -114,6 +119,21 @@ def _deribit_stream(word: str, currency: str, around: Surroundings) -> Feed:
 
     stream = DeribitFeed(currency, clock=around.clock, sleep=around.sleep, say=around.say)
     return Feed(word, stream, STREAM_SECONDS, stream.why)
+
+
+def _binance_stream(word: str, currency: str, around: Surroundings) -> Feed:
+    from tailwag.sources.streams.binance_feed import BinanceFeed
+
+    stream = BinanceFeed(currency, clock=around.clock, sleep=around.sleep, say=around.say)
+    return Feed(word, stream, STREAM_SECONDS, stream.why)
+
+
+def _merged(word: str, around: Surroundings) -> Feed:
+    from tailwag.sources.merged_feed import TURN_SECONDS, MergedFeed, checked_parts
+
+    feeds = {part: open_feed(part, around, again=True) for part in checked_parts(word)}
+    merged = MergedFeed(feeds, lambda part: open_feed(part, around, again=True), clock=around.clock, sleep=around.sleep, say=around.say)
+    return Feed(word, merged, TURN_SECONDS, merged.why)
 
 
 def _loaded(path: str, around: Surroundings, at_ns: int | None) -> Snapshot:

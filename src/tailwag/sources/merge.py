@@ -14,6 +14,7 @@ import numpy as np
 from tailwag.errors import InputError, TimeError, UnitError
 from tailwag.market.chain import Chain
 from tailwag.market.clock import format_time
+from tailwag.market.liquidations import Liquidations
 from tailwag.market.snapshot import Snapshot, Source
 from tailwag.market.trades import Trades
 from tailwag.market.validate import validated
@@ -54,7 +55,7 @@ def merge(
     max_age_hours: float = 1.0,
     max_closed_hours: float = 96.0,
 ) -> Snapshot:
-    """One multi-venue snapshot of one currency: chains, futures, books and trades side by side, nothing dropped or summed.
+    """One multi-venue snapshot of one currency: chains, futures, books, trades and liquidations side by side, nothing dropped or summed.
 
     ``as_of`` is the latest part's, older parts are named in ``notes``; spot is the median index over the rows of the coin's own venues.
     The same contract on two venues is two rows. IBIT joins BTC only with ``coins_per_share`` = (coin in one share, day, source):
@@ -80,6 +81,7 @@ def merge(
         source=_joined_source(parts),
         books=tuple(book for part in parts for book in part.books),
         trades=_joined_trades(parts),
+        liquidations=_joined_liquidations(parts),
         degraded=_once([*_named_doubts(parts), *_price_doubts(parts, spot_usd)]),
         notes=_once([*notes, *(note for part in parts for note in part.notes)]),
     )
@@ -231,6 +233,11 @@ def _joined_trades(parts: list[Snapshot]) -> Trades | None:
         covered=joined.covered,
         **{field.name: getattr(once, field.name) for field in fields(Trades) if field.name not in ("repeats_removed", "covered")},
     )
+
+
+def _joined_liquidations(parts: list[Snapshot]) -> Liquidations | None:
+    tables = [part.liquidations for part in parts if part.liquidations is not None]
+    return Liquidations.joined(tables) if tables else None
 
 
 def _joined_source(parts: list[Snapshot]) -> Source:

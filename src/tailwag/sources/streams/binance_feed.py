@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from tailwag.errors import VenueError
+from tailwag.errors import InputError
 from tailwag.market.chain import Chain
+from tailwag.market.instrument import CURRENCIES
 from tailwag.market.liquidations import Liquidations
 from tailwag.market.snapshot import Snapshot, Source
 from tailwag.sources.contract_sizes import joined_futures
 from tailwag.sources.streams.binance_markets import BinanceAddresses, connections
 from tailwag.sources.streams.binance_rest import Fetch, RestDesk, fetch_json_bytes, serve_one
 from tailwag.sources.streams.binance_session import BinanceSession
-from tailwag.sources.streams.runner import StreamRunner
+from tailwag.sources.streams.runner import StreamRunner, checked_address
 
+SOCKET_VARIABLE, REST_VARIABLE = "TAILWAG_BINANCE_WS", "TAILWAG_BINANCE_REST"
 REST_PAUSE_SECONDS = 0.1
-PATIENCE_SECONDS = 20.0
-"""How long the first snapshot may take before its absence is an error."""
+FIRST_WAIT_SECONDS = 20.0
+"""The first turn waits so long for all of it to be there."""
+_STEP_SECONDS = 0.25
 NOTES = (
     "Binance: USDT is counted as USD",
     "Binance liquidations are a lower bound: the venue shows at most one a second and instrument",
 )
-NO_OPTIONS = "binance-ws has no options, so it cannot be measured alone; join it to a chain: deribit:{currency}+binance-ws:{currency}"
 
 
 class BinanceLive:
@@ -38,14 +39,14 @@ class BinanceLive:
         self,
         currency: str,
         *,
-        addresses: BinanceAddresses = BinanceAddresses(),
+        addresses: BinanceAddresses,
         fetch: Fetch = fetch_json_bytes,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.currency = currency
         self._fetch, self._monotonic, self._clock = fetch, monotonic, clock
-        self._sessions = [BinanceSession(connection) for connection in connections(currency, clock(), addresses)]
+        self._sessions = [BinanceSession(connection) for connection in connections(currency, clock(), addresses=addresses)]
         self._runners = [
             StreamRunner(session, address=session.connection.address, monotonic=monotonic, clock=clock) for session in self._sessions
         ]
@@ -58,14 +59,13 @@ class BinanceLive:
         for runner in self._runners:
             runner.start()
 
-    def stop(self) -> None:
+    def stop(self, *, within_seconds: float = 5.0) -> None:
         """End every thread."""
         self._stopping.set()
-        enders = [threading.Thread(target=runner.stop) for runner in self._runners]
-        for ender in enders:
-            ender.start()
-        for ender in enders:
-            ender.join()
+        for runner in self._runners:
+            runner.stop(within_seconds=0.0)
+        for runner in self._runners:
+            runner.stop(within_seconds=within_seconds)
 
     def snapshot(self) -> Snapshot | None:
         """What is known now; None where nothing is live."""
@@ -116,43 +116,81 @@ def joined(parts: Sequence[Snapshot], *, currency: str, doubts: tuple[str, ...])
     )
 
 
-def live_snapshots(
-    currency: str, *, patience_seconds: float = PATIENCE_SECONDS, sleep: Callable[[float], None] = time.sleep, **world: Any
-) -> Iterator[Snapshot]:
-    """A snapshot of Binance's books and perps each time one is asked for; connects at the first, and goes on until closed.
+class BinanceFeed:
+    """An iterator of what Binance's sockets hold at each turn; None while nothing of it is live, never an end.
 
-    Raises VenueError where nothing is live (the first one waits ``patience_seconds`` for it): the next turn asks again.
+    The threads start with the first turn and end with :meth:`close`, or when nobody holds the feed any more.
+
+    Raises InputError for a currency that is no name, or an address that is neither encrypted nor on this machine.
     """
-    live = BinanceLive(currency, **world)
 
-    class Live:
-        """An iterator that survives its own errors, which a generator would not."""
+    def __init__(
+        self,
+        currency: str,
+        *,
+        clock: Callable[[], int],
+        sleep: Callable[[float], None],
+        say: Callable[[str], None] = lambda _text: None,
+        addresses: BinanceAddresses | None = None,
+        fetch: Fetch = fetch_json_bytes,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if currency not in CURRENCIES:
+            raise InputError(f"expected a currency such as BTC or ETH, got {currency[:20]!a}; write it in capitals")
+        where = addresses or addresses_from(os.environ)
+        self._live = BinanceLive(currency, addresses=where, fetch=fetch, monotonic=monotonic, clock=clock)
+        self._sleep, self._say, self._said, self._started = sleep, say, "", False
 
-        def __init__(self) -> None:
-            self.started = False
+    def __iter__(self) -> Iterator[Snapshot | None]:
+        return self
 
-        def __iter__(self) -> Iterator[Snapshot]:
-            return self
+    def __next__(self) -> Snapshot | None:
+        snapshot = self._live.snapshot() if self._started else self._first()
+        self._tell("" if snapshot is not None else "; ".join(self.why()))
+        return snapshot
 
-        def __next__(self) -> Snapshot:
-            found = live.snapshot() if self.started else self._first()
-            if found is None:
-                raise VenueError(f"Binance: nothing is live ({'; '.join(live.doubts()) or 'no reason known'}); waiting for it")
-            return found
+    def _first(self) -> Snapshot | None:
+        """Wait until everything is there, or for so long and take what there is."""
+        self._started = True
+        self._live.start()
+        for _ in range(int(FIRST_WAIT_SECONDS / _STEP_SECONDS)):
+            if not self._live.doubts():
+                break
+            self._sleep(_STEP_SECONDS)
+        return self._live.snapshot()
 
-        def _first(self) -> Snapshot | None:
-            live.start()
-            self.started = True
-            waited = 0.0
-            while waited < patience_seconds and live.snapshot() is None:
-                sleep(0.1)
-                waited += 0.1
-            return live.snapshot()
+    def _tell(self, trouble: str) -> None:
+        if bool(trouble) != bool(self._said):
+            self._say(f"binance-ws:{self._live.currency}: {trouble or 'live again'}")
+        self._said = trouble
 
-        def close(self) -> None:
-            live.stop()
+    def why(self) -> tuple[str, ...]:
+        """Why nothing, or not all, can be given."""
+        return self._live.doubts()
 
-        def __del__(self) -> None:
-            live.stop()
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """What each connection has met since the start."""
+        return self._live.counters()
 
-    return Live()
+    def close(self) -> None:
+        """End the connections and their threads."""
+        self._live.stop()
+
+    def __del__(self) -> None:
+        if getattr(self, "_started", False):
+            self._live.stop(within_seconds=0.0)
+
+
+def addresses_from(environment: Mapping[str, str]) -> BinanceAddresses:
+    """The venue's own addresses, or another place's where ``TAILWAG_BINANCE_WS`` and ``TAILWAG_BINANCE_REST`` name one.
+
+    Raises InputError where only one of the two is given, or where one is neither encrypted nor on this machine.
+    """
+    sockets, rest = environment.get(SOCKET_VARIABLE, ""), environment.get(REST_VARIABLE, "")
+    if not (sockets or rest):
+        return BinanceAddresses()
+    if not (sockets and rest):
+        raise InputError(f"expected both {SOCKET_VARIABLE} and {REST_VARIABLE}, or neither, got one; give the other too")
+    checked_address(sockets)
+    checked_address(rest.replace("http", "ws", 1))
+    return BinanceAddresses.under(sockets.rstrip("/"), rest.rstrip("/"))

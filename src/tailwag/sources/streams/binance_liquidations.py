@@ -1,4 +1,4 @@
-"""Binance's forced orders: the last hour of them, as the rest of the house counts liquidations."""
+"""Binance's forced orders: those since the last snapshot, as the rest of the house counts liquidations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tailwag.market.liquidations import Liquidations
-from tailwag.units import NS_PER_HOUR, NS_PER_SECOND
+from tailwag.units import NS_PER_SECOND
 
-KEPT_NS, MOST_KEPT = NS_PER_HOUR, 1_000
+MOST_KEPT = 1_000
 _NS_PER_MILLISECOND = NS_PER_SECOND // 1000
 _SIGNS = {"BUY": 1, "SELL": -1}
 
@@ -24,7 +24,7 @@ class _Forced(NamedTuple):
 
 @dataclass(slots=True)
 class ForcedOrders:
-    """Forced orders of one instrument, the newest :data:`MOST_KEPT` of the last hour.
+    """Forced orders of one instrument since the last snapshot, each once, the newest :data:`MOST_KEPT`.
 
     The venue pushes at most one order a second and instrument: the sum is what was seen, never all there was.
     """
@@ -46,9 +46,10 @@ class ForcedOrders:
         usd = filled * (usd_per_contract or price)
         self._orders.append(_Forced(time_ms * _NS_PER_MILLISECOND, _SIGNS[order["S"]], usd, usd / price, price))
 
-    def table(self, symbol: str, as_of_ns: int) -> Liquidations:
-        """The orders of the hour before ``as_of_ns``, in time order."""
-        kept = sorted(order for order in self._orders if order.time_ns > as_of_ns - KEPT_NS)
+    def taken(self, symbol: str) -> Liquidations:
+        """The orders since the last call, in time order."""
+        kept = sorted(self._orders)
+        self._orders.clear()
         columns = {name: [getattr(order, name) for order in kept] for name in _Forced._fields}
         return Liquidations.from_columns(instrument=[symbol] * len(kept), venue=["binance"] * len(kept), **columns)
 

@@ -28,6 +28,12 @@ class BinanceAddresses:
     usdm_rest: str = "https://fapi.binance.com"
     coinm_rest: str = "https://dapi.binance.com"
 
+    @classmethod
+    def under(cls, sockets: str, rest: str) -> BinanceAddresses:
+        """Another place that speaks the same language, one folder for each connection."""
+        paths = {name: f"{sockets}/{name}/stream" for name in ("spot", "usdm_depth", "usdm_market", "coinm")}
+        return cls(**paths, spot_rest=rest, usdm_rest=rest, coinm_rest=rest)
+
 
 @dataclass(frozen=True, slots=True)
 class RestPath:
@@ -61,10 +67,10 @@ class Connection:
         return None if self.depth is None else DepthBook(self.symbol, self.kind, self.usd_per_contract)
 
 
-def connections(currency: str, at_ns: int, addresses: BinanceAddresses = BinanceAddresses()) -> tuple[Connection, ...]:
+def connections(currency: str, at_ns: int, *, addresses: BinanceAddresses) -> tuple[Connection, ...]:
     """The four sockets of one coin: spot depth, USD-M depth, USD-M marks and liquidations, and all of COIN-M.
 
-    >>> [connection.address.partition("streams=")[2] for connection in connections("BTC", 1763551236870000000)]
+    >>> [connection.address.partition("streams=")[2] for connection in connections("BTC", 1763551236870000000, addresses=BinanceAddresses())]
     ... # doctest: +NORMALIZE_WHITESPACE
     ['btcusdt@depth@100ms', 'btcusdt@depth@100ms', 'btcusdt@markPrice@1s/btcusdt@forceOrder',
      'btcusd_perp@depth@100ms/btcusd_perp@markPrice@1s/btcusd_perp@forceOrder']

@@ -252,7 +252,7 @@ class BinanceSession:
         return now - self._marks.at <= SILENT_SECONDS
 
     def snapshot(self, now: float, wall_ns: int) -> Snapshot | None:
-        """The book, the perp and the liquidations of this socket, without options; None while nothing is live."""
+        """The book, the perp and the liquidations since the last one, without options; None while nothing is live."""
         from tailwag.market.chain import Chain
 
         book = self._checked_book(now)
@@ -269,7 +269,7 @@ class BinanceSession:
             futures=self._futures(now, as_of_ns),
             source=Source("binance-ws", self.connection.name),
             books=() if book is None else (book,),
-            liquidations=self._forced.table(self.connection.symbol, as_of_ns) if self.connection.open_interest is not None else None,
+            liquidations=self._forced.taken(self.connection.symbol) if self.connection.open_interest is not None else None,
         )
 
     def _checked_book(self, now: float) -> OrderBook | None:
