@@ -335,23 +335,25 @@ def test_serve_measures_the_stream_and_says_stale_when_it_falls_silent(tmp_path:
     exchange = small_exchange()
     exchange.strikes = (50_000, 60_000, 65_000, 70_000, 75_000, 80_000)
     words = ["serve", "--source", "deribit-ws:BTC", "--store", str(tmp_path / "market"), "--port", "0", "--every", "1"]
-    with serve_exchange(exchange) as served:
-        with subprocess.Popen(
+    with (
+        serve_exchange(exchange) as served,
+        subprocess.Popen(
             [sys.executable, "-m", "tailwag", *words], env=environment(served), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            try:
-                assert process.stdout is not None
-                line = next(line for line in process.stdout if "http://" in line)
-                address = next(word for word in line.split() if word.startswith("http://")).rstrip("/.,")
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = next(line for line in process.stdout if "http://" in line)
+            address = next(word for word in line.split() if word.startswith("http://")).rstrip("/.,")
 
-                def state() -> Any:
-                    with urlopen(f"{address}/api/v1/sources", timeout=5.0) as answer:
-                        return json.load(answer)["sources"][0]
+            def state() -> Any:
+                with urlopen(f"{address}/api/v1/sources", timeout=5.0) as answer:
+                    return json.load(answer)["sources"][0]
 
-                eventually(lambda: state()["source_state"] in ("ok", "degraded"))
-                served.exchange.dead = True
-                stale = eventually(lambda: state() if state()["source_state"] == "stale" else None)
-                assert "Deribit's stream" in json.dumps(stale)
-            finally:
-                process.terminate()
-                process.wait(10.0)
+            eventually(lambda: state()["source_state"] in ("ok", "degraded"))
+            served.exchange.dead = True
+            stale = eventually(lambda: state() if state()["source_state"] == "stale" else None)
+            assert "Deribit's stream" in json.dumps(stale)
+        finally:
+            process.terminate()
+            process.wait(10.0)
