@@ -261,6 +261,8 @@ def _run(connection: Any, sql: str, limits: Limits) -> tuple[tuple[str, ...], li
             f"the query needs more than {MEMORY_LIMIT} of memory; narrow it with --from and --to, or sum before sorting"
         ) from None
     except duckdb.Error as error:
+        if "pytz" in str(error):
+            raise InputError("a time with a zone cannot be given, times here are UTC without one; cast it, as in now()::timestamp") from None
         reason = str(error).partition("\nLINE")[0].replace("\n", " ")[:300]
         raise InputError(f"the query cannot be run: {reason}") from None
 
