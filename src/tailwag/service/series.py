@@ -194,7 +194,7 @@ class Series:
             starts = [file.first_ns for file in self._files if file.first_ns <= at_ns]
         # a source that is seldom heard may not be in the newest file
         for start in [*sorted(starts, reverse=True)[:4], None]:
-            frame = self._frame_of(("seq", "as_of_ns", "source"), start if start is not None else at_ns, at_ns)
+            frame = self._frame_of(("seq", "as_of_ns", "source"), 0 if start is None else start, at_ns)
             found = None if frame is None else frame.filter((pl.col("source") == source) & (pl.col("as_of_ns") <= at_ns))
             if found is not None and len(found):
                 return int(found.sort("as_of_ns", "seq")["seq"][-1])
