@@ -252,6 +252,20 @@ def test_a_redirect_is_refused_and_said() -> None:
         assert session.heard == []
 
 
+@pytest.mark.parametrize("asked", ["60", "999999999999", "-5", "1e9", "Wed, 21 Oct 2026 07:28:00 GMT", None])
+def test_a_venue_that_is_too_busy_is_not_asked_again_at_once(asked: str | None) -> None:
+    def process(connection: Any, request: Any) -> Any:
+        response = connection.respond(429, "later\n")
+        if asked is not None:
+            response.headers["Retry-After"] = asked
+        return response
+
+    with server(lambda _connection: None, process_request=process) as address, running(address) as (_session, runner):
+        eventually(lambda: runner.counters().get("lost_InvalidStatus", 0) >= 1)
+        time.sleep(0.4)
+        assert runner.counters()["connects"] == 1
+
+
 def test_a_session_that_closes_is_opened_again_and_stopping_is_quick() -> None:
     def handle(connection: Any) -> None:
         assert connection.recv(timeout=5.0) == "hello"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import threading
 import time
@@ -12,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tailwag.errors import InputError, VenueError
+from tailwag.errors import InputError, MissingPackageError, VenueError
 from tailwag.sources.streams.backoff import Backoff
 from tailwag.sources.streams.wire import GOING_AWAY, Action, Close, Send, StreamSession
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 STEADY_SECONDS = 30.0
 """A connection that was live for so long has proved itself: the back-off starts anew after it."""
 REDIRECTS = (301, 302, 303, 307, 308)
+BUSY = (429, 503)
+BUSY_SECONDS, LONGEST_BUSY_SECONDS = 10.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class StreamRunner:
     The session is only ever touched under a lock; sending and closing happen outside it, so that a stuck socket cannot keep readers
     waiting.  ``monotonic`` and ``clock`` are the clocks that the session is given.
 
-    Raises InputError for an address that is neither encrypted nor on this machine.
+    Raises InputError for an address that is neither encrypted nor on this machine, MissingPackageError without the socket library.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class StreamRunner:
         limits: WireLimits = WireLimits(),
     ) -> None:
         self.address = checked_address(address)
+        if importlib.util.find_spec("websockets") is None:
+            raise MissingPackageError("a venue's stream needs websockets; pip install 'tailwag[live]'")
         self._session, self._monotonic, self._clock, self._limits = session, monotonic, clock, limits
         self._backoff = backoff or Backoff(Random())
         self._lock = threading.Lock()
@@ -138,6 +143,7 @@ class StreamRunner:
                 wait_seconds = self._converse(connection)
         except Exception as trouble:  # whatever a socket or a session does, the next connection is tried
             self._lost(trouble)
+            wait_seconds = _asked_to_wait(trouble)
         with self._lock:
             self._session.closed(self._monotonic())
         self._backoff.lost(self._monotonic(), wait_seconds=wait_seconds)
@@ -237,6 +243,16 @@ def _close_code(trouble: Exception) -> int:
         if isinstance(code, int):
             return code
     return 0
+
+
+def _asked_to_wait(trouble: Exception) -> float:
+    """Seconds that a venue too busy to open a connection asks for, within reason; 0 where it asked for nothing."""
+    response = getattr(trouble, "response", None)
+    if getattr(response, "status_code", 0) not in BUSY:
+        return 0.0
+    asked = str(response.headers.get("Retry-After", "")).strip()  # type: ignore[union-attr]
+    seconds = float(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 12 else BUSY_SECONDS
+    return min(seconds, LONGEST_BUSY_SECONDS)
 
 
 def _without_redirects() -> Any:
