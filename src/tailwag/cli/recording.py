@@ -273,13 +273,30 @@ def run_verify(store: str, json_file: str | None) -> None:
     from tailwag.sources.opening import checked_path_text
     from tailwag.sources.store.verify import verify_store
 
-    found = verify_store(Path(checked_path_text(store)))
+    folder = Path(checked_path_text(store))
+    found = verify_store(folder)
+    stale, series = _derived(folder)
     if json_file:
-        _write_json(json_file, found.document())
+        _write_json(json_file, {**found.document(), "stale_tables": stale, "damaged_series": series})
     if json_file != "-":
         sys.stdout.write(_sentences(store, found))
+        sys.stdout.write(f"  tables of {len(stale)} periods are stale; the next tailwag query makes them anew\n" if stale else "")
+        sys.stdout.write("".join(f"  series/{name} is damaged; tailwag serve sets it aside and measures again\n" for name in series))
     if found.damaged:
         raise SystemExit(1)
+
+
+def _derived(folder: Path) -> tuple[list[str], list[str]]:
+    """What is wrong with the files that were made from the records: none of it is a loss, all of it can be made again."""
+    from tailwag.sources.store.series_files import damaged_series
+
+    stale: list[str] = []
+    if (folder / "tables").is_dir():
+        from tailwag.sources.store.history import History
+        from tailwag.sources.store.periods import stale_periods
+
+        stale = stale_periods(folder, History.open(folder))
+    return stale, damaged_series(folder)
 
 
 def _write_json(path: str, document: dict[str, object]) -> None:
@@ -316,13 +333,17 @@ def run_export(request: ExportRequest) -> None:
     from tailwag.sources.opening import checked_path_text
     from tailwag.sources.store.history import History
 
-    if request.form not in ("table", "snapshots"):
-        raise InputError(f"--as expects table or snapshots, got {request.form[:20]!a}")
+    if request.form not in ("table", "snapshots", "trades"):
+        raise InputError(f"--as expects table, snapshots or trades, got {request.form[:20]!a}")
     history = History.open(checked_path_text(request.store))
     span = [None if text is None else parse_time_ns(text) for text in (request.start, request.end)]
-    readable, lost = _readable(history, history.between(*span))
+    readable, lost = _readable(history, history.batches if request.form == "trades" else history.between(*span))
     out = Path(request.out)
-    if request.form == "table":
+    if request.form == "trades":
+        from tailwag.sources.store.trade_records import export_trades
+
+        sys.stdout.write(f"wrote {out}: {export_trades(history, out, span[0], span[1]):,} trades\n")
+    elif request.form == "table":
         from tailwag.sources.store.projection import export_table
 
         rows = export_table(history, readable, out)

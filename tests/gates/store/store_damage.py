@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailwag.errors import StoreError
-from tailwag.sources.store import History, Recorder, verify_store
+from tailwag.sources.store import History, Recorder, compact_store, verify_store
 
 KINDS = ("flip", "flips", "cut", "cut-end", "zero-tail", "zeros", "stale", "gone", "added", "removed", "repeated", "other-file", "emptied")
 SEGMENT_BYTES = 7_000
 SESSIONS = (5, 1, 0, 7, 4)
 """How many records each recorder writes before it is closed: reopened, rotated, opened for nothing."""
+COMPACTED_AFTER = 3
+"""The session after which the store is compacted: from then on it holds compacted segments and segments as they were recorded."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ def make_original(place: Path, draw: random.Random) -> Original:
                 payloads[done.seq] = payload
                 older.append(place / f"older-{done.seq}")
                 shutil.copytree(folder, older[-1])
+        if session == COMPACTED_AFTER:
+            compact_store(folder)
     return Original(folder, tuple(older[:-2]), payloads)
 
 

@@ -23,7 +23,7 @@ from tailwag.sources.store.disk import Disk, SystemDisk, disk_trouble, write_who
 from tailwag.sources.store.history import History
 from tailwag.sources.store.lines import opened_line, sealed_line
 from tailwag.sources.store.segments import Entry
-from tailwag.sources.store.tables import VERSION, Frames, joined_frames, record_frames
+from tailwag.sources.store.tables import TABLES, VERSION, Frames, joined_frames, record_frames
 
 FOLDER = "tables"
 SEAL = "seal"
@@ -91,8 +91,8 @@ def _digest(entries: list[Entry]) -> str:
     return sha256(f"{SCHEMA}/{VERSION}\n".encode() + b"".join(entry.record.hash for entry in entries)).hexdigest()
 
 
-def made_period(folder: Path, period: Period) -> Made | None:
-    """A period as it lies on disk, or None where it has to be made: not there, of other records, or not as it was written."""
+def made_period(folder: Path, period: Period, tables: frozenset[str] = frozenset(TABLES)) -> Made | None:
+    """A period as it lies on disk, or None where it has to be made: not there, of other records, or these tables not as written."""
     place = folder / FOLDER / period.name
     try:
         fields = opened_line((place / SEAL).read_bytes())
@@ -103,7 +103,8 @@ def made_period(folder: Path, period: Period) -> Made | None:
     if fields.pop("period", None) != period.name:
         return None
     made = Made(period.name, fields["first_ns"], fields["last_ns"], tuple(fields["left_out"]), fields["files"])
-    return made if all(_footer_is_whole(place / f"{table}.parquet", file) for table, file in made.files.items()) else None
+    wanted = {table: file for table, file in made.files.items() if table in tables}
+    return made if all(_footer_is_whole(place / f"{table}.parquet", file) for table, file in wanted.items()) else None
 
 
 def _footer_is_whole(path: Path, file: dict[str, Any]) -> bool:
@@ -142,7 +143,7 @@ def stale_periods(folder: Path, history: History) -> list[str]:
         return []
     known = {period.name: period for period in periods_of(_all_entries(history))}
     stale = []
-    for place in sorted(path for path in here.iterdir() if path.is_dir()):
+    for place in sorted(path for path in here.iterdir() if path.is_dir() and not path.name.startswith(".")):
         made = made_period(folder, known[place.name]) if place.name in known else None
         whole = made is not None and all(columns_are_whole(folder, made, table, file["columns"]) for table, file in made.files.items())
         if not whole:
@@ -159,6 +160,7 @@ def updated_tables(
     *,
     from_ns: int | None = None,
     to_ns: int | None = None,
+    tables: frozenset[str] = frozenset(TABLES),
     distrusted: frozenset[str] = frozenset(),
     disk: Disk | None = None,
     progress: Callable[[str], None] | None = None,
@@ -171,17 +173,18 @@ def updated_tables(
     periods = periods_of(_all_entries(history))
     wanted = [period for period in periods if _touches(period, from_ns, to_ns)]
     with disk_trouble(folder / FOLDER, "write the tables"):
-        missing = [period for period in wanted if period.name in distrusted or made_period(folder, period) is None]
+        before = {period.name: made_period(folder, period, tables) for period in wanted if period.name not in distrusted}
+        missing = [period for period in wanted if before.get(period.name) is None]
         if missing:
             disk.make_folder(folder / FOLDER)
             with _one_builder(folder / FOLDER):
                 _remove_others(folder / FOLDER, {period.name for period in periods})
                 for rank, period in enumerate(missing):
-                    if period.name in distrusted or made_period(folder, period) is None:
+                    if period.name in distrusted or made_period(folder, period, tables) is None:
                         if progress is not None:
                             progress(f"making tables of {period.name} ({rank + 1} of {len(missing)})")
                         _make(history, period, disk)
-    found = [made_period(folder, period) for period in wanted]
+    found = [before.get(period.name) or made_period(folder, period, tables) for period in wanted]
     return [made for made in found if made is not None]
 
 
@@ -209,7 +212,7 @@ def _make(history: History, period: Period, disk: Disk) -> None:
         "files": files,
     }
     write_whole(disk, beside / SEAL, sealed_line(seal))
-    shutil.rmtree(place, ignore_errors=True)
+    _take_away(place)
     disk.replace(beside, place)
 
 
@@ -259,7 +262,16 @@ def _remove_others(here: Path, known: set[str]) -> None:
     """Hours of a day that is over, and what was left half made."""
     for path in here.iterdir():
         if path.is_dir() and path.name not in known:
-            shutil.rmtree(path, ignore_errors=True)
+            _take_away(path)
+
+
+def _take_away(place: Path) -> None:
+    """A period goes at once: no half of it is ever seen under its name."""
+    aside = place.with_name(f".{place.name.lstrip('.')}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if place.is_dir() and place != aside:
+        os.replace(place, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

@@ -36,6 +36,23 @@ def series_table(folder: Path, columns: set[str] | None) -> Any:
     return pa.concat_tables(tables, promote_options="default")
 
 
+def damaged_series(folder: Path) -> list[str]:
+    """Files of the series that differ from what was written, as their names say it."""
+    paths = sorted((folder / FOLDER).glob("*/rows-*.parquet"))
+    return [f"{path.parent.name}/{path.name}" for path in paths if not _is_sealed(path, _bytes_of(path))]
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _is_sealed(path: Path, data: bytes) -> bool:
+    return sha256(data).hexdigest()[:32] == path.stem.rpartition("-")[2]
+
+
 def _wanted(field: str, columns: set[str] | None) -> bool:
     return columns is None or field.lower() in {name.lower() for name in columns}
 
@@ -46,7 +63,7 @@ def _file_table(path: Path, columns: set[str] | None) -> Any:
 
     try:
         data = path.read_bytes()
-        if sha256(data).hexdigest()[:32] != path.stem.rpartition("-")[2]:
+        if not _is_sealed(path, data):
             return None
         with pq.ParquetFile(io.BytesIO(data)) as opened:
             there = opened.schema_arrow.names

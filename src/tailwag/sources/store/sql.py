@@ -101,7 +101,14 @@ class Queries:
         folder = self._history.folder
         distrusted: frozenset[str] = frozenset()
         for _ in range(2):
-            made = updated_tables(self._history, from_ns=from_ns, to_ns=to_ns, distrusted=distrusted, progress=self._progress)
+            made = updated_tables(
+                self._history,
+                from_ns=from_ns,
+                to_ns=to_ns,
+                tables=frozenset(wanted),
+                distrusted=distrusted,
+                progress=self._progress,
+            )
             distrusted = frozenset(one.name for one in made if not _is_whole(folder, one, wanted, named))
             if not distrusted:
                 return made
@@ -262,7 +269,9 @@ def _run(connection: Any, sql: str, limits: Limits) -> tuple[tuple[str, ...], li
         ) from None
     except duckdb.Error as error:
         if "pytz" in str(error):
-            raise InputError("a time with a zone cannot be given, times here are UTC without one; cast it, as in now()::timestamp") from None
+            raise InputError(
+                "a time with a zone cannot be given, times here are UTC without one; cast it, as in now()::timestamp"
+            ) from None
         reason = str(error).partition("\nLINE")[0].replace("\n", " ")[:300]
         raise InputError(f"the query cannot be run: {reason}") from None
 
