@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import fields
 from typing import Any
 
@@ -396,6 +397,47 @@ def test_an_old_snapshot_is_ignored_and_a_crossed_change_ends_the_book() -> None
     assert any("fetched anew" in doubt for doubt in snapshot.degraded)
     world.exchange.silent.clear()
     assert world.run(8.0, until=lambda: bool(snapshot_of(world).books))
+
+
+def mutated(rng: random.Random, value: Any, depth: int = 0) -> Any:
+    """The same JSON with one place of it made something else."""
+    odd: list[Any] = [None, True, -1, 0, 1e308, 2**70, "", "x" * 50, [], {}, [[]], {"a": []}, "BTC-27MAR26-60000-C", -0.0, [None] * 3]
+    if depth and rng.random() < 0.25:
+        return rng.choice(odd)
+    if isinstance(value, dict) and value:
+        key = rng.choice(sorted(value))
+        if rng.random() < 0.1:
+            return {other: part for other, part in value.items() if other != key}
+        return {**value, key: mutated(rng, value[key], depth + 1)}
+    if isinstance(value, list) and value:
+        place = rng.randrange(len(value))
+        return [*value[:place], mutated(rng, value[place], depth + 1), *value[place + 1 :]]
+    return rng.choice(odd)
+
+
+def test_damaged_messages_never_raise_and_the_stream_comes_back() -> None:
+    rng = random.Random(9)
+    exchange = Exchange(strikes=(60_000, 80_000), expiries=("27MAR26",))
+
+    def tamper(message: dict[str, Any]) -> list[dict[str, Any]]:
+        return [message] if rng.random() < 0.8 else [mutated(rng, message)]
+
+    world = live(exchange)
+    exchange.tamper = tamper
+    for _ in range(60):
+        world.run(1.0)
+        exchange.trade("option")
+        exchange.trade("future", liquidation=rng.choice(("T", "M")))
+        answer = {"jsonrpc": "2.0", "id": rng.randrange(1, 60), "result": [1]}
+        world.hand_in([json.dumps(mutated(rng, answer))])
+        snapshot = world.snapshot()
+        if snapshot is not None:
+            assert np.isfinite(snapshot.spot_usd)
+            assert len(snapshot.chain) == 4
+            for book in snapshot.books:
+                assert book.bid_price_usd[0] < book.ask_price_usd[0]
+    exchange.tamper = None
+    assert world.run(40.0, until=lambda: world.snapshot() is not None and bool(snapshot_of(world).chain.usable.all()))
 
 
 def test_two_lines_of_the_simulated_exchange_follow_its_own_rules() -> None:
