@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tailwag.sources.store.segments import Entry
 
 FOLDER = "index"
-MOST_READ_A_MARK = 64
+MOST_READ_A_MARK = 32
 """A mark whose last snapshot is of another currency, another source, or too much masked, is searched back this far."""
 
 
@@ -124,7 +124,8 @@ class IndexDays:
                 left = None if left is None else left - 1
                 document = self._worked_out(history, day_ns, by_day[day_ns])
                 self._put(name, document)
-            found.append(document)
+            if document:
+                found.append(document)
         return found, None
 
     def _candidates(self, history: History, from_ns: int, to_ns: int) -> dict[int, dict[tuple[int, int], list[Entry]]]:
@@ -145,17 +146,20 @@ class IndexDays:
         return found
 
     def _worked_out(self, history: History, day_ns: int, marks: dict[tuple[int, int], list[Entry]]) -> dict[str, Any]:
-        observations = [one for place in sorted(marks) for one in self._last_fit(history, marks[place])]
+        """A day's document; empty where no snapshot of it belongs to what the index is of."""
+        seen = [one for place in sorted(marks) for one in self._last_fit(history, marks[place])]
+        if not seen:
+            return {}
+        observations = [one for one in seen if one is not None]
         return index_day(day_ns, self._of.currency, observations, self._definition).document()
 
-    def _last_fit(self, history: History, entries: list[Entry]) -> Iterator[Observation]:
-        """The last snapshot of a mark that counts, and those after it that do not."""
+    def _last_fit(self, history: History, entries: list[Entry]) -> Iterator[Observation | None]:
+        """The last snapshot of a mark that counts, and those after it that do not; None for one that cannot be measured at all."""
         for snapshot in self._snapshots(history, entries[:MOST_READ_A_MARK]):
             one = self._observed(snapshot)
-            if one is not None:
-                yield one
-                if one.masked_share <= self._definition.most_masked_share:
-                    return
+            yield one
+            if one is not None and one.masked_share <= self._definition.most_masked_share:
+                return
 
     def _snapshots(self, history: History, entries: list[Entry]) -> Iterator[Snapshot]:
         for entry in entries:

@@ -166,21 +166,26 @@ async def daily_index(
     refuse_unknown(request, "currency", "from", "to", "source")
     service, span = service_of(request), _span(start, end)
     names, known = service.monitor.names, service.board.sources()
-    name = chosen(service, source) if source is not None or currency is None else _source_of(known, currency, names[0])
-    publication, _ = known[name]
-    wanted = currency or (publication.currency if publication is not None else None)
-    if wanted is None:
-        raise HTTPException(404, f"{name}: nothing has been measured yet; name a currency, or ask again in a moment")
-    of = IndexOf(wanted, None if len(names) == 1 else name)
+    name = chosen(service, source) if source is not None or currency is None else _source_of(known, currency)
+    publication, _ = newest(service, name)
+    if currency not in (None, publication.currency):
+        raise InputError(f"{name} measures {publication.currency}, not {currency}; leave one of the two out")
+    of = IndexOf(publication.currency, None if len(names) == 1 else name)
     newest_seq = max((one.seq for one, _ in known.values() if one is not None), default=0)
     days, next_ns = await heavily(request, lambda: service.archive.daily_index(of, *span, newest_seq=newest_seq))
-    answer = {"definition": DEFINITION.document(), "currency": wanted, "source": name, "days": days, "next": _time_or_none(next_ns)}
+    answer = {"definition": DEFINITION.document(), "currency": of.currency, "source": name, "days": days, "next": _time_or_none(next_ns)}
     return packed(request, json_answer(answer))
 
 
-def _source_of(known: dict[str, Any], currency: str, otherwise: str) -> str:
-    """The first source that measures a currency."""
-    return next((name for name, (newest, _) in known.items() if newest is not None and newest.currency == currency), otherwise)
+def _source_of(known: dict[str, Any], currency: str) -> str:
+    """The first source that measures a currency.
+
+    Raises HTTPException 404 where none does.
+    """
+    found = next((name for name, (newest, _) in known.items() if newest is not None and newest.currency == currency), None)
+    if found is None:
+        raise HTTPException(404, f"no source of this service measures {currency} yet; see /api/v1/sources")
+    return found
 
 
 @needs(Role.VIEWER)
