@@ -30,6 +30,7 @@ _HOME = {
     "CustomersSellOtm": "tailwag.positioning",
     "FlowRule": "tailwag.positioning",
     "PositionsFile": "tailwag.positioning",
+    "RecordedFlowRule": "tailwag.positioning",
     "Mixture": "tailwag.positioning",
     "parse_rule": "tailwag.positioning",
     "exposure_profile": "tailwag.exposure",

@@ -36,7 +36,9 @@ EXPORT_EXAMPLES = """
 
   tailwag export market --out files --as snapshots --from 2026-02-05T00:00:00Z --to 2026-02-06T00:00:00Z
 
-A table has a row for each option of each snapshot. Snapshot files are byte for byte what was recorded, and tailwag measure reads them.
+  tailwag export market --out trades.parquet --as trades
+
+A table has a row for each option of each snapshot, trades a row for each option trade. Snapshot files are byte for byte what was recorded, and tailwag measure reads them.
 """
 
 
@@ -85,7 +87,7 @@ def verify_command(
 def export_command(
     store: Annotated[str, typer.Argument(metavar="DIR", help="A store of tailwag record.")],
     out: Annotated[str, option("--out", metavar="PATH", help="File of the table, or folder of the snapshot files.")],
-    form: Annotated[str, option("--as", metavar="FORM", help="table or snapshots.")] = "table",
+    form: Annotated[str, option("--as", metavar="FORM", help="table, snapshots or trades.")] = "table",
     start: Annotated[str | None, option("--from", metavar="TIME", help="First market time, with offset.  \\[default: the first]")] = None,
     end: Annotated[str | None, option("--to", metavar="TIME", help="Last market time, with offset.  \\[default: the last]")] = None,
 ) -> None:

@@ -19,6 +19,8 @@ from tailwag.sources.snapshot_file import METADATA_KEY as SNAPSHOT_KEY
 from tailwag.units import NS_PER_HOUR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tailwag.sources.store.history import History
     from tailwag.sources.store.segments import Entry
 
@@ -214,3 +216,24 @@ def _unseen(table: Trades, seen: set[tuple[str, str]]) -> Trades:
             seen.add(key)
             kept.append(place)
     return table.select(np.array(kept, dtype=np.int64))
+
+
+def export_trades(history: History, out: Path, from_ns: int | None, to_ns: int | None) -> int:
+    """The trades of :meth:`History.trades` as one Parquet table, page checksums on, whole or not at all; the number of rows.
+
+    Raises InputError where there is none, StoreError where the disk refuses.
+    """
+    import io
+
+    from tailwag.sources.store.disk import SystemDisk, disk_trouble, write_whole
+
+    trades = recorded_trades(history, from_ns, to_ns)
+    if not len(trades):
+        raise InputError(
+            f"{history.folder}: no option trade in this range; record a source with trades, or fill it with tailwag trades backfill"
+        )
+    sink = io.BytesIO()
+    trades.to_frame().write_parquet(sink, use_pyarrow=True, pyarrow_options={"write_page_checksum": True, "compression": "zstd"})
+    with disk_trouble(out, "write the trades"):
+        write_whole(SystemDisk(), out, sink.getvalue())
+    return len(trades)
