@@ -244,6 +244,26 @@ def test_the_api_serves_the_days_a_few_at_a_time(store: Path, days: dict[str, An
         assert client.get("/api/v1/index", params={"currency": "btc"}).status_code == 422
 
 
+def test_a_thinned_history_says_how_and_refuses_two_ways_at_once(tmp_path: Path) -> None:
+    with live_service(tmp_path, first=14) as live, httpx.Client(base_url=live.address, timeout=30.0, verify=False) as client:
+
+        def ask(**more: object) -> httpx.Response:
+            return client.get("/api/v1/history", params={"field": "spot_usd", **more})  # type: ignore[arg-type]
+
+        everything = ask().json()["points"]
+        few, wide, all_there = ask(most=10).json(), ask(every_s=3600).json(), ask(most=5_000).json()
+        assert "thinned" not in ask().json()
+        assert len(few["points"]) <= 10 < len(everything) == few["thinned"]["measured"]
+        assert all(one in everything for one in few["points"])
+        assert wide["thinned"] == {"every_s": 3600.0, "measured": len(everything)}
+        extremes = {pick(everything, key=lambda one: one["value"])["seq"] for pick in (min, max)}
+        assert {one["seq"] for one in wide["points"]} == extremes | {everything[0]["seq"], everything[-1]["seq"]}
+        assert (all_there["points"], all_there["thinned"]["every_s"]) == (everything, None)
+        assert ask(most=10, every_s=5).status_code == ask(most=9).status_code == ask(every_s=0).status_code == 422
+        for field in ("realised_vol_1h", "realised_vol_24h"):
+            assert {one["value"] for one in client.get("/api/v1/history", params={"field": field}).json()["points"]} == {None}
+
+
 def test_an_archive_keeps_few_documents_however_many_are_asked_for(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.service.live_service import OPTIONS
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import math
+import random
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.service.live_service import NOON_NS, OPTIONS, SECOND_NS, bench, market
 
 import tailwag as tw
 from tailwag.positioning import parse_rule
+from tailwag.service.field_thinning import bucket_width_ns, thinned
 from tailwag.service.filling import Filler
 from tailwag.service.publish import Publication
+from tailwag.service.realised import realised_vols
 from tailwag.service.series import Point, Series, assumptions_digest, value_at
 from tailwag.sources.store.history import History
 from tailwag.sources.store.recorder import Recorder
@@ -136,3 +144,101 @@ def test_other_assumptions_are_another_series() -> None:
     ]
     assert len({assumptions_digest(options) for options in others}) == len(others)
     assert assumptions_digest(replace(OPTIONS)) == assumptions_digest(OPTIONS)
+
+
+# fewer points, realised vol, and how much is held
+
+
+def point(at: int, value: object) -> Point:
+    return Point(at, at, value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thinning_keeps_first_last_lowest_and_highest_of_every_bucket_and_invents_nothing(seed: int) -> None:
+    draw = random.Random(seed)
+    times = sorted(draw.sample(range(1_000), 200))
+    points = [point(at, None if draw.random() < 0.1 else draw.choice([draw.gauss(0, 1), 50.0 * draw.random()])) for at in times]
+    width = draw.choice([1, 7, 50, 400, 5_000])
+    kept = thinned(points, width)
+    assert set(kept) <= set(points)
+    assert [one.as_of_ns for one in kept] == sorted({one.as_of_ns for one in kept})
+    for bucket in {at // width for at in times}:
+        inside = [one for one in points if one.as_of_ns // width == bucket]
+        left = [one for one in kept if one.as_of_ns // width == bucket]
+        known = [one.value for one in inside if one.value is not None]
+        assert left[0] == inside[0]
+        assert left[-1] == inside[-1]
+        assert len(left) <= 5
+        assert any(one.value is None for one in left) == any(one.value is None for one in inside)
+        if known:
+            values_left = [one.value for one in left if one.value is not None]
+            assert (min(values_left), max(values_left)) == (min(known), max(known))  # type: ignore[type-var]
+
+
+def test_texts_thin_to_their_first_and_last_and_most_is_kept() -> None:
+    points = [point(at, f"state {at}") for at in range(100)]
+    assert [one.as_of_ns for one in thinned(points, 50)] == [0, 49, 50, 99]
+    spikes = [point(at, math.sin(at) + (40.0 if at == 777 else 0.0)) for at in range(5_000)]
+    for most in (10, 50, 1_000):
+        kept = thinned(spikes, bucket_width_ns(spikes, most), start_ns=spikes[0].as_of_ns)
+        assert len(kept) <= most
+        assert max(one.value for one in kept) == spikes[777].value  # type: ignore[type-var]
+
+
+def vol_by_hand(prices: list[tuple[int, float]], at_ns: int, window_minutes: int) -> float | None:
+    """The documented definition, mark by mark."""
+    five = 300 * SECOND_NS
+
+    def price(mark: int) -> float | None:
+        known = [(when, value) for when, value in prices if when <= mark]
+        return known[-1][1] if known and mark - known[-1][0] <= 2 * five else None
+
+    last = at_ns // five * five
+    marks = [last - five * step for step in range(window_minutes // 5 + 1)]
+    pairs = [(price(later), price(earlier)) for later, earlier in itertools.pairwise(marks)]
+    returns = [math.log(later / earlier) for later, earlier in pairs if later and earlier]
+    if len(returns) < 0.75 * window_minutes / 5:
+        return None
+    return math.sqrt(sum(one**2 for one in returns) / len(returns) * 365 * 288)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_realised_vol_is_its_documented_definition_over_gaps_bursts_and_odd_times(seed: int) -> None:
+    draw, now, price = random.Random(seed), NOON_NS, 90_000.0
+    prices: list[tuple[int, float]] = []
+    for _ in range(120):
+        now += round(draw.choice([1.0, 60.0, 299.0, 300.0, 301.0, 620.0, 1_800.0 if seed % 2 else 30.0]) * SECOND_NS)
+        price *= math.exp(draw.gauss(0.0, 0.002))
+        prices.append((now, price))
+    times, spots = np.array([when for when, _ in prices]), np.array([value for _, value in prices])
+    for minutes in (60, 24 * 60):
+        found = realised_vols(times, spots, minutes * 60 * SECOND_NS)
+        for place in range(0, len(prices), 7):
+            expected = vol_by_hand(prices[: place + 1], int(times[place]), minutes)
+            assert found[place] == (None if expected is None else pytest.approx(expected, rel=1e-8))
+
+
+def test_realised_vol_does_not_depend_on_how_often_snapshots_are_taken() -> None:
+    every_second = np.arange(NOON_NS // (300 * SECOND_NS) * 300 * SECOND_NS, NOON_NS + 7_200 * SECOND_NS, SECOND_NS)
+    spots = 9e4 * np.exp(0.01 * np.sin(every_second / 3e12))
+    sparse = slice(0, None, 300)
+    dense_vols = realised_vols(every_second, spots, 3_600 * SECOND_NS)[sparse]
+    assert dense_vols == realised_vols(every_second[sparse], spots[sparse], 3_600 * SECOND_NS)
+    assert dense_vols[-1] is not None
+
+
+def test_rows_in_memory_are_bounded_and_a_read_holds_nothing_back(tmp_path: Path) -> None:
+    with closing(Series(tmp_path, rows_in_a_file=50)) as series:
+        for number in range(1, 1_001):
+            series.append(published(number))
+        assert len(series._rows) < 50
+        assert len(list(tmp_path.glob("rows-*.parquet"))) == 20
+        values(series, limit=5_000)
+        gc.collect()
+        tracemalloc.start()
+        for _ in range(5):
+            assert len(values(series, limit=5_000)) == 1_000
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert held < 200_000
