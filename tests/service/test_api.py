@@ -284,23 +284,6 @@ def test_realised_vol_is_annualised_over_a_day() -> None:
     assert abs(vols[-1] / 0.5 - 1.0) < 0.08
 
 
-def test_the_client_in_the_documentation_works_as_printed(live: Live) -> None:
-    import re
-    import subprocess
-    import sys
-
-    page = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
-    found = re.search(r"```py\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    program = found[1].replace("8765", str(live.port))
-    assert len([line for line in program.splitlines() if line.strip()]) <= 10
-    with subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline().split()
-        process.terminate()
-    assert first[:2] == ["measure", str(SNAPSHOTS)]
-
-
 def test_the_documentation_names_every_route_and_every_key_of_a_frame(live: Live) -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
     for route in live.app.router.routes:
