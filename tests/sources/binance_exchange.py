@@ -215,7 +215,7 @@ class BinanceExchange:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 exchange.asked.append(self.path)
-                bad = exchange.bad.get(parts.path)
+                bad = next((bad for end, bad in exchange.bad.items() if parts.path.endswith(end)), None)
                 answer = bad.popleft() if bad else exchange._answer(parts.path, parse_qs(parts.query))
                 self.send_response(answer.status)
                 for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
@@ -233,7 +233,7 @@ class BinanceExchange:
         if path.endswith("/openInterest"):
             reply: dict[str, Any] = {"symbol": symbol, "openInterest": "80000.5", "time": time.time_ns() // 1_000_000}
         else:
-            name = {"api": "spot", "fapi": "usdm_depth", "dapi": "coinm"}[path.split("/")[1]]
+            name = {"api": "spot", "fapi": "usdm_depth", "dapi": "coinm"}[path.split("/")[2]]
             with self.lock:
                 reply = self.markets[name].book.snapshot()
         return Bad(200, {"Content-Type": "application/json"}, json.dumps(reply).encode())

@@ -13,6 +13,8 @@ from tailwag.errors import InputError
 from tailwag.sources.rules import load_rules
 from tailwag.sources.streams.binance_depth import DepthBook, Kind
 
+SPOT_WEIGHT_A_MINUTE = 3_000
+"""Half of the 6,000 that spot allows one address."""
 _CURRENCY = re.compile(r"\A[A-Z0-9]{2,10}\Z", re.ASCII)
 
 
@@ -32,7 +34,7 @@ class BinanceAddresses:
     def under(cls, sockets: str, rest: str) -> BinanceAddresses:
         """Another place that speaks the same language, one folder for each connection."""
         paths = {name: f"{sockets}/{name}/stream" for name in ("spot", "usdm_depth", "usdm_market", "coinm")}
-        return cls(**paths, spot_rest=rest, usdm_rest=rest, coinm_rest=rest)
+        return cls(**paths, spot_rest=f"{rest}/spot", usdm_rest=f"{rest}/usdm", coinm_rest=f"{rest}/coinm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class RestPath:
     base: str
     path: str
     weight: int
+    weight_a_minute: int = 1_200
+    """What may be asked of this host in a minute: half of what the venue allows one address (2,400 for futures), which others may share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def connections(currency: str, at_ns: int, *, addresses: BinanceAddresses) -> tu
             linear,
             "spot",
             0.0,
-            depth=RestPath(addresses.spot_rest, f"/api/v3/depth?symbol={linear}&limit=5000", 250),
+            depth=RestPath(addresses.spot_rest, f"/api/v3/depth?symbol={linear}&limit=5000", 250, SPOT_WEIGHT_A_MINUTE),
         ),
         Connection(
             "Binance USD-M depth",

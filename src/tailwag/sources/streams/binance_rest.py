@@ -15,8 +15,6 @@ from tailwag.sources.streams.binance_markets import RestPath
 if TYPE_CHECKING:
     from email.message import Message
 
-WEIGHT_A_MINUTE = 1_200
-"""Of each host; the venue allows 2,400 (futures) and 6,000 (spot) from one address, and others may share it."""
 WINDOW_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 3_600.0
 """A wish to wait for longer is asked about again after this."""
@@ -86,8 +84,7 @@ class RestDesk:
     (False, True)
     """
 
-    def __init__(self, *, weight_a_minute: int = WEIGHT_A_MINUTE) -> None:
-        self._weight = weight_a_minute
+    def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
     def may_ask(self, path: RestPath, now: float) -> bool:
@@ -95,7 +92,7 @@ class RestDesk:
         host = self._hosts.setdefault(path.base, _Host())
         while host.spent and host.spent[0][0] <= now - WINDOW_SECONDS:
             host.spent.popleft()
-        return now >= host.not_before and sum(weight for _, weight in host.spent) + path.weight <= self._weight
+        return now >= host.not_before and sum(weight for _, weight in host.spent) + path.weight <= path.weight_a_minute
 
     def asked(self, path: RestPath, now: float) -> None:
         """The request goes out."""
