@@ -72,6 +72,8 @@ def _say_what_is_missing(request: QueryRequest, answer: Answer) -> None:
         sys.stderr.write(
             f"tailwag: {len(answer.left_out)} damaged records are not in the answer ({first}); see tailwag verify {request.store}\n"
         )
+    for name in answer.damaged_series:
+        sys.stderr.write(f"tailwag: series/{name} is damaged and not in the answer; tailwag serve measures it again\n")
 
 
 def _views(folder: Path) -> str:
@@ -84,7 +86,7 @@ def _give(request: QueryRequest, answer: Answer) -> None:
     if request.json_file:
         rows = [dict(zip(answer.columns, map(_plain, row))) for row in answer.rows]
         document = {"schema": "tailwag.query/1", "columns": list(answer.columns), "rows": rows, "more": answer.more}
-        _write_json(request.json_file, {**document, "left_out": list(answer.left_out)})
+        _write_json(request.json_file, {**document, "left_out": list(answer.left_out), "damaged_series": list(answer.damaged_series)})
     if request.csv_file:
         _write_text(request.csv_file, _csv(answer))
     if "-" not in (request.json_file, request.csv_file):

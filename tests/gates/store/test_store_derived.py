@@ -83,7 +83,11 @@ def test_damaged_tables_and_series_are_named_and_never_believed(
             assert found["stale_tables"] + found["damaged_series"] == names, (number, kind, path)
         sql = draw.choice(QUERIES)
         assert Queries(copy).ask(sql).rows == truth[sql], (number, kind, path)
-        assert Queries(copy).ask(SERIES).rows in (measured, []), (number, kind, path)
+        if path.parent.parent.name == "tables" or path.read_bytes() == before:
+            assert Queries(copy).ask(SERIES).rows == measured, (number, kind, path)
+        else:
+            answer = Queries(copy).ask("select seq from series")
+            assert (answer.rows, answer.damaged_series) == ([], (f"00ff/{path.name}",))
         with Recorder(copy) as recorder:
             recorder.append_payload(b"", as_of_ns=DEFAULT_AS_OF_NS, received_ns=1)
         shutil.rmtree(copy)

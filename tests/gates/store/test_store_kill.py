@@ -105,7 +105,7 @@ def check_store(folder: Path, witness: Witness) -> None:
 
 @pytest.mark.parametrize("part", range(2))
 def test_killed_recorders_lose_nothing(tmp_path: Path, part: int) -> None:
-    kills = gate_size(small=6, full=50) // 2
+    kills = gate_size(small=6, full=60) // 2
     assert kill_often(tmp_path, kills=kills, seed=gate_seed() + 10 * (part + 1)) > kills / 2
 
 

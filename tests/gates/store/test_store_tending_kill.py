@@ -20,7 +20,7 @@ from tailwag.sources.store import History, Recorder, compact_store, verify_store
 from tailwag.sources.store.periods import stale_periods, updated_tables
 
 CHILD = Path(__file__).with_name("tending_child.py")
-KILLS = gate_size(small=5, full=50)
+KILLS = gate_size(small=5, full=40)
 LONGEST_RESTART_SECONDS = 4.0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tailwag.errors import InputError, MissingPackageError, StoreError
 from tailwag.sources.store.history import History
 from tailwag.sources.store.periods import FOLDER, Made, columns_are_whole, updated_tables
-from tailwag.sources.store.series_files import series_columns, series_table
+from tailwag.sources.store.series_files import damaged_series, series_columns, series_table
 from tailwag.sources.store.tables import TABLES, empty_frames
 
 ROW_LIMIT = 100_000
@@ -33,12 +33,16 @@ VIEWS = (*TABLES, "series")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows of a query; ``more`` where it had more than the limit, ``left_out`` the damaged records that gave no rows."""
+    """Rows of a query; ``more`` where it had more than the limit, ``left_out`` the damaged records that gave no rows.
+
+    ``damaged_series`` are the files of the series that gave none either.
+    """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     more: bool = False
     left_out: tuple[int, ...] = ()
+    damaged_series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class Queries:
             columns, rows = _run(connection, sql, self._limits)
         finally:
             connection.close()
-        return Answer(columns, rows[: self._limits.rows], len(rows) > self._limits.rows, left_out)
+        series = tuple(damaged_series(self._history.folder)) if "series" in named.tables else ()
+        return Answer(columns, rows[: self._limits.rows], len(rows) > self._limits.rows, left_out, series)
 
     def _register(self, connection: Any, named: _Named, from_ns: int | None, to_ns: int | None) -> tuple[int, ...]:
         wanted = [name for name in TABLES if name in named.tables]
