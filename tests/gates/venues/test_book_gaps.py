@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.gates.sizes import gate_seed, gate_size
-from tests.sources.deribit_exchange import PERP, Exchange
+from tests.sources.deribit_exchange import PERP, Exchange, Virtual
 
 from tailwag.sources.streams.deribit_books import StreamedBook, Taken
 from tailwag.sources.streams.deribit_session import DeribitSession
@@ -86,8 +86,6 @@ def test_a_session_publishes_no_wrong_top_of_book_and_asks_for_a_fresh_one_at_on
     """The same faults through the whole session, messages as text: the book in each snapshot is the venue's own, or there is none."""
     injections, rng = gate_size(small=60, full=300), random.Random(gate_seed() + 1)
     exchange, truth = Exchange(seed=gate_seed(), strikes=(70_000,), expiries=("27MAR26",)), SlowBook()
-    from tests.sources.deribit_exchange import Virtual
-
     arrived: list[str] = []
 
     def tamper(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -128,8 +126,6 @@ def test_a_session_publishes_no_wrong_top_of_book_and_asks_for_a_fresh_one_at_on
 def test_a_gap_is_answered_by_leaving_and_subscribing_again() -> None:
     session = DeribitSession("BTC")
     exchange = Exchange(strikes=(70_000,), expiries=("27MAR26",))
-    from tests.sources.deribit_exchange import Virtual
-
     world = Virtual(exchange, session)
     assert world.run(20.0, until=lambda: session.live(world.now))
     exchange.book_change()  # nobody is told
@@ -138,3 +134,15 @@ def test_a_gap_is_answered_by_leaving_and_subscribing_again() -> None:
     asked = [json.loads(action.text) for action in actions if isinstance(action, Send)]
     assert [request["method"] for request in asked] == ["public/unsubscribe", "public/subscribe"]
     assert all(request["params"] == {"channels": [BOOK]} for request in asked)
+
+
+def test_nothing_of_the_old_book_outlives_a_snapshot() -> None:
+    """A snapshot that comes unasked for, while the book is good: its levels are the book, and no others."""
+    rng, exchange, book = random.Random(gate_seed()), Exchange(seed=gate_seed()), StreamedBook(PERP)
+    assert book.take(exchange.book_snapshot()) is Taken.APPLIED
+    for _ in range(200):
+        for _ in range(rng.randrange(1, 12)):  # none of these is heard
+            exchange.book_change()
+        assert book.take(exchange.book_snapshot()) is Taken.APPLIED
+        assert book.valid
+        assert (book.bids, book.asks) == (exchange.bids, exchange.asks)
