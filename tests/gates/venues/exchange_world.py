@@ -53,15 +53,21 @@ class Exchange:
     seconds: float = 0.0
     index_usd: float = 100_000.0
     options: dict[str, Option] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
     listed_days: list[int] = field(default_factory=list)
     rolls: int = 0
     chance: random.Random = field(init=False)
     change_id: int = 1_000
+    next_roll_ns: int = 0
+    standing: bool = False
+    """While True time passes and no price, volatility or open interest changes."""
+    moved_at_ns: int = START_NS
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"exchange/{self.seed}")
         for days in AHEAD_DAYS:
             self._list(days)
+        self.next_roll_ns = min(option.expiry_ns for option in self.options.values())
 
     # the market
 
@@ -77,6 +83,7 @@ class Exchange:
             for right, letter in ((1, "C"), (-1, "P")):
                 held = round(self.chance.expovariate(1 / 200.0), 1) if self.chance.random() < 0.93 else 0.0
                 name = f"{stem}-{strike:.0f}-{letter}"
+                self.names.append(name)
                 self.options[name] = Option(name, int(expiry.timestamp()) * SECOND_NS, strike, right, held)
 
     @property
@@ -89,28 +96,33 @@ class Exchange:
         if seconds <= 0.0:
             return
         self.seconds += seconds
+        if self.standing:
+            return
+        self.moved_at_ns = self.now_ns
         self.index_usd = round(self.index_usd * math.exp(0.5 * math.sqrt(seconds / YEAR_SECONDS) * self.chance.gauss(0.0, 1.0)), 2)
-        names = list(self.options)
-        for name in self.chance.sample(names, max(len(names) // 20, 1)):
+        for name in self.chance.sample(self.names, min(max(round(seconds), 1), len(self.names) // 20)):
             option = self.options[name]
             option.wobble_volpt = max(min(option.wobble_volpt + self.chance.gauss(0.0, 0.2), 3.0), -3.0)
             option.open_interest_coin = round(max(option.open_interest_coin + self.chance.uniform(-5.0, 5.0), 0.0), 1)
         self._roll()
 
     def _roll(self) -> None:
+        if self.now_ns < self.next_roll_ns:
+            return
         gone = [name for name, option in self.options.items() if option.expiry_ns <= self.now_ns]
         for name in gone:
             del self.options[name]
-        if gone:
-            self.rolls += 1
-            self._list(max(day for day in self.listed_days if day < 10) + 1)
+        self.names = list(self.options)
+        self.rolls += 1
+        self._list(max(day for day in self.listed_days if day < 10) + 1)
+        self.next_roll_ns = min(option.expiry_ns for option in self.options.values())
 
     def forward_usd(self, option: Option) -> float:
-        years = (option.expiry_ns - self.now_ns) / SECOND_NS / YEAR_SECONDS
+        years = (option.expiry_ns - self.moved_at_ns) / SECOND_NS / YEAR_SECONDS
         return round(self.index_usd * math.exp(0.05 * years), 4)
 
     def vol_pct(self, option: Option) -> float:
-        years = max((option.expiry_ns - self.now_ns) / SECOND_NS / YEAR_SECONDS, 1e-6)
+        years = max((option.expiry_ns - self.moved_at_ns) / SECOND_NS / YEAR_SECONDS, 1e-6)
         away = math.log(option.strike_usd / self.index_usd) / math.sqrt(years + 0.05)
         return round(50.0 + 8.0 * away * away - 4.0 * away + option.wobble_volpt, 2)
 

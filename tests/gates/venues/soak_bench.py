@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -77,11 +78,11 @@ class OracleProcess:
         return json.loads(out)
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
+        """End it, whether or not its verdict was asked for."""
+        self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None and not stream.closed:
-                stream.close()
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()  # type: ignore[union-attr]
         self._process.wait()
 
 
@@ -178,8 +179,8 @@ class Bench:
         return str(self.board.sources()[source][1].state)
 
     def weigh(self) -> None:
-        """Every half hour: how much memory and how many descriptors the process holds."""
-        if self.clock.seconds < 1_800.0 * len(self.memory):
+        """Every two hours: how much memory and how many descriptors the process holds."""
+        if self.clock.seconds < 7_200.0 * len(self.memory):
             return
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -157,9 +156,9 @@ class RestVenue:
         assert self.bench is not None
         self.bench.truth(truth)
         if self.fault == "the same reply again" and self.earlier:
-            return copy.deepcopy(self.earlier[-1])
+            return self.earlier[-1]
         if self.fault == "an older reply again" and len(self.earlier) > 1:
-            return copy.deepcopy(self.earlier[0])
+            return self.earlier[0]
         if self.fault == "frozen rows":
             self.frozen = self.frozen or truth
             rows = [summary_row(row, self.frozen, stamp_ms=self._stamp()) for row in self.frozen.rows]
@@ -167,10 +166,11 @@ class RestVenue:
             self.frozen = None
             rows = self.exchange.summary_rows(truth, stamp_ms=self._stamp())
         spoilt = self._spoilt(rows, truth)
-        self.expired = [row for row in truth.rows if row[1] == min(one[1] for one in truth.rows)]
+        nearest_ns = min(row[1] for row in truth.rows)
+        self.expired = [row for row in truth.rows if row[1] == nearest_ns]
         reply = self._wrapped(spoilt)
         if not self.fault:
-            self.earlier = [*self.earlier[-3:], copy.deepcopy(reply)]
+            self.earlier = [*self.earlier[-3:], reply]
         return reply
 
     def _spoilt(self, rows: list[dict[str, Any]], truth: Truth) -> list[Any]:

@@ -49,8 +49,8 @@ FAULTS = {
     "our clock -1 h": 30,
     "venue clock +1 h": 30,
 }
-SLOW = DeribitTiming(expected=280.0, quiet=250.0, heartbeat=60.0, dead=900.0, settle=40.0, mute=1_500.0)
-"""One round of tickers in five minutes in place of one in five seconds: a thinned day."""
+SLOW = DeribitTiming(expected=580.0, quiet=550.0, heartbeat=60.0, dead=1_800.0, settle=40.0, mute=3_000.0)
+"""One round of tickers in ten minutes in place of one in five seconds: a thinned day."""
 BACKLOG = 4_000
 """Messages that a slow consumer may have before it; the oldest go, as with a socket that is left."""
 
