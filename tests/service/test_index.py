@@ -41,7 +41,8 @@ def small(at_ns: int, *, currency: str = "BTC", in_the_money_calls_only: bool = 
     if in_the_money_calls_only:
         deep = (chosen.right > 0) & (chosen.strike_usd < chosen.underlying_usd)
         chosen = chosen.with_columns(open_interest_contracts=np.where(deep, 500.0, 1.0))
-    return snapshot.with_parts(chain=chosen, books=(), trades=None)
+    # a book is there, and the index must not look at it
+    return snapshot.with_parts(chain=chosen, books=snapshot.books[:1], trades=None)
 
 
 def times(day: int, minutes: list[float]) -> list[int]:
