@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Query
 
 from tailwag.service.schemas import schema_of
@@ -42,3 +43,8 @@ def answers(summary: str, *more: int, kind: str = "application/json", shape: str
         words = _ALWAYS.get(status) or _MORE[status]
         found[status] = {"description": words, "content": {"application/json": {"schema": _ERROR}}}
     return {"summary": summary, "responses": found}
+
+
+def error_body(sentence: str) -> bytes:
+    """How every error looks; angle brackets are escaped, so that what a client wrote is markup nowhere."""
+    return orjson.dumps({"error": sentence}).replace(b"<", b"\\u003c").replace(b">", b"\\u003e")

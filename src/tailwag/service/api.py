@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from tailwag.errors import EmptyChainError, InputError, MissingPackageError, TailwagError
-from tailwag.service.gate import Gate, error_body
+from tailwag.service.answers import error_body
+from tailwag.service.gate import Gate
 from tailwag.service.limits import Buckets, Limits
 from tailwag.service.pages import page
 from tailwag.service.stream import Hub

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import orjson
-
+from tailwag.service.answers import error_body
 from tailwag.service.auth import Access, Refusal, Role, TokenFile, access_of, bearer_token, refusal
 from tailwag.service.limits import Buckets, Limits
 
@@ -216,11 +215,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-def error_body(sentence: str) -> bytes:
-    """How every error looks; angle brackets are escaped, so that what a client wrote is markup nowhere."""
-    return orjson.dumps({"error": sentence}).replace(b"<", b"\\u003c").replace(b">", b"\\u003e")
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refused: Refusal) -> None:

@@ -10,9 +10,10 @@ from typing import Any, TextIO
 import structlog
 
 STRUCK_OUT = "[struck out]"
-_FIELDS = re.compile(r"token|secret|password|passwd|authorization|api_?key|cookie|signature", re.IGNORECASE)
+_FIELDS = re.compile(r"token|secret|password|passwd|authorization|api[-_]?key|cookie|signature", re.IGNORECASE)
 _IN_TEXT = re.compile(
-    r"(?i)(bearer\s+|(?:token|secret|password|api_?key|signature|sig)\s*[=:]\s*['\"]?)[^\s'\"&,;]+|(?<=://)[^/\s@]+:[^/\s@]+(?=@)"
+    r"(?i)(bearer\s+|(?:token|secret|password|passwd|api[-_]?key|signature|\bsig|credential)s?\s*['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,;}]+"
+    r"|(?<=://)[^/\s@]+:[^/\s@]+(?=@)"
 )
 
 
@@ -34,11 +35,20 @@ def make_log(*, stream: TextIO | None = None, secrets: Callable[[], Iterable[str
     )
 
 
+def without_secrets(text: str) -> str:
+    """A sentence with whatever looks like a key, a token or a password struck out: other people's errors may echo one.
+
+    >>> without_secrets("GET https://example.org/v2?api_key=abc&x=1 failed")
+    'GET https://example.org/v2?api_key=[struck out]&x=1 failed'
+    """
+    return _IN_TEXT.sub(lambda found: f"{found[1] or ''}{STRUCK_OUT}", text)
+
+
 def _struck(value: Any, known: list[str]) -> Any:
     if isinstance(value, str):
         for secret in known:
             value = value.replace(secret, STRUCK_OUT)
-        return _IN_TEXT.sub(lambda found: f"{found[1] or ''}{STRUCK_OUT}", value)
+        return without_secrets(value)
     if isinstance(value, (list, tuple)):
         return [_struck(part, known) for part in value]
     if isinstance(value, dict):

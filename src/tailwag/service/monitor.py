@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tailwag.errors import TailwagError
 from tailwag.service.build import code_hash
+from tailwag.service.log import without_secrets
 from tailwag.service.publish import Board, Publication
 from tailwag.service.staleness import Freshness, Health, SourceState
 from tailwag.units import NS_PER_SECOND
@@ -168,7 +169,7 @@ class Monitor:
     def _ask_why(self, source: _Source, reasons: tuple[str, ...]) -> None:
         """A stream that has nothing to give says why: that is what its staleness will be shown with."""
         with source.lock:
-            source.freshness.trouble("; ".join(reasons) or "the stream gives nothing")
+            source.freshness.trouble(without_secrets("; ".join(reasons)) or "the stream gives nothing")
 
     def _keep(self, source: _Source, snapshot: Snapshot, began_at: float) -> None:
         received_ns, arrived_at = self._world.clock(), self._world.monotonic()
@@ -210,7 +211,7 @@ class Monitor:
         if reopen:
             source.feed = None
         with source.lock:
-            source.freshness.trouble(sentence)
+            source.freshness.trouble(without_secrets(sentence))  # every viewer reads it
         self._metrics.failed(source.plan.name, type(error).__name__)
         self._log.warning("source failed", source=source.plan.name, failures=source.failures, reason=sentence)
         usual = max(source.plan.every_seconds or source.plan.expected_seconds, 0.05)
@@ -231,7 +232,7 @@ class Monitor:
         except Exception as error:
             sentence = str(error) if isinstance(error, TailwagError) else f"internal error ({type(error).__name__})"
             with source.lock:
-                source.freshness.trouble(f"the last snapshot could not be measured: {sentence}")
+                source.freshness.trouble(without_secrets(f"the last snapshot could not be measured: {sentence}"))
             self._metrics.failed(name, type(error).__name__)
             self._log.warning("snapshot not measured", source=name, seq=waiting.seq, reason=sentence)
         return True

@@ -6,8 +6,11 @@ import asyncio
 import socket
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from tailwag.service.answers import error_body
 
 FIRST_REQUEST_SECONDS = 10.0
 LAST_WORDS_SECONDS = 1.0
@@ -30,6 +33,14 @@ class BoundedHttp(H11Protocol):
         if self._patience is not None:
             self._patience.cancel()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no request is told so in JSON, as every other error is."""
+        body = error_body("not a request of HTTP/1.1; see /openapi.json")
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        for event in (h11.Response(status_code=400, headers=headers, reason=b"Bad Request"), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _give_up(self) -> None:
         asked: Any = self.cycle
