@@ -201,6 +201,12 @@ class DashboardServer:
             return before[-1] if before else None
         if path == "/api/v1/history":
             return {"field": query["field"], "points": self._points(query), "next": None}
+        if path == "/api/v1/index":
+            days = [
+                {"date": f"2026-02-{day}", "loop_gain": 0.1 * day - 2.4, "regime": "damping", "hedged_oi_ratio": 0.2 * day}
+                for day in range(20, 29)
+            ]
+            return {"definition": {"rules": ["long-calls-short-puts"]}, "currency": query["currency"], "days": days, "next": None}
         if path == "/api/v1/alerts":
             return {"alerts": self.raised}
         if path == "/api/v1/sources":
@@ -213,7 +219,8 @@ class DashboardServer:
         read = {
             "gain.value": lambda one: (one.get("gain") or {}).get("value"),
             "spot_usd": lambda one: one.get("spot_usd"),
-            "realised_vol": lambda one: 0.42 + 0.002 * (len(one["as_of"]) + hash(one["as_of"][11:16]) % 7),
+            "realised_vol_24h": lambda one: 0.45,
+            "realised_vol_1h": lambda one: 0.42 + 0.002 * (len(one["as_of"]) + hash(one["as_of"][11:16]) % 7),
         }[query["field"]]
         return [{"as_of": one["as_of"], "value": read(one)} for one in inside][: int(query.get("limit", 10_000))]
 

@@ -23,7 +23,7 @@ import pytest
 
 MISSING = "needs a browser: apt-get install chromium fonts-dejavu-core, or name one in CHROMIUM_PATH"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 25.0
 WATCH = """
 window.seen = {updates: [], shifts: 0, refused: [], spots: [], told: 0};
 const watch = (type, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({type, buffered: true});
@@ -98,7 +98,11 @@ def served() -> Iterator[Served]:
         words = ["--port", "0", "--source", "demo", "--source", str(file.path), "--every", "1", "--store", str(Path(folder) / "store")]
         environment = {key: value for key, value in os.environ.items() if key != "TAILWAG_TOKEN_FILE"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "tailwag", "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            [sys.executable, "-m", "tailwag", "serve", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
         try:
             assert process.stdout is not None
@@ -174,7 +178,9 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Any, url: str, *, width: int = 1280, height: int = 800, scheme: str = "light", motion: str = "no-preference") -> Iterator[Visit]:
+def visit(
+    browser: Any, url: str, *, width: int = 1280, height: int = 800, scheme: str = "light", motion: str = "no-preference"
+) -> Iterator[Visit]:
     """Open the page and leave it again; until it is live it is not given."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion=motion)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
@@ -185,6 +191,6 @@ def visit(browser: Any, url: str, *, width: int = 1280, height: int = 800, schem
     seen.page.on("request", lambda request: seen.requests.append(request.url))
     seen.page.on("websocket", lambda socket: seen.requests.append(socket.url))
     seen.page.goto(url)
-    seen.state("live")
+    seen.until("() => document.body.dataset.live === 'live'", seconds=20.0)
     yield seen
     context.close()

@@ -50,7 +50,9 @@ def test_it_answers_at_once_and_follows_the_market(browser: Any, service: Served
         paint = seen.ask("performance.getEntriesByName('first-contentful-paint')[0].startTime")
         answer = seen.ask("performance.getEntriesByName('answer')[0].startTime")
         found = seen.ask("window.seen")
-        print(f"first paint {paint:.0f} ms, answer {answer:.0f} ms, update {statistics.median(found['updates']):.0f} ms of {len(found['updates'])}")
+        print(
+            f"first paint {paint:.0f} ms, answer {answer:.0f} ms, update {statistics.median(found['updates']):.0f} ms of {len(found['updates'])}"
+        )
         assert paint < SLACK * FIRST_PAINT_MS
         assert answer < SLACK * FIRST_PAINT_MS
         assert statistics.median(found["updates"]) < SLACK * UPDATE_MS
@@ -59,7 +61,8 @@ def test_it_answers_at_once_and_follows_the_market(browser: Any, service: Served
         assert library > paint
         assert found["shifts"] < 0.1
         assert found["told"] <= 2
-        assert found["refused"] == [] and seen.errors == []
+        assert found["refused"] == []
+        assert seen.errors == []
         here = urlsplit(service.url).netloc
         assert {urlsplit(url).netloc for url in seen.requests if not url.startswith(("data:", "blob:"))} == {here}
         recorded = iter([shown_price(point["value"]) for point in service.history("spot_usd", source="demo")])

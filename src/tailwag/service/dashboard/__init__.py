@@ -18,6 +18,7 @@ _NAMES = (
     "feed.js",
     "live.js",
     "answer.js",
+    "daily.js",
     "figures.js",
     "exposures.js",
     "heatmap.js",

@@ -203,6 +203,7 @@ export const showChanges = (document, before, why = "") => {
   const place = byId("changes-list");
   setText(byId("changes-title"), before ? `What changed since ${nearStamp(before.as_of, document.as_of)}${sinceFirst(document, before)}` : "What changed since an hour ago");
   show(byId("changes-none"), !before);
+  show(place, Boolean(before));
   setText(byId("changes-none"), before ? "" : plainText(why || "Not known yet.", 200));
   if (!before) return void place.replaceChildren();
   const [gain, gainThen] = [part(document, "gain").value, part(before, "gain").value];

@@ -47,28 +47,23 @@ export const ownBook = (text, at) => ask("/book", { at, ...ours() }, text);
 export const alerts = () => ask("/alerts");
 export const sources = () => ask("/sources");
 
-const POINTS_A_PAGE = 10_000;
-const MOST_PAGES = 5;
+const MOST_POINTS = 1500;
+const MOST_PAGES = 12;
 const pointsOf = (answer) => (Array.isArray(answer.points) ? answer.points.filter((point) => point && Number.isFinite(Date.parse(point.as_of))) : []);
-const follows = (answer, start) => (typeof answer.next === "string" && Date.parse(answer.next) > Date.parse(start) ? answer.next : null);
-
 // The time of the first measurement at or after a moment (of the very first, where none is given), null where there is none.
 export const firstAfter = async (from = null) => pointsOf(await ask("/history", { field: "spot_usd", from, limit: 1, ...ours() }))[0]?.as_of ?? null;
-// The points of a field in a span, page after page; of a span that holds more than a page can draw, the newest part.
-export const history = async (field, from, to) => {
-  const page = (start) => ask("/history", { field, from: start, to, limit: POINTS_A_PAGE, ...ours() });
-  let answer = await page(from);
-  let points = pointsOf(answer);
-  let next = follows(answer, from);
-  if (next && points.length) {
-    const covered = Date.parse(next) - Date.parse(points[0].as_of);
-    const start = Date.parse(to) - (MOST_PAGES - 1) * covered;
-    if (start > Date.parse(next)) [points, next] = [[], new Date(start).toISOString()];
+// The points of a field in a span: no more than a screen has room for, no spike lost.
+export const history = async (field, from, to) => pointsOf(await ask("/history", { field, from, to, most: MOST_POINTS, ...ours() }));
+
+// The days of the index, page after page.
+export const dailyIndex = async (currency) => {
+  const [days, found] = [[], { definition: {} }];
+  for (let [from, asked] = [null, 0]; asked < MOST_PAGES; asked += 1) {
+    const answer = await ask("/index", { currency, from, ...ours() });
+    found.definition = answer.definition ?? {};
+    days.push(...(Array.isArray(answer.days) ? answer.days.filter((day) => day && typeof day === "object") : []));
+    if (typeof answer.next !== "string" || answer.next === from) break;
+    from = answer.next;
   }
-  for (let asked = 1; next && asked < 2 * MOST_PAGES; asked += 1) {
-    answer = await page(next);
-    points.push(...pointsOf(answer));
-    next = follows(answer, next);
-  }
-  return points;
+  return { ...found, days };
 };

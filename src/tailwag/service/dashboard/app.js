@@ -2,6 +2,7 @@
 
 import { alerts, firstAfter, latest, measureAt, setSource, setToken, sources } from "./api.js";
 import { regimeName, showAnswer, showChanges, showOwnBook } from "./answer.js";
+import { loadDaily, startDaily } from "./daily.js";
 import { exposureBlocks } from "./exposures.js";
 import { openFeed } from "./feed.js";
 import { addBlock, showFigures } from "./figures.js";
@@ -19,7 +20,7 @@ const POLL_MS = 5000;
 const SLOW_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const RESYNC_MS = 5_000;
-const page = { feed: null, source: "", sourceState: "", synced: 0, live: null, past: null, feedOpen: false, fetching: false, again: false, regime: "", before: null, beforeWhy: "", first: null, framed: 0 };
+const page = { feed: null, source: "", sourceState: "", synced: 0, live: null, past: null, feedOpen: false, fetching: false, again: false, regime: "", before: null, beforeWhy: "", first: null, framed: 0, dailyOf: null, dailyAt: 0 };
 const shown = () => page.past ?? page.live;
 
 
@@ -116,10 +117,18 @@ const fetchBefore = async () => {
 };
 const fetchSources = () => sources().then((answer) => { showSources(answer); offerSources(answer); }, (error) => sourcesUnknown(error.message));
 const fetchNotices = () => Promise.all([alerts().then(showAlerts, (error) => alertsUnknown(error.message)), fetchSources()]);
+// The index grows by a day a day, and may cost the server a while: it is asked for last, and seldom.
+const fetchDaily = () => {
+  if (page.live && (page.dailyOf !== page.source || performance.now() - page.dailyAt > HOUR_MS / 2)) {
+    Object.assign(page, { dailyOf: page.source, dailyAt: performance.now() });
+    return loadDaily(page.live.currency);
+  }
+  return null;
+};
 // After a start, a reconnection or a missed frame nothing that was held is taken for complete.
 const resync = () => {
   page.synced = performance.now();
-  return page.live && Promise.all([loadHistory(page.live.as_of).then(fetchBefore), fetchNotices()]);
+  return page.live && Promise.all([loadHistory(page.live.as_of).then(fetchBefore), fetchNotices()]).then(fetchDaily);
 };
 // A busy server leaves measurements out all the time: the past is asked for again once in a while, not for each of them.
 const resyncSoon = () => { if (performance.now() - page.synced > RESYNC_MS) resync(); };
@@ -171,6 +180,7 @@ const startBlocks = () => {
     past: (document) => { page.past = document; render(); },
     live: () => { if (page.past) { page.past = null; render(); } },
   });
+  startDaily();
 };
 
 const start = () => {
@@ -194,7 +204,7 @@ const start = () => {
   });
   setInterval(() => showVerdict(Boolean(page.past)), TICK_MS);
   setInterval(() => { if (!page.feedOpen) fetchLatest(); }, POLL_MS);
-  setInterval(() => { if (page.live && !document.hidden) { fetchBefore(); fetchNotices(); extendVol(); } }, SLOW_MS);
+  setInterval(() => { if (page.live && !document.hidden) { fetchBefore(); fetchNotices(); extendVol(); fetchDaily(); } }, SLOW_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) fetchLatest(); });
 };
 

@@ -1,14 +1,15 @@
 // The past: gain against realised vol and spot, and a slider that shows the measurement of any moment.
 
 import { ApiError, firstAfter, history, measureAt } from "./api.js";
-import { addBlock, anyKnown, axis, layoutOf, redraw } from "./figures.js";
+import { addBlock, anyKnown, axis, isNarrow, layoutOf, redraw } from "./figures.js";
 import { byId, setText, show } from "./page.js";
 import { gainText, known, lasting, later, moment, nearStamp, percent, plainText, price, stamp } from "./words.js";
 
-const FIELDS = { gain: "gain.value", vol: "realised_vol", spot: "spot_usd" };
+const FIELDS = { gain: "gain.value", vol: "realised_vol_1h", day: "realised_vol_24h", spot: "spot_usd" };
+const VOLS = ["vol", "day"];
 const SETTLE_MS = 180;
 const MOST_DRAWN = 1500;
-const store = { series: { gain: [], vol: [], spot: [] }, reasons: {}, newest: null, request: 0 };
+const store = { series: { gain: [], vol: [], day: [], spot: [] }, reasons: {}, newest: null, request: 0 };
 const past = { at: null, pending: 0, asked: 0 };
 let handlers = { past: () => {}, live: () => {} };
 
@@ -38,7 +39,7 @@ export const firstHeld = () => store.series.gain[0]?.as_of ?? null;
 // Another source has another past.
 export const forgetHistory = () => {
   store.request += 1;
-  Object.assign(store, { series: { gain: [], vol: [], spot: [] }, reasons: {}, newest: null });
+  Object.assign(store, { series: { gain: [], vol: [], day: [], spot: [] }, reasons: {}, newest: null });
   backToLive();
   refresh();
 };
@@ -59,13 +60,15 @@ export const addToHistory = (document) => {
 
 // Realised vol is no part of a measurement: what came since is asked for now and then.
 export const extendVol = async () => {
-  const last = store.series.vol.at(-1)?.as_of;
-  if (!last || !store.newest) return;
-  const [request, found] = [store.request, await history(FIELDS.vol, last, store.newest).catch(() => [])];
-  if (request !== store.request) return;
-  store.series.vol.push(...found.filter((point) => moment(point.as_of) > moment(last)));
-  trim(store.series.vol);
-  redraw("history");
+  const request = store.request;
+  await Promise.all(VOLS.map(async (name) => {
+    const last = store.series[name].at(-1)?.as_of;
+    const found = last && store.newest ? await history(FIELDS[name], last, store.newest).catch(() => []) : [];
+    if (request !== store.request) return;
+    store.series[name].push(...found.filter((point) => moment(point.as_of) > moment(last)));
+    if (found.length) trim(store.series[name]);
+  }));
+  if (request === store.request) redraw("history");
 };
 const trim = (line) => {
   const start = new Date(earlier(store.newest, 3600 * hours()));
@@ -170,37 +173,51 @@ const held = () => {
   return ` Recorded since ${nearStamp(points[0].as_of, store.newest)}.`;
 };
 
+// The value that a line has at a time: its points need not be those of another line.
+const lastAt = (points, at) => {
+  const time = moment(at);
+  let [low, high] = [0, points.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (moment(points[middle].as_of) <= time) low = middle + 1;
+    else high = middle;
+  }
+  return points[low - 1]?.value;
+};
+
 const block = {
   id: "history", title: "Loop gain against realised vol", own: true, height: 440,
   revision: () => `${byId("history-span").value}`,
   reading: () => {
-    const missing = Object.entries({ gain: "loop gain", vol: "realised vol", spot: "spot" }).filter(([key]) => store.reasons[key]).map(([key, name]) => `${name}: ${plainText(store.reasons[key], 100)}`);
+    const missing = Object.entries({ gain: "loop gain", vol: "realised vol", day: "realised vol of a day", spot: "spot" }).filter(([key]) => store.reasons[key]).map(([key, name]) => `${name}: ${plainText(store.reasons[key], 100)}`);
     if (!store.reasons.vol && !anyKnown(store.series.vol.map((point) => point.value))) missing.push("Realised vol is not known yet: it takes an hour of recorded prices");
+    else if (anyKnown(store.series.vol.map((point) => point.value))) missing.push("Realised vol: orange over the hour before, dotted over the day before");
     return `Where gain is above zero hedging feeds moves; where it damps them, realised vol should be lower. A line breaks where nothing was recorded or known.${held()}${missing.length ? ` ${missing.join("; ")}.` : ""}`;
   },
   figure: (_, paint) => {
-    const { gain, vol, spot } = store.series;
-    const values = [gain, vol, spot].map((points) => points.map((point) => point.value));
+    const { gain, vol, day, spot } = store.series;
+    const values = [gain, [...vol, ...day], spot].map((points) => points.map((point) => point.value));
     if (!values.some(anyKnown)) return "Nothing is recorded in this span yet.";
-    const percentVol = vol.map((point) => ({ ...point, value: known(point.value) ? 100 * point.value : null }));
+    const inPercent = (points) => points.map((point) => ({ ...point, value: known(point.value) ? 100 * point.value : null }));
     const data = [line(spot, paint.muted, "spot", { yaxis: "y", hovertemplate: "spot %{y:$,.0f}<extra></extra>" }), line(gain, paint.call, "loop gain G", { yaxis: "y2", hovertemplate: "G %{y:.3f}<extra></extra>" })];
     const layout = layoutOf(paint, {
       height: 440, hovermode: "x unified", showlegend: false, margin: { l: 64, r: 18, t: 12, b: 46 },
-      xaxis: axis("time, UTC", paint, { type: "date", zeroline: false, anchor: anyKnown(values[1]) ? "y3" : "y2", nticks: 7 }),
+      xaxis: axis("time, UTC", paint, { type: "date", zeroline: false, anchor: anyKnown(values[1]) ? "y3" : "y2", nticks: isNarrow() ? 3 : 7, tickangle: 0 }),
       yaxis: axis("spot", paint, { domain: anyKnown(values[1]) ? [0.72, 1] : [0.58, 1], zeroline: false, tickprefix: "$", tickformat: ",.4~s", nticks: 4 }),
       yaxis2: axis("loop gain G", paint, { domain: anyKnown(values[1]) ? [0.33, 0.66] : [0, 0.5], rangemode: "tozero", nticks: 5 }),
     });
     if (anyKnown(values[1])) {
-      data.push(line(percentVol, paint.amplifying, "realised vol", { yaxis: "y3", hovertemplate: "realised vol %{y:.1f} %<extra></extra>" }));
+      data.push(line(inPercent(vol), paint.amplifying, "over 1 h", { yaxis: "y3", hovertemplate: "realised over 1 h %{y:.1f} %<extra></extra>" }));
+      data.push(line(inPercent(day), paint.ink, "over 24 h", { yaxis: "y3", hovertemplate: "realised over 24 h %{y:.1f} %<extra></extra>", line: { color: paint.ink, width: 1.6, dash: "dot" } }));
       layout.yaxis3 = axis("realised vol, %", paint, { domain: [0, 0.27], rangemode: "tozero", nticks: 4 });
     }
     if (past.at) layout.shapes = [{ type: "line", x0: past.at, x1: past.at, y0: 0, y1: 1, yref: "paper", line: { color: paint.runaway, width: 1.6, dash: "dash" } }];
     return { data, layout };
   },
   numbers: () => {
-    const [vols, spots] = [store.series.vol, store.series.spot].map((points) => new Map(points.map((point) => [point.as_of, point.value])));
-    const rows = [...store.series.gain].reverse().map((point) => [stamp(point.as_of), gainText(point.value), percent(vols.get(point.as_of)), price(spots.get(point.as_of))]);
-    return { caption: "History, newest first", columns: ["time", "loop gain G", "realised vol", "spot"].map((name, rank) => ({ name, number: rank > 0 })), rows, most: 200 };
+    const { vol, day, spot } = store.series;
+    const rows = [...store.series.gain].reverse().slice(0, 200).map(({ as_of: at, value }) => [stamp(at), gainText(value), percent(lastAt(vol, at)), percent(lastAt(day, at)), price(lastAt(spot, at))]);
+    return { caption: "History, newest first", columns: ["time", "loop gain G", "realised vol, 1 h", "realised vol, 24 h", "spot"].map((name, rank) => ({ name, number: rank > 0 })), rows };
   },
 };
 
