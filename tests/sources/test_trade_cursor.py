@@ -126,6 +126,13 @@ def test_more_than_the_pages_of_a_turn_comes_later_and_is_claimed_later() -> Non
     assert joined_spans(shown) == [((NOW_MS - FIRST_MS) * MS, (NOW_MS + 8) * MS)]
 
 
+def test_a_page_that_ends_within_a_millisecond_loses_nothing_of_it() -> None:
+    venue = Venue(page=3)
+    for at_ms in (0, 1, 1, 1, 2):
+        venue.trade(NOW_MS - 1_000 + at_ms)
+    assert ids([venue.turn(TradeCursor("BTC"), NOW_MS)]) == ["0", "1", "2", "3", "4"]
+
+
 def test_a_turn_whose_snapshot_was_never_made_is_asked_for_again() -> None:
     venue, cursor = Venue(), TradeCursor("BTC")
     venue.turn(cursor, NOW_MS)
