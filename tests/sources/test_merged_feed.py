@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -366,3 +367,35 @@ def chain_now() -> Snapshot:
         **{name: getattr(made.chain, name) * scale for name in prices}, venue=np.full(len(made.chain), "deribit", dtype=object)
     )
     return made.with_parts(chain=moved, spot_usd=made.spot_usd * scale, source=Source("deribit", OPTIONS), books=(), trades=None)
+
+
+class TestAlone:
+    """Binance's sockets hold no options: alone they can be recorded, and nothing else."""
+
+    def test_measure_says_what_to_join(self, capsys: pytest.CaptureFixture[str]) -> None:
+        from tailwag.cli import main
+
+        with pytest.raises(SystemExit) as ended:
+            main(["measure", BOOKS])
+        assert ended.value.code == 2
+        assert "binance-ws has no options; join it to a chain: deribit:BTC+binance-ws:BTC" in capsys.readouterr().err
+
+    def test_serve_says_what_to_join(self) -> None:
+        from tailwag.service.run import _source_plan
+
+        around = Surroundings(time.time_ns, time.sleep, lambda _text: None)
+        with pytest.raises(InputError, match="binance-ws has no options"):
+            _source_plan(BOOKS, around, None)
+        plan = _source_plan(f"{OPTIONS}+{BOOKS}", around, None)
+        assert (plan.name, plan.every_seconds, plan.expected_seconds, plan.live) == (f"{OPTIONS}+{BOOKS}", 1.0, 5.0, True)
+
+    def test_a_recorded_snapshot_without_options_comes_back(self, tmp_path: Path) -> None:
+        from tailwag.sources.store.history import History
+        from tailwag.sources.store.recorder import Recorder
+
+        with Recorder(tmp_path / "store", say=lambda _text: None) as recorder:
+            recorder.append(books(forced_usd=5.0), received_ns=DEFAULT_AS_OF_NS)
+        (back,) = History.open(tmp_path / "store").snapshots()
+        assert (len(back.chain), len(back.books)) == (0, 2)
+        assert back.liquidations is not None
+        assert back.liquidations.amount_usd.tolist() == [5.0]

@@ -218,6 +218,8 @@ class TestDepth:
         subject.closed(1.0)
         subject.opened(2.0)
         tell(subject, model.event(), now=2.0)
+        subject.tick(2.0, 0)
+        assert len(subject.mailbox.out) == 1
         subject.mailbox.back.append(late)
         subject.tick(2.0, 0)
         assert subject.book is not None

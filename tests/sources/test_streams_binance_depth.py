@@ -62,6 +62,19 @@ def test_a_hole_is_known_at_the_next_message_and_nothing_is_shown_until_a_new_sn
 
 
 @KINDS
+def test_a_repeat_and_a_change_of_order_are_known_at_once(kind: str) -> None:
+    for fault in ("repeat", "swap"):
+        model, book, _ = started(kind)
+        first, second = model.event(), model.event()
+        if fault == "repeat":
+            assert book.event(first) == ""
+            assert "came again or out of order" in book.event(first)
+        else:
+            assert book.event(second)
+        assert (book.live, book.order_book(), book.breaks) == (False, None, 1)
+
+
+@KINDS
 def test_a_snapshot_older_than_the_stream_is_refused_and_asked_for_again(kind: str) -> None:
     model, book = pair(kind)
     early = model.snapshot()

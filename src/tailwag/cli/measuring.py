@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,6 +148,14 @@ def _one(source: str, request: Request, say: Any) -> Snapshot:
         if at_ns is not None:
             raise InputError(f"--at picks from a file's history, but {source} is live; leave --at out or name a file")
         return fetch(venue, request.currency or name, progress=say)
+    from tailwag.sources.feeds import Surroundings, is_stream, one_snapshot
+
+    if is_stream(source):
+        if at_ns is not None:
+            raise InputError(f"--at picks from a file's history, but {source} is live; leave --at out or name a file")
+        if venue == "binance-ws" and len(request.source or ()) == 1 and "+" not in source:
+            raise InputError(f"binance-ws has no options; join it to a chain: deribit:{name or 'BTC'}+{source}")
+        return one_snapshot(source, Surroundings(time.time_ns, time.sleep, say, request.currency or "BTC"))
     from tailwag.sources.files import load
 
     say(f"reading {Path(source).name}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tailwag.errors import EmptyChainError, FileFormatError, InputError
+from tailwag.errors import EmptyChainError, FileFormatError, InputError, VenueError
 from tailwag.market.snapshot import Snapshot
 from tailwag.sources.opening import bare_name, checked_path_text, list_folder, read_file
 from tailwag.units import NS_PER_SECOND
@@ -84,6 +84,28 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
     return Feed(
         bare_name(word), _changing(word, around) if again else iter((_loaded(word, around, None),)), LIVE_SECONDS if again else None
     )
+
+
+def is_stream(word: str) -> bool:
+    """Whether a word names something that must be listened to: a venue that pushes, or several sources as one."""
+    return word.partition(":")[0] in STREAMS or ("+" in word and not os.path.exists(word))
+
+
+def one_snapshot(word: str, around: Surroundings) -> Snapshot:
+    """The first snapshot of a stream, which is ended then.
+
+    Raises InputError for a word that cannot be used, VenueError where nothing has come.
+    """
+    feed = open_feed(word, around, again=True)
+    try:
+        snapshot = next(feed.snapshots)
+    finally:
+        getattr(feed.snapshots, "close", lambda: None)()
+    if snapshot is None:
+        raise VenueError(
+            f"{word}: nothing has come that can be used ({'; '.join(feed.why() if feed.why else ()) or 'no reason known'}); try again"
+        )
+    return snapshot
 
 
 def _demo(around: Surroundings) -> Iterator[Snapshot]:
