@@ -6,13 +6,14 @@ import math
 import re
 import tomllib
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.experiments.scenario_texts import BASE, saved, saved_measurement
 
-from tailwag.experiments import scenario_agents, scenario_files, scenario_market, scenario_prices
+from tailwag.experiments import scenario_agent_dealer, scenario_agents, scenario_files, scenario_market, scenario_prices
 from tailwag.experiments.scenario_files import Overrides, load_scenario
 from tailwag.experiments.scenario_writer import toml_value
 from tailwag.experiments.simulate import simulate_file
@@ -67,12 +68,14 @@ def test_the_first_example_is_whole(tmp_path):
 
 def test_every_key_is_named_and_shown():
     fields_of = {name for made in (*scenario_prices.MODELS.values(), *POLICIES.values()) for name in (entry.name for entry in fields(made))}
-    keys = {*scenario_files.RUN_KEYS, *scenario_market.IMPACT_KEYS, *scenario_agents.TERMS, *scenario_agents.BOOKS, *fields_of}
-    keys |= {key for table in scenario_agents.EXECUTIONS.values() for key in table}
-    words = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agents.EXECUTIONS, *scenario_agents.LATER}
+    of_agents = {key for reader in scenario_agents.READERS.values() for key in import_module(reader.__module__).TERMS}
+    keys = {*scenario_files.RUN_KEYS, *scenario_market.IMPACT_KEYS, *of_agents, *scenario_agent_dealer.BOOKS, *fields_of}
+    keys |= {key for table in scenario_agent_dealer.EXECUTIONS.values() for key in table}
+    named = {*scenario_agents.READERS, *scenario_agents.LATER}
+    words = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *named}
     assert {word for word in keys | words if f"`{word}`" not in PAGE} == set()
     shown = " ".join(EXAMPLES)
-    kinds = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agents.EXECUTIONS}
+    kinds = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *scenario_agents.READERS}
     assert {word for word in kinds if f'"{word}' not in shown} == set()
     assert {key for key in keys - {"start"} if not re.search(rf"\b{key} = ", shown)} == set()
 

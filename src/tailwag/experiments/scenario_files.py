@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from tailwag.errors import FileFormatError, InputError
-from tailwag.experiments.scenario_agents import Setting, read_agents
+from tailwag.experiments.scenario_agent_setting import Setting
+from tailwag.experiments.scenario_agents import read_agents
 from tailwag.experiments.scenario_book import checked_measurement, measured_book
 from tailwag.experiments.scenario_doubts import doubts, spot_note
 from tailwag.experiments.scenario_market import costs, impact_model, time_grid, vol_dynamics
