@@ -25,10 +25,11 @@ MISSING = "needs a browser: apt-get install chromium fonts-dejavu-core, or name 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
 PATIENCE_SECONDS = 25.0
 WATCH = """
-window.seen = {updates: [], shifts: 0, refused: [], spots: [], told: 0};
+window.seen = {updates: [], shifts: [], refused: [], spots: [], told: 0};
 const watch = (type, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({type, buffered: true});
 watch('measure', (entry) => { if (entry.name === 'update') window.seen.updates.push(entry.duration); });
-watch('layout-shift', (entry) => { if (!entry.hadRecentInput && performance.getEntriesByName('answer').length) window.seen.shifts += entry.value; });
+const shifted = ({node, previousRect, currentRect}) => `${node && (node.id || node.className || node.nodeName)} ${previousRect.y} to ${currentRect.y}`;
+watch('layout-shift', (entry) => { if (!entry.hadRecentInput) window.seen.shifts.push([entry.startTime, entry.value, entry.sources.map(shifted)]); });
 addEventListener('securitypolicyviolation', (event) => window.seen.refused.push(event.violatedDirective + ' ' + event.blockedURI));
 addEventListener('DOMContentLoaded', () => {
   const spot = document.querySelector('#spot');

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.gates.page.live_page import Served, Visit, chromium, served, visit
+from tests.gates.page.live_page import Served, Visit, visit
 from tests.gates.sizes import gate_size
 
 pytestmark = pytest.mark.browser
@@ -14,24 +13,17 @@ pytestmark = pytest.mark.browser
 LOOKS = [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")][: gate_size(small=1, full=4)]
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Served]:
-    with served() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
-
-
 def violations(seen: Visit) -> list[str]:
     """Every rule of axe that the page breaks, of whatever impact, and what axe could not decide of the page's own elements."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install axe-playwright-python")
     found = axe.Axe().run(seen.page).response
     broken = [f"{one['id']} ({one['impact']}): {node['target']}" for one in found["violations"] for node in one["nodes"]]
-    unsure = [f"{one['id']}: {node['target']}" for one in found["incomplete"] for node in one["nodes"] if "<text " not in node["html"]]
+    unsure = [
+        f"{one['id']}: {node['target']}"
+        for one in found["incomplete"]
+        for node in one["nodes"]
+        if not node["html"].startswith(("<text", "<tspan"))
+    ]
     return broken + unsure
 
 

@@ -53,7 +53,11 @@ const pointsOf = (answer) => (Array.isArray(answer.points) ? answer.points.filte
 // The time of the first measurement at or after a moment (of the very first, where none is given), null where there is none.
 export const firstAfter = async (from = null) => pointsOf(await ask("/history", { field: "spot_usd", from, limit: 1, ...ours() }))[0]?.as_of ?? null;
 // The points of a field in a span: no more than a screen has room for, no spike lost.
-export const history = async (field, from, to) => pointsOf(await ask("/history", { field, from, to, most: MOST_POINTS, ...ours() }));
+export const history = async (field, from, to) => {
+  const answer = await ask("/history", { field, from, to, most: MOST_POINTS, ...ours() });
+  const every = answer.thinned?.every_s;
+  return Object.assign(pointsOf(answer), { everyMs: Number.isFinite(every) ? 1000 * every : 0 }); // points so far apart may be neighbours
+};
 
 // The days of the index, page after page.
 export const dailyIndex = async (currency) => {

@@ -145,15 +145,17 @@ const thinned = (points) => {
   return every < 2 ? points : points.filter((_, rank) => (points.length - 1 - rank) % every === 0);
 };
 
-// A pause in the recording is a pause in the line: a gap of many usual steps is not bridged.
+// A pause in the recording is a pause in the line: a gap of many steps, as they are on either side of it, is not bridged.
+const NEAR = 5;
+const middleOf = (values) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
 const withPauses = (all) => {
   const points = thinned(all);
   const times = points.map((point) => moment(point.as_of)?.getTime() ?? null);
-  const steps = times.slice(1).map((time, rank) => time - times[rank]).sort((one, other) => one - other);
-  const usual = steps[Math.floor(steps.length / 2)] ?? Infinity;
+  const steps = times.slice(1).map((time, rank) => time - times[rank]);
+  const isPause = (rank) => steps[rank] > Math.max(6 * middleOf(steps.slice(Math.max(0, rank - NEAR), rank)), 6 * middleOf(steps.slice(rank + 1, rank + 1 + NEAR)), 2 * (all.everyMs ?? 0));
   const [x, y] = [[], []];
   points.forEach((point, rank) => {
-    if (rank && times[rank] - times[rank - 1] > 6 * usual) { x.push(new Date(times[rank - 1] + 1).toISOString()); y.push(null); }
+    if (rank && isPause(rank - 1)) { x.push(new Date(times[rank - 1] + 1).toISOString()); y.push(null); }
     x.push(new Date(times[rank]).toISOString());
     y.push(known(point.value) ? point.value : null);
   });
@@ -198,7 +200,7 @@ const block = {
     const { gain, vol, day, spot } = store.series;
     const values = [gain, [...vol, ...day], spot].map((points) => points.map((point) => point.value));
     if (!values.some(anyKnown)) return "Nothing is recorded in this span yet.";
-    const inPercent = (points) => points.map((point) => ({ ...point, value: known(point.value) ? 100 * point.value : null }));
+    const inPercent = (points) => Object.assign(points.map((point) => ({ ...point, value: known(point.value) ? 100 * point.value : null })), { everyMs: points.everyMs });
     const data = [line(spot, paint.muted, "spot", { yaxis: "y", hovertemplate: "spot %{y:$,.0f}<extra></extra>" }), line(gain, paint.call, "loop gain G", { yaxis: "y2", hovertemplate: "G %{y:.3f}<extra></extra>" })];
     const layout = layoutOf(paint, {
       height: 440, hovermode: "x unified", showlegend: false, margin: { l: 64, r: 18, t: 12, b: 46 },

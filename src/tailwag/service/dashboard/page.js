@@ -38,6 +38,7 @@ export const sentences = (document, key) => {
 
 // A table with a caption, scrollable by keyboard; a column is { name, number }.
 export const table = ({ caption, columns, rows, most = 400, unseen = false }) => {
+  if (!rows.length) return element("p", { className: "none", text: "No numbers yet." });
   const head = element("tr", {}, columns.map(({ name, number }) => element("th", { scope: "col", className: number ? "number" : "", text: name })));
   const body = rows.slice(0, most).map((cells) =>
     element("tr", {}, cells.map((cell, rank) => {
