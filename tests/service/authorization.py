@@ -33,6 +33,7 @@ DECLARED = {
     ("GET", "/api/v1/measure/latest"): Role.VIEWER,
     ("GET", "/api/v1/measure"): Role.VIEWER,
     ("GET", "/api/v1/history"): Role.VIEWER,
+    ("GET", "/api/v1/index"): Role.VIEWER,
     ("GET", "/api/v1/whatif"): Role.VIEWER,
     ("POST", "/api/v1/whatif"): Role.VIEWER,
     ("POST", "/api/v1/book"): Role.VIEWER,
