@@ -190,13 +190,13 @@ class StreamVenue:
         }
 
     def _book_changes(self) -> list[dict[str, Any]]:
-        """The way from the ladder held to the one of now, a side at a time so that it never crosses."""
+        """The way from the ladder held to the one of now, a side at a time so that it never crosses, and a change that changes nothing."""
         new_bids, new_asks = (dict(map(tuple, side)) for side in self.exchange.ladder())
         old_bids, old_asks = self.ladder
         up = max(new_bids) >= max(old_bids, default=0.0)
         changes = []
-        for side in ("asks", "bids") if up else ("bids", "asks"):
-            old, new = (old_bids, new_bids) if side == "bids" else (old_asks, new_asks)
+        for side in (*(("asks", "bids") if up else ("bids", "asks")), "none"):
+            old, new = {"bids": (old_bids, new_bids), "asks": (old_asks, new_asks), "none": ({}, {})}[side]
             rows = [["delete", price, 0.0] for price in old if price not in new]
             rows += [["change" if price in old else "new", price, amount] for price, amount in new.items() if old.get(price) != amount]
             before, self.exchange.change_id = self.exchange.change_id, self.exchange.change_id + self.chance.randint(1, 9)
@@ -280,7 +280,7 @@ class StreamVenue:
         elif fault in ("tickers lost", "an expiry is silent", "one option is silent", "the index is silent"):
             notices = [one for one in notices if not self._is_lost(one["params"]["channel"])]
         elif fault in ("tickers garbled", "volatility negative"):
-            for rank in chance.sample(tickers, len(tickers) // 20 + 1):
+            for rank in chance.sample(tickers, min(len(tickers) // 20 + 1, len(tickers))):
                 notices[rank] = self._garbled(notices[rank])
         yield from late
         for rank, notice in enumerate(notices):
@@ -289,11 +289,12 @@ class StreamVenue:
                 yield {"half a frame": json.dumps(notice)[:60], "binary frame": b"\x00\x01", "not UTF-8": b'{"a": "\xff"}'}[fault]
 
     def _book_trouble(self, notices: list[dict[str, Any]], books: list[int]) -> list[dict[str, Any]]:
+        if self.fault == "book change lost":  # the one whose loss leaves a book that is wrong and not crossed
+            return [*notices[: books[1]], *notices[books[1] + 1 :]]
         first = books[0]
         notice, rest = notices[first], notices[first + 1 :]
         data = notice["params"]["data"]
         changed: dict[str, list[dict[str, Any]]] = {
-            "book change lost": [],
             "book change twice": [notice, notice],
             "older book snapshot": [
                 notice,
