@@ -96,7 +96,7 @@ class Served:
 def served() -> Iterator[Served]:
     """`tailwag serve` on a free port with the moving demo and the talking file, both measured."""
     with tempfile.TemporaryDirectory(prefix="tailwag-page-") as folder, TalkingFile(Path(folder) / "desk.twag") as file:
-        words = ["--port", "0", "--source", "demo", "--source", str(file.path), "--every", "1", "--store", str(Path(folder) / "store")]
+        words = ["--port", "0", "--source", "demo", "--source", str(file.path), "--every", "2", "--store", str(Path(folder) / "store")]
         environment = {key: value for key, value in os.environ.items() if key != "TAILWAG_TOKEN_FILE"}
         process = subprocess.Popen(
             [sys.executable, "-m", "tailwag", "serve", *words],
@@ -178,6 +178,11 @@ class Visit:
         self.until("[...document.querySelectorAll('.figure')].every((place) => place.querySelector('.main-svg'))")
 
 
+def said_wrong(message: Any) -> bool:
+    """An error or a warning on the console; that a machine under load turned a question away (503) is none: the page asks again."""
+    return message.type in ("error", "warning") and "503" not in message.text
+
+
 @contextmanager
 def visit(
     browser: Any, url: str, *, width: int = 1280, height: int = 800, scheme: str = "light", motion: str = "no-preference"
@@ -187,7 +192,7 @@ def visit(
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     context.add_init_script(WATCH)
     seen = Visit(context.new_page())
-    seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type in ("error", "warning") else None)
+    seen.page.on("console", lambda message: seen.errors.append(message.text) if said_wrong(message) else None)
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
     seen.page.on("request", lambda request: seen.requests.append(request.url))
     seen.page.on("websocket", lambda socket: seen.requests.append(socket.url))
@@ -195,3 +200,17 @@ def visit(
     seen.until("() => document.body.dataset.live === 'live'", seconds=20.0)
     yield seen
     context.close()
+
+
+def violations(seen: Visit) -> list[str]:
+    """Every rule of axe that the page breaks, of whatever impact, and what axe could not decide of the page's own elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install axe-playwright-python")
+    found = axe.Axe().run(seen.page).response
+    broken = [f"{one['id']} ({one['impact']}): {node['target']}" for one in found["violations"] for node in one["nodes"]]
+    unsure = [
+        f"{one['id']}: {node['target']}"
+        for one in found["incomplete"]
+        for node in one["nodes"]
+        if not node["html"].startswith(("<text", "<tspan"))
+    ]
+    return broken + unsure
