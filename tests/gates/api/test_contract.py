@@ -29,7 +29,7 @@ def wait_until_measured(address: str) -> None:
 
 
 def test_every_answer_is_one_that_the_description_promises(tmp_path: Path) -> None:
-    seconds = gate_size(small=5, full=45)
+    seconds = gate_size(small=5, full=40)
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     with serving(tmp_path, "--store", str(tmp_path / "store"), "--every", "30") as service:
         wait_until_measured(service.address)
