@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("_round", range(gate_size(small=1, full=2)))
 def test_a_stop_under_load_loses_nothing(_round: int, tmp_path: Path) -> None:
     store, over, odd, newest = tmp_path / "store", threading.Event(), [], [0]
