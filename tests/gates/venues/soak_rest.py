@@ -249,7 +249,7 @@ class Weather:
     """Which fault is on at which turn: every one of the list once before any comes twice, some clean turns between."""
 
     chance: random.Random
-    clean_turns: tuple[int, int] = (2, 5)
+    clean_turns: tuple[int, int] = (2, 4)
     fault_turns: tuple[int, int] = (1, 3)
     names: tuple[str, ...] = tuple(FAULTS)
     now: str = ""

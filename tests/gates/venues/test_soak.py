@@ -45,7 +45,7 @@ class Soaked:
     venue: Any
 
 
-def rest_soak(folder: Path, *, seed: int, seconds: float, instruments: int, every_seconds: float = 400.0) -> Soaked:
+def rest_soak(folder: Path, *, seed: int, seconds: float, instruments: int, every_seconds: float = 8.0 * MINUTE) -> Soaked:
     """Polled through the real venue client."""
     exchange, clean = Exchange(seed, instruments=instruments), Counter[str]()
     venue = RestVenue(exchange, VirtualWorld(), random.Random(f"venue/{seed}"))
@@ -66,7 +66,7 @@ def rest_soak(folder: Path, *, seed: int, seconds: float, instruments: int, ever
             assert pause is not None
             bench.measure_all()
             bench.monitor.watch()
-            if weather.clean_since > 4:
+            if weather.clean_since > 3:
                 clean[bench.state(REST)] += 1
             bench.weigh()
             bench.watched(max(began + pause - bench.clock.seconds, 0.0), step=min(MINUTE, every_seconds / 4.0))
@@ -115,12 +115,12 @@ def stream_soak(
 
 def _connection_time(venue: StreamVenue, turn_seconds: float, rounds: int) -> None:
     """The time between two rounds: finely at first, when connections are made and channels asked for."""
-    fine = 0.1 if venue.fault == "closed at once, 10 a second" else 0.5
+    fine = 0.1 if venue.fault == "closed at once, 10 a second" else 1.0
     left = turn_seconds - (rounds - 1) * 3.75
     for _ in range(round(20.0 / fine)):
         venue.step(fine)
     while left > 20.0 + 1e-9:
-        step = min(15.0, left - 20.0)
+        step = min(60.0, left - 20.0)
         left -= step
         venue.step(step)
         assert venue.bench is not None
@@ -190,7 +190,7 @@ def test_many_seeds_of_fifteen_minutes(name: str, tmp_path: Path) -> None:
     soak, seeds = {"rest": rest_soak, "stream": stream_soak}[name], gate_size(small=2, full=25)
     wrong, clean, injected = [], Counter[str](), Counter[str]()
     for seed in range(gate_seed() * 1_000, gate_seed() * 1_000 + seeds):
-        soaked = soak(tmp_path / str(seed), seed=seed, seconds=15 * MINUTE, instruments=60, **SHORT[name])
+        soaked = soak(tmp_path / str(seed), seed=seed, seconds=15 * MINUTE, instruments=40, **SHORT[name])
         wrong += [f"{name} seed {seed}: {one}" for one in soaked.verdict["wrong"]]
         clean += soaked.clean
         injected += soaked.weather.injected

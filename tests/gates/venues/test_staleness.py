@@ -29,7 +29,7 @@ def test_silent_sources_among_busy_ones() -> None:
     """The silent one is told in time, the busy ones stay as they are, and only a measured snapshot clears it."""
     chance = random.Random(f"silent/{gate_seed()}")
     ready = [market(float(second)) for second in range(4)]
-    for case in range(gate_size(small=20, full=136)):
+    for case in range(gate_size(small=20, full=172)):
         every = chance.choice([0.5, 1.0, 2.0, 5.0])
         watches = {name: Freshness(interval_seconds=every, started_at=0.0) for name in ("busy", "silent", "other")}
         for watch in watches.values():
@@ -99,7 +99,7 @@ def test_silent_ticker_channels_among_busy_ones(desk: StreamDesk) -> None:
     """One to three options say nothing more; all else goes on."""
     chance, limit = random.Random(f"channels/{gate_seed()}"), DeribitTiming().expected + PROMISED_SECONDS
     held = {name: option for name, option in desk.venue.exchange.options.items() if option.open_interest_coin > 1.0}
-    for case in range(gate_size(small=2, full=40)):
+    for case in range(gate_size(small=1, full=16)):
         names = chance.sample(sorted(held), chance.randint(1, 3))
         desk.silent = frozenset(f"ticker.{name}." for name in names)
         began = desk.bench.clock.seconds
@@ -117,7 +117,7 @@ def test_silent_ticker_channels_among_busy_ones(desk: StreamDesk) -> None:
 @pytest.mark.parametrize("what", ["no data", "index", "perp"])
 def test_a_silent_socket_index_or_perp(desk: StreamDesk, what: str) -> None:
     chance = random.Random(f"socket/{gate_seed()}")
-    for _ in range(gate_size(small=1, full=8)):
+    for _ in range(gate_size(small=1, full=4)):
         for _ in range(chance.randint(1, 3)):
             desk.second()
         desk.venue.fault = "socket open, no data" if what == "no data" else "tickers lost"
