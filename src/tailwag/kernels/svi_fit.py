@@ -33,13 +33,16 @@ GUARD_POINTS = 81
 START_CENTRES, START_BENDS = 5, 4
 
 compiled = njit(error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}, cache=True, nogil=True)
+inlined = njit(error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}, forceinline=True)
+"""For the steps of a fit.  A step that stays a function of its own is compiled by itself in the process that compiles, and as a part of its
+caller in the file that later processes load: two roundings, so the first fit on a machine would differ from all others in the last digits."""
 
 # rows of a slice's quotes, and of the settings shared by a call
 X, Y, HALF, WEIGHT = range(4)
 PENALTY, SCALE, GUARD, GUARD_LOW, GUARD_HIGH, ROUNDS = range(6)
 
 
-@compiled
+@inlined
 def _cost(quotes: FloatArray, p: FloatArray, penalty: float) -> float:
     """Sum over the quotes of what the slice ``p`` costs."""
     tilt, lean = 0.5 * (p[2] * p[2] - p[1] * p[1]), 0.5 * (p[1] * p[1] + p[2] * p[2])
@@ -53,7 +56,7 @@ def _cost(quotes: FloatArray, p: FloatArray, penalty: float) -> float:
     return total
 
 
-@compiled
+@inlined
 def _linearise(quotes: FloatArray, p: FloatArray, penalty: float, normal: FloatArray, gradient: FloatArray) -> None:
     """Gauss-Newton matrix (lower half) and half gradient of the cost at ``p``."""
     left, right, m, s = p[1], p[2], p[3], p[4]
@@ -81,7 +84,7 @@ def _linearise(quotes: FloatArray, p: FloatArray, penalty: float, normal: FloatA
                 normal[u, v] += q * j[u] * j[v]
 
 
-@compiled
+@inlined
 def _shortfalls(p: FloatArray, settings: FloatArray, nodes: FloatArray, values: FloatArray) -> float:
     """By how much Durrleman's g falls short of its floor at the nodes, times the guard's strength; returns the sum of squares."""
     tilt, lean = 0.5 * (p[2] * p[2] - p[1] * p[1]), 0.5 * (p[1] * p[1] + p[2] * p[2])
@@ -99,7 +102,7 @@ def _shortfalls(p: FloatArray, settings: FloatArray, nodes: FloatArray, values: 
     return total
 
 
-@compiled
+@inlined
 def _place_nodes(p: FloatArray, settings: FloatArray, nodes: FloatArray) -> None:
     """Guard nodes between the guard's bounds, dense around the bend."""
     low = math.asinh((settings[GUARD_LOW] - p[3]) / p[4])
@@ -108,7 +111,7 @@ def _place_nodes(p: FloatArray, settings: FloatArray, nodes: FloatArray) -> None
         nodes[j] = p[3] + p[4] * math.sinh(low + (high - low) * j / (nodes.size - 1))
 
 
-@compiled
+@inlined
 def _add_guard(p: FloatArray, settings: FloatArray, nodes: FloatArray, normal: FloatArray, gradient: FloatArray) -> float:
     """Adds the guard to the normal equations (forward differences: g is cheap and rarely short); returns its cost."""
     values, slopes, trial = np.empty(nodes.size), np.empty((5, nodes.size)), p.copy()
@@ -131,7 +134,7 @@ def _add_guard(p: FloatArray, settings: FloatArray, nodes: FloatArray, normal: F
     return total
 
 
-@compiled
+@inlined
 def _solve(normal: FloatArray, gradient: FloatArray, free: BoolArray, damping: float, step: FloatArray) -> bool:
     """Damped normal equations over the free parameters by Cholesky; False where they are not positive definite."""
     a = np.zeros((5, 5))
@@ -159,7 +162,7 @@ def _solve(normal: FloatArray, gradient: FloatArray, free: BoolArray, damping: f
     return True
 
 
-@compiled
+@inlined
 def _descend(quotes: FloatArray, p: FloatArray, box: FloatArray, settings: FloatArray) -> tuple[float, int]:
     """Projected Levenberg-Marquardt from ``p`` (changed in place); returns (cost, iterations)."""
     normal, gradient, step, trial, free = np.empty((5, 5)), np.empty(5), np.empty(5), np.empty(5), np.empty(5, np.bool_)
@@ -196,7 +199,7 @@ def _descend(quotes: FloatArray, p: FloatArray, box: FloatArray, settings: Float
     return cost, rounds
 
 
-@compiled
+@inlined
 def _line(quotes: FloatArray, m: float, s: float) -> tuple[float, float, float]:
     """Level, tilt and lean of the best slice with this centre and bend: weighted linear least squares, slightly damped."""
     s00, s01, s02, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -216,7 +219,7 @@ def _line(quotes: FloatArray, m: float, s: float) -> tuple[float, float, float]:
     return (c00 * t0 + c01 * t1 + c02 * t2) / det, (c01 * t0 + c11 * t1 + c12 * t2) / det, (c02 * t0 + c12 * t1 + c22 * t2) / det
 
 
-@compiled
+@inlined
 def _start(quotes: FloatArray, box: FloatArray, penalty: float, best: FloatArray) -> None:
     """The best of a grid of centres and bends, the rest by linear least squares (the quasi-explicit form of De Marco and Martini)."""
     first = quotes[X, 0]
@@ -236,7 +239,7 @@ def _start(quotes: FloatArray, box: FloatArray, penalty: float, best: FloatArray
                 best[:] = p
 
 
-@compiled
+@inlined
 def _bounds(quotes: FloatArray, scale: float, box: FloatArray) -> None:
     """The box: slopes within Lee, the bend's centre near the quotes, sigma between a kink and a straight line."""
     first, last = quotes[X, 0], quotes[X, quotes.shape[1] - 1]
@@ -247,7 +250,7 @@ def _bounds(quotes: FloatArray, scale: float, box: FloatArray) -> None:
     box[0, 4], box[1, 4] = MIN_BEND, MOST_SPANS * span
 
 
-@compiled
+@inlined
 def _from_raw(raw: FloatArray, scale: float, box: FloatArray, p: FloatArray) -> None:
     deviation = math.sqrt(scale)
     p[0] = (raw[0] + raw[1] * raw[4] * math.sqrt(1.0 - raw[2] * raw[2])) / scale
@@ -257,7 +260,7 @@ def _from_raw(raw: FloatArray, scale: float, box: FloatArray, p: FloatArray) -> 
         p[u] = min(max(p[u], box[0, u]), box[1, u])
 
 
-@compiled
+@inlined
 def _to_raw(p: FloatArray, scale: float, raw: FloatArray) -> None:
     left, right = p[1] * p[1], p[2] * p[2]
     lean = max(0.5 * (left + right), 1e-12)
