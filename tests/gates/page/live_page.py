@@ -192,7 +192,9 @@ def visit(
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     context.add_init_script(WATCH)
     seen = Visit(context.new_page())
-    seen.page.on("console", lambda message: seen.errors.append(message.text) if said_wrong(message) else None)
+    seen.page.on(
+        "console", lambda message: seen.errors.append(f"{message.text} {message.location.get('url')}") if said_wrong(message) else None
+    )
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
     seen.page.on("request", lambda request: seen.requests.append(request.url))
     seen.page.on("websocket", lambda socket: seen.requests.append(socket.url))

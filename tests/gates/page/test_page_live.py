@@ -13,7 +13,7 @@ from tests.gates.sizes import gate_size
 
 pytestmark = pytest.mark.browser
 
-UPDATES = gate_size(small=2, full=8)
+UPDATES = gate_size(small=2, full=5)
 FIRST_PAINT_MS, UPDATE_MS = 1_500.0, 200.0
 SLACK = 3.0
 """The machine that runs this may be busy with other things."""

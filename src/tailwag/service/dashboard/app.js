@@ -98,21 +98,27 @@ const fetchLatest = async () => {
 
 // Of a market younger than an hour the first measurement.
 const measuredBefore = async (at) => {
-  page.first ??= await firstAfter().catch(() => firstHeld());
-  const first = page.first;
-  if (!first || moment(first) <= moment(at)) return measureAt(at);
-  page.first = null; // a store may still be filling in what came before
-  return measureAt(first);
+  const source = page.source;
+  const first = page.first ?? (await firstAfter().catch(() => firstHeld()));
+  if (source !== page.source) return null; // another source was chosen meanwhile
+  if (!first || moment(first) <= moment(at)) {
+    page.first = first;
+    return measureAt(at);
+  }
+  return measureAt(first); // asked for again next time: a store may still be filling in what came before
 };
 const fetchBefore = async () => {
-  const now = moment(page.live?.as_of);
+  const [now, source] = [moment(page.live?.as_of), page.source];
   if (!now) return;
+  let found;
   try {
     const before = await measuredBefore(new Date(now.getTime() - HOUR_MS).toISOString());
-    [page.before, page.beforeWhy] = before?.as_of && before.as_of !== page.live.as_of ? [before, ""] : [null, "There is only one measurement so far."];
+    found = before?.as_of && before.as_of !== page.live?.as_of ? [before, ""] : [null, "There is only one measurement so far."];
   } catch (error) {
-    [page.before, page.beforeWhy] = [null, error.status === 404 ? "Nothing was measured an hour ago." : `Not known: ${error.message}.`];
+    found = [null, error.status === 404 ? "Nothing was measured an hour ago." : `Not known: ${error.message}.`];
   }
+  if (source !== page.source) return;
+  [page.before, page.beforeWhy] = found;
   if (!page.past && page.live) showChanges(page.live, page.before, page.beforeWhy);
 };
 const fetchSources = () => sources().then((answer) => { showSources(answer); offerSources(answer); }, (error) => sourcesUnknown(error.message));
