@@ -1,0 +1,184 @@
+"""What a scenario's comparison reads from every path: outcomes, the first events, who moved the price, who gained and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.scenario import Scenario
+from tailwag.sim.state import BlockPaths, Outcome
+from tailwag.units import HOURS_PER_YEAR
+
+LIQUIDATED: tuple[type, ...] = (LiquidationLadder,)
+"""Agents whose every trade is a liquidation; a new kind of leveraged agent is added here."""
+EVENTS = ("liquidation", "dislocation", "depth_exhausted", "runaway", "halted")
+"""Events in the order in which two of one step are told."""
+LIQUIDITY = "liquidity providers"
+REST = "the market's own answer"
+SAME_YEARS = 1e-12
+DUST_USD = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One outcome of a path: its name, what it is in words, its unit (share, log, vol, usd), and what more of it is: "harm", "good" or "cost"."""
+
+    name: str
+    words: str
+    unit: str
+    more_is: str
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("stopped", "paths that run away or exhaust the depth", "share", "harm"),
+    Measure("halted", "paths on which trading is halted", "share", "cost"),
+    Measure("largest_excess", "largest distance of price from where it would stand with nobody trading", "log", "harm"),
+    Measure("largest_fall", "deepest fall from a maximum on the way", "share", "harm"),
+    Measure("realised_vol", "realised vol a year", "vol", "harm"),
+    Measure("at_strike", "paths that settle at the strike", "share", "harm"),
+    Measure("liquidated_usd", "liquidated", "usd", "harm"),
+    Measure("largest_step_usd", "largest net flow of one step", "usd", "harm"),
+    Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
+    Measure("mishedge_usd", "mis-hedge of all hedgers, root mean square over time", "usd", "cost"),
+)
+"""Outcomes of every path, in the order of a comparison's rows; the profit of each agent comes after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a story looks for on every path: the strike (None: none) and how near price must be at its expiry, and how far from fundamental is an event."""
+
+    strike_usd: float | None
+    strike_bps: float
+    dislocation_log: float
+
+
+Columns = dict[str, FloatArray]
+
+
+def path_columns(scenario: Scenario, block: BlockPaths, watch: Watch) -> Columns:
+    """Every outcome of each path of a block, by name, (paths,) each.
+
+    Beside ``MEASURES``: ``pnl:AGENT`` in USD, ``event:KIND`` in hours (inf: never), ``moved:AGENT`` in log price towards the largest excess,
+    ``peak_hours`` its time, ``outcome`` and ``stopped_hours``.  The excess is looked at up to the step before one that stops a path.
+    """
+    trading = _trading_steps(block)
+    excess = np.where(trading, block.log_price - block.fundamental_log, 0.0)
+    peak = np.abs(excess).argmax(axis=1)
+    rows = np.arange(block.paths)
+    hours = (block.time_years - block.time_years[0]) * HOURS_PER_YEAR
+    return {
+        **_outcomes(scenario, block, np.abs(excess[rows, peak]), watch),
+        **{f"pnl:{name}": value for name, value in _profits(scenario, block).items()},
+        **{f"event:{kind}": value for kind, value in _events(scenario, block, excess, watch, hours).items()},
+        **_movers(scenario, block, peak, excess[rows, peak]),
+        "peak_hours": hours[peak],
+        "peak_excess": excess[rows, peak],
+        "outcome": block.outcome.astype(np.float64),
+        "stopped_hours": hours[block.stopped_step],
+    }
+
+
+def _trading_steps(block: BlockPaths) -> BoolArray:
+    """Grid times up to a path's end; the step that stops it is left out, for its price is where the run gave up."""
+    gave_up = np.isin(block.outcome, (int(Outcome.RUNAWAY), int(Outcome.DEPTH_EXHAUSTED)))
+    last = block.stopped_step - gave_up
+    return np.asarray(np.arange(block.log_price.shape[1])[None, :] <= last[:, None])
+
+
+def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch: Watch) -> Columns:
+    price = block.log_price
+    moves = np.where(_trading_steps(block)[:, 1:], np.diff(price, axis=1), 0.0)
+    reached = np.concatenate((np.zeros((block.paths, 1)), np.cumsum(moves, axis=1)), axis=1)
+    fall = 1.0 - np.exp((reached - np.maximum.accumulate(reached, axis=1)).min(axis=1))
+    years = scenario.grid.horizon_years
+    liquidated, hedged, gaps = (np.zeros(block.paths) for _ in range(3))
+    for agent, own in zip(scenario.agents, block.agents):
+        if liquidates(agent):
+            liquidated = liquidated + own.turnover_usd
+        else:
+            hedged, gaps = hedged + own.turnover_usd, gaps + np.sqrt(own.gap_squared_usd)
+    stopped = np.isin(block.outcome, (int(Outcome.RUNAWAY), int(Outcome.DEPTH_EXHAUSTED)))
+    found = {
+        "stopped": stopped.astype(np.float64),
+        "halted": (block.outcome == int(Outcome.HALTED)).astype(np.float64),
+        "largest_excess": largest,
+        "largest_fall": fall,
+        "realised_vol": np.sqrt((moves**2).sum(axis=1) / years),
+        "liquidated_usd": liquidated,
+        "largest_step_usd": np.abs(block.net_flow_usd).max(axis=1),
+        "hedged_usd": hedged,
+        "mishedge_usd": gaps,
+    }
+    if watch.strike_usd is not None:
+        found["at_strike"] = _at_strike(scenario, block.log_price, watch).astype(np.float64)
+        found["at_strike_alone"] = _at_strike(scenario, block.fundamental_log, watch).astype(np.float64)
+    return found
+
+
+def liquidates(agent: Any) -> bool:
+    """Whether every trade of an agent is a liquidation; an agent behind a price band is what stands behind it."""
+    return isinstance(getattr(agent, "inner", agent), LIQUIDATED)
+
+
+def strike_step(scenario: Scenario) -> int:
+    """The step at which the first options of the run expire; the last one where none does."""
+    books = [book for book in (getattr(agent, "options", None) for agent in scenario.agents) if hasattr(book, "expiry_years")]
+    inside = [years for book in books for years in book.expiry_years if 0.0 < years <= scenario.grid.horizon_years * (1.0 + 1e-12)]
+    return scenario.grid.steps if not inside else int(np.searchsorted(scenario.grid.years, min(inside) * (1.0 - 1e-12)))
+
+
+def _at_strike(scenario: Scenario, log_price: FloatArray, watch: Watch) -> BoolArray:
+    price = scenario.spot_usd * np.exp(log_price[:, strike_step(scenario)])
+    return np.asarray(np.abs(price / float(watch.strike_usd or 1.0) - 1.0) <= watch.strike_bps * 1e-4)
+
+
+def _profits(scenario: Scenario, block: BlockPaths) -> Columns:
+    """Profit of every agent, and of the liquidity providers who are the other side of every fill."""
+    last = scenario.spot_usd * np.exp(block.log_price[:, -1])
+    found = {own.name: own.pnl_usd.sum(axis=0) for own in block.agents}
+    return {**found, LIQUIDITY: block.liquidity_cash_usd + block.liquidity_position_coin * last}
+
+
+def _events(scenario: Scenario, block: BlockPaths, excess: FloatArray, watch: Watch, hours: FloatArray) -> Columns:
+    """Hours of the first event of each kind on every path, inf where there is none."""
+    forced = np.zeros(block.net_flow_usd.shape)
+    for agent, own in zip(scenario.agents, block.agents):
+        if liquidates(agent):
+            forced = forced + np.abs(np.asarray(own.flow_usd))
+    first = {
+        "liquidation": _first(forced > DUST_USD, hours[1:]),
+        "dislocation": _first(np.abs(excess) > watch.dislocation_log, hours),
+    }
+    ends = {kind.name.lower(): np.where(block.outcome == int(kind), hours[block.stopped_step], np.inf) for kind in Outcome}
+    return {kind: first[kind] if kind in first else ends[kind] for kind in EVENTS}
+
+
+def _first(happens: BoolArray, hours: FloatArray) -> FloatArray:
+    return np.where(happens.any(axis=1), hours[happens.argmax(axis=1)], np.inf)
+
+
+def _movers(scenario: Scenario, block: BlockPaths, peak: IntArray, excess: FloatArray) -> Columns:
+    """Who moved the price towards its largest excess: impact of one USD times what each agent bought until then; the rest is impact that passed or bent.
+
+    sum over agents + rest = |excess|, exactly; + is towards the excess.
+    """
+    per_usd, side = scenario.impact.small_signal_per_usd(scenario.spot_usd), np.sign(excess)
+    before = np.arange(block.net_flow_usd.shape[1])[None, :] < peak[:, None]
+    found = {f"moved:{own.name}": side * per_usd * np.where(before, np.asarray(own.flow_usd), 0.0).sum(axis=1) for own in block.agents}
+    rest = np.abs(excess)
+    for value in found.values():
+        rest = rest - value
+    return {**found, f"moved:{REST}": rest}
+
+
+def joined(parts: Mapping[int, Columns]) -> Columns:
+    """Blocks of columns by first path as whole columns, in the order of the paths."""
+    order = sorted(parts)
+    names = parts[order[0]] if order else {}
+    return {name: np.concatenate([parts[first][name] for first in order]) for name in names}

@@ -1,0 +1,254 @@
+"""Switches: what a venue, a lender or a dealer could change, each a pure function from scenario to scenario, compared on the same seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tailwag.errors import InputError
+from tailwag.experiments.scenario_tables import nearest, shown
+from tailwag.hedging.policies import AtTimes, Band, CharmOnly, NoHedge
+from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.price_band import PriceBand
+from tailwag.sim.agents.protocol import Agent
+from tailwag.sim.option_book import LEAST_YEARS, OptionBook
+from tailwag.sim.scenario import Scenario
+
+Parameters = Mapping[str, Any]
+Apply = Callable[[Scenario, Parameters], Scenario]
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One change to a scenario: its name, one sentence, the numbers it takes, and the pure function that makes the change.
+
+    ``kind``: "mitigation" (what somebody could do) or "link" (a part of the loop taken away, to see what it carries).  A scenario that the change does
+    not touch comes back as it is, and every difference is then exactly 0.
+    """
+
+    name: str
+    sentence: str
+    kind: str
+    apply: Apply
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A switch with its numbers, as a comparison runs it."""
+
+    switch: Switch
+    parameters: Parameters
+
+    @property
+    def label(self) -> str:
+        """The name, with the numbers that differ from the switch's own.
+
+        >>> chosen_switch("circuit-breaker:log_move=0.1").label
+        'circuit-breaker:log_move=0.1'
+        """
+        own = self.switch.parameters
+        said = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.parameters.items() if own[key] != value]
+        return ":".join((self.switch.name, ",".join(said))) if said else self.switch.name
+
+    def __call__(self, scenario: Scenario) -> Scenario:
+        """The changed scenario; InputError, with the switch named, where there is none."""
+        try:
+            return self.switch.apply(scenario, self.parameters)
+        except InputError as error:
+            raise type(error)(f"switch {self.label}: {error}") from None
+
+
+def chosen_switch(text: str, defaults: Mapping[str, Parameters] | None = None) -> Chosen:
+    """The switch that NAME or NAME:key=value,key=value stands for; ``defaults`` by name go before the switch's own numbers.
+
+    Raises InputError for an unknown switch or key, or a value that is no number where one is needed.
+    """
+    name, _, rest = text.strip().partition(":")
+    known = {switch.name: switch for switch in SWITCHES}
+    if name not in known:
+        raise InputError(f"expected a switch ({', '.join(known)}), got {shown(name)}{nearest(name, known)}")
+    switch = known[name]
+    given = {**switch.parameters, **((defaults or {}).get(name) or {})}
+    for word in filter(None, rest.split(",")):
+        key, equals, value = word.partition("=")
+        if not equals or key not in given:
+            raise InputError(f"switch {name}: expected {', '.join(f'{one}=...' for one in given) or 'no numbers'}, got {shown(word)}{nearest(key, given)}")
+        given[key] = _value(name, key, value, switch.parameters[key])
+    return Chosen(switch, given)
+
+
+def _value(name: str, key: str, text: str, own: Any) -> Any:
+    if isinstance(own, str):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"switch {name}: expected {key} as a number such as {own:g}, got {shown(text)}") from None
+    if not 0.0 < value < 1e9:
+        raise InputError(f"switch {name}: expected {key} above 0 and below 1e9, got {value:g}")
+    return value
+
+
+def for_agents(chosen: Chosen, scenario: Scenario) -> tuple[Chosen, ...]:
+    """The switch itself; where it takes one agent and none is named, one for each agent."""
+    if chosen.parameters.get("agent") != "":
+        return (chosen,)
+    return tuple(Chosen(chosen.switch, {**chosen.parameters, "agent": agent.name}) for agent in scenario.agents)
+
+
+def _each_dealer(scenario: Scenario, change: Callable[[Dealer], Dealer]) -> Scenario:
+    changed = tuple(change(agent) if isinstance(agent, Dealer) else agent for agent in scenario.agents)
+    return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
+
+
+def _hedges(dealer: Dealer) -> bool:
+    return not isinstance(dealer.policy, NoHedge | CharmOnly)
+
+
+def _circuit_breaker(scenario: Scenario, numbers: Parameters) -> Scenario:
+    now = scenario.halt_log_move
+    return scenario if now is not None and now <= numbers["log_move"] else replace(scenario, halt_log_move=numbers["log_move"])
+
+
+def _price_band_pause(scenario: Scenario, numbers: Parameters) -> Scenario:
+    def behind(agent: Agent) -> Agent:
+        return PriceBand(agent, numbers["band"], numbers["pause_minutes"], numbers["window_minutes"])
+
+    return replace(scenario, agents=tuple(map(behind, scenario.agents)))
+
+
+def _slower_hedging(scenario: Scenario, numbers: Parameters) -> Scenario:
+    return _each_dealer(scenario, lambda dealer: replace(dealer, speed=dealer.speed * min(numbers["share"], 1.0)) if _hedges(dealer) else dealer)
+
+
+def _wider_bands(scenario: Scenario, numbers: Parameters) -> Scenario:
+    def wider(dealer: Dealer) -> Dealer:
+        width = abs(dealer.starting_dollar_gamma_usd(scenario.spot_usd)) * numbers["move"]
+        if isinstance(dealer.policy, Band):
+            width = max(width, dealer.policy.half_width_usd or (dealer.policy.half_width_coin or 0.0) * scenario.spot_usd)
+        return replace(dealer, policy=Band(half_width_usd=width)) if _hedges(dealer) and width > 0.0 else dealer
+
+    return _each_dealer(scenario, wider)
+
+
+def _at_times(jitter: bool) -> Apply:
+    def apply(scenario: Scenario, numbers: Parameters) -> Scenario:
+        every = numbers["every_minutes"]
+        policy = AtTimes(every, jitter_minutes=every if jitter else 0.0)
+        return _each_dealer(scenario, lambda dealer: replace(dealer, policy=policy) if _hedges(dealer) else dealer)
+
+    return apply
+
+
+def _internal_crossing(scenario: Scenario, numbers: Parameters) -> Scenario:
+    return replace(scenario, costs=replace(scenario.costs, internal_crossing=True))
+
+
+def _limit(column: str) -> Apply:
+    def apply(scenario: Scenario, numbers: Parameters) -> Scenario:
+        def limited(dealer: Dealer) -> Dealer:
+            if dealer.options is None:
+                return dealer
+            kept = kept_share(dealer.options, column, numbers["share"])
+            if (kept == 1.0).all():
+                return dealer
+            return replace(dealer, options=replace(dealer.options, contracts_coin=dealer.options.contracts_coin * kept))
+
+        return _each_dealer(scenario, limited)
+
+    return apply
+
+
+def kept_share(book: OptionBook, column: str, share: float) -> FloatArray:
+    """The part of every row, (rows,), that stays where no strike (or expiry) may hold more than ``share`` of the book's gamma.
+
+    Gamma is what a row has with price at its strike, contracts K / (iv sqrt(years)), so that the limit does not move with the price.  The limit is
+    of the book as it was, and one strike or expiry over it is cut to it in proportion.
+
+    >>> book = OptionBook.single(strike_usd=6e4, expiry_years=0.02, contracts_coin=-10.0, iv=0.6)
+    >>> kept_share(book, "strike_usd", 0.25).tolist()
+    [0.25]
+    """
+    years = np.maximum(book.expiry_years, LEAST_YEARS)
+    gamma = np.where(book.expiry_years > 0.0, np.abs(book.contracts_coin) * book.strike_usd / (book.iv * np.sqrt(years)), 0.0)
+    _, place = np.unique(getattr(book, column), return_inverse=True)
+    held = np.bincount(place, weights=gamma)
+    kept = np.minimum(1.0, share * gamma.sum() / np.where(held > 0.0, held, np.inf))
+    return np.asarray(np.where(held > 0.0, kept, 1.0)[place])
+
+
+def _lower_leverage(scenario: Scenario, numbers: Parameters) -> Scenario:
+    factor = numbers["factor"]
+
+    def further(ladder: LiquidationLadder) -> LiquidationLadder:
+        clusters = tuple(replace(one, distance_log=one.distance_log * factor, width_log=one.width_log * factor) for one in ladder.clusters)
+        reach = min(ladder.reach_log * factor, 5.0)
+        return replace(
+            ladder, density_usd=ladder.density_usd / factor, levels_per_log=ladder.levels_per_log / factor, clusters=clusters, reach_log=reach
+        )
+
+    changed = tuple(further(agent) if isinstance(agent, LiquidationLadder) else agent for agent in scenario.agents)
+    return replace(scenario, agents=changed) if changed != scenario.agents else scenario
+
+
+def _still_vol(scenario: Scenario, numbers: Parameters) -> Scenario:
+    return replace(scenario, vol=replace(scenario.vol, spot_vol_beta=0.0))
+
+
+def _flip_gamma(scenario: Scenario, numbers: Parameters) -> Scenario:
+    def flipped(dealer: Dealer) -> Dealer:
+        if dealer.options is None:
+            return replace(dealer, gamma_usd=-float(dealer.gamma_usd or 0.0))
+        return replace(dealer, options=replace(dealer.options, contracts_coin=-dealer.options.contracts_coin))
+
+    return _each_dealer(scenario, flipped)
+
+
+def _without(scenario: Scenario, numbers: Parameters) -> Scenario:
+    kept = tuple(agent for agent in scenario.agents if agent.name != numbers["agent"])
+    if len(kept) == len(scenario.agents):
+        names = [agent.name for agent in scenario.agents]
+        raise InputError(f"expected an agent of the scenario ({', '.join(names)}), got {shown(numbers['agent'])}{nearest(str(numbers['agent']), names)}")
+    return replace(scenario, agents=kept)
+
+
+SWITCHES: tuple[Switch, ...] = (
+    Switch("circuit-breaker", "Trading ends for the rest of the run once price is log_move from the start", "mitigation", _circuit_breaker, {"log_move": 0.05}),
+    Switch(
+        "price-band-pause",
+        "Nobody trades beyond band of a reference price; hedges and liquidations then rest for pause_minutes and go on, the reference is renewed every window_minutes",
+        "mitigation",
+        _price_band_pause,
+        {"band": 0.02, "pause_minutes": 30.0, "window_minutes": 60.0},
+    ),
+    Switch("slower-hedging", "Dealers close only a share of their gap in each step", "mitigation", _slower_hedging, {"share": 0.25}),
+    Switch(
+        "wider-bands",
+        "Dealers leave a gap alone until it is what a move of this size leaves at the start's gamma, and trade to the band's edge",
+        "mitigation",
+        _wider_bands,
+        {"move": 0.005},
+    ),
+    Switch("batch", "Dealers hedge only every so many minutes, all at the same time, in one clearing", "mitigation", _at_times(False), {"every_minutes": 60.0}),
+    Switch(
+        "random-times",
+        "Dealers hedge once in every period, each at a time of its own drawn by chance",
+        "mitigation",
+        _at_times(True),
+        {"every_minutes": 60.0},
+    ),
+    Switch("internal-crossing", "Opposite orders of one step meet each other first and pay neither fee nor spread", "mitigation", _internal_crossing),
+    Switch("strike-limit", "No strike may hold more than a share of a dealer's gamma; what is over it was never written", "mitigation", _limit("strike_usd"), {"share": 0.25}),
+    Switch("expiry-limit", "No expiry may hold more than a share of a dealer's gamma; what is over it was never written", "mitigation", _limit("expiry_years"), {"share": 0.5}),
+    Switch("lower-leverage", "The same leveraged notional is liquidated factor times as far away", "mitigation", _lower_leverage, {"factor": 2.0}),
+    Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
+    Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
+    Switch("without", "The market without one agent (each in turn where none is named)", "link", _without, {"agent": ""}),
+)
+"""Every switch; a new one is one line and one pure function."""

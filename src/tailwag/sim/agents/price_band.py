@@ -1,0 +1,165 @@
+"""A price band with a pause: forced and hedging trades stop at the edge of a band around a reference price, rest for a while, and go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tailwag.errors import InputError
+from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.protocol import Account, Agent, Draws, Market, Move, OptionStep, Orders, Trader, View
+from tailwag.units import HOURS_PER_YEAR
+
+MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
+SAME_TIME_YEARS = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBand:
+    """Any agent on a venue with a price band: it buys and sells at prices within ``band_log`` of the reference only, then pauses.
+
+    In a step that would clear beyond the band, no more is traded than at its edge.  From then on the agent rests for ``pause_minutes`` (orders on
+    their way still arrive), while the fundamental price goes on elsewhere; afterwards the reference is the price that is found then.  It is renewed every
+    ``window_minutes`` in calm times too.  Positions that would have been liquidated during the pause are liquidated afterwards only if their level is
+    still passed.  InputError for a band, pause or window of 0 or less.
+    """
+
+    inner: Agent
+    band_log: float
+    pause_minutes: float
+    window_minutes: float
+
+    def __post_init__(self) -> None:
+        for name in ("band_log", "pause_minutes", "window_minutes"):
+            if not 0.0 < getattr(self, name) < 1e6:
+                raise InputError(f"agent {self.name!r}: expected {name} above 0, got {getattr(self, name):g}; 0.05 is a band of 5 %")
+
+    @property
+    def name(self) -> str:
+        """The inner agent's."""
+        return self.inner.name
+
+    @property
+    def delay_steps(self) -> int:
+        """The inner agent's."""
+        return self.inner.delay_steps
+
+    def __getattr__(self, word: str) -> Any:
+        """What else the market asks of an agent (its book, instrument, execution) is the inner agent's."""
+        if word.startswith("__") or word in ("inner", "band_log", "pause_minutes", "window_minutes"):
+            raise AttributeError(word)
+        return getattr(self.inner, word)
+
+    def __str__(self) -> str:
+        return f"{self.inner}, within {100 * self.band_log:g} % of a reference, else paused {self.pause_minutes:g} minutes"
+
+    def content(self) -> str:
+        """The inner agent's and the band."""
+        return f"{self.inner.content()} price band {self.band_log!r} {self.pause_minutes!r} {self.window_minutes!r}"
+
+    def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
+        """The inner agent's."""
+        return self.inner.starting_dollar_gamma_usd(spot_usd)
+
+    def at_work(self, market: Market) -> Trader:
+        """The inner agent at work behind the band."""
+        return BandTrader(self, self.inner.at_work(market), market)
+
+
+@dataclass(frozen=True, slots=True)
+class BandState:
+    """The inner agent's memory, the reference price and its time, and until when the path is paused.  Shapes: (paths,)."""
+
+    inner: Any
+    reference_log: FloatArray
+    since_years: FloatArray
+    until_years: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class BandTrader:
+    """The agent behind the band at work."""
+
+    band: PriceBand
+    trader: Trader
+    market: Market
+
+    def init(self, paths: int, draw: Draws) -> BandState:
+        """The first price is the first reference; nothing is paused."""
+        nothing = np.zeros(paths)
+        return BandState(self.trader.init(paths, draw), nothing, nothing, np.full(paths, -1.0))
+
+    def start_coin(self, state: BandState) -> FloatArray:
+        """The inner agent's."""
+        return self.trader.start_coin(state.inner)
+
+    def act(self, view: View, account: Account, state: BandState, draw: Draws) -> Orders:
+        """The inner agent's orders: none in a pause, and no more than at the edge of the band."""
+        orders = self.trader.act(view, account, state.inner, draw)
+        trading = ~self._paused(view.time_years, state)
+        inner = orders.demand
+        if inner is None:
+            return replace(orders, usd=np.where(trading, orders.usd, 0.0), coin=np.where(trading, orders.coin, 0.0))
+        low, high = state.reference_log - self.band.band_log, state.reference_log + self.band.band_log
+
+        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            usd, coin, slope_usd, slope_coin = inner(np.clip(log_price, low, high), vol_shift)
+            moving = trading & (log_price > low) & (log_price < high)
+            return (
+                np.where(trading, usd, 0.0),
+                np.where(trading, coin, 0.0),
+                np.where(moving, slope_usd, 0.0),
+                np.where(moving, slope_coin, 0.0),
+            )
+
+        scale = np.full(trading.shape, 0.25 * self.band.band_log)
+        scale = scale if orders.scale_log is None else np.minimum(orders.scale_log, scale)
+        return Orders(
+            usd=np.where(trading, orders.usd, 0.0),
+            coin=np.where(trading, orders.coin, 0.0),
+            demand=demand,
+            scale_log=np.where(trading, scale, np.inf),
+        )
+
+    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BandState) -> FloatArray:
+        """The inner agent's; none while it rests."""
+        answered = self.trader.dollar_gamma_usd(step, log_price, vol_shift, state.inner)
+        return np.where(self._paused(float(self.market.grid.years[step]), state), 0.0, answered)
+
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BandState) -> FloatArray:
+        """The inner agent's."""
+        return self.trader.hedged_vega_usd(step, log_price, vol_shift, state.inner)
+
+    def options(self, move: Move, state: BandState) -> tuple[OptionStep | None, BandState]:
+        """What the options earned; and whether the band was met in this step, or the reference renewed."""
+        now = float(self.market.grid.years[move.step])
+        was_paused = self._paused(now, state)
+        met = move.live & ~was_paused & (np.abs(move.log_price - state.reference_log) >= self.band.band_log)
+        stale = now - state.since_years >= self.band.window_minutes / MINUTES_PER_YEAR - SAME_TIME_YEARS
+        reopens = (state.until_years > 0.0) & (now >= state.until_years - SAME_TIME_YEARS)
+        renew = move.live & ~met & ~(was_paused & ~reopens) & (stale | reopens)
+        until = np.where(met, now + self.band.pause_minutes / MINUTES_PER_YEAR, np.where(reopens, -1.0, state.until_years))
+        earned, inner = self._inner(move, state, met, was_paused)
+        reference = np.where(renew, move.log_price, state.reference_log)
+        return earned, BandState(inner, reference, np.where(renew, now, state.since_years), until)
+
+    def gap_usd(
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BandState
+    ) -> FloatArray:
+        """The inner agent's: a hedge that may not be traded is missing all the same."""
+        return self.trader.gap_usd(step, log_price, spot_usd, vol_shift, account, state.inner)
+
+    def _inner(self, move: Move, state: BandState, met: BoolArray, was_paused: BoolArray) -> tuple[OptionStep | None, Any]:
+        """An agent without options remembers how far the price has been: it must not take a price for reached at which nobody could trade."""
+        earned, inner = self.trader.options(move, state.inner)
+        if earned is not None:
+            return earned, inner
+        rests = was_paused | met if self.band.delay_steps else was_paused
+        band = self.band.band_log
+        seen = np.clip(move.log_price, state.reference_log - band, state.reference_log + band)
+        return self.trader.options(replace(move, log_price=seen, live=move.live & ~rests), state.inner)
+
+    def _paused(self, now_years: float, state: BandState) -> BoolArray:
+        return np.asarray(now_years <= state.until_years + SAME_TIME_YEARS)
