@@ -59,3 +59,16 @@ def test_no_moment_of_a_month_has_a_row_that_is_masked() -> None:
 def test_a_currency_without_a_demo_is_refused() -> None:
     with pytest.raises(InputError, match="expected a demo currency"):
         moving_demo(DEFAULT_AS_OF_NS, currency="DOGE")
+
+
+@pytest.mark.parametrize("currency", ["BTC", "ETH"])
+def test_no_option_leaves_before_its_expiry(currency: str) -> None:
+    before = None
+    for day in range(120):
+        market = moving_demo(DEFAULT_AS_OF_NS + day * NS_PER_DAY, currency=currency)
+        listed = dict(zip(market.chain.instrument.tolist(), market.chain.expiry_ns.tolist()))
+        gone = (
+            set() if before is None else {name for name, expiry_ns in before.items() if name not in listed and expiry_ns > market.as_of_ns}
+        )
+        assert not gone, f"day {day}: {sorted(gone)[:3]}"
+        before = listed

@@ -11,7 +11,7 @@ from tailwag.market.chain import Chain
 from tailwag.market.clock import EARLIEST_NS, LATEST_NS, format_time
 from tailwag.market.snapshot import Snapshot, Source
 from tailwag.market.validate import validated
-from tailwag.sources.demo_chain import SCALES, demo_chain
+from tailwag.sources.demo_chain import SCALES, demo_chain, standing_ladder
 from tailwag.sources.demo_trading import demo_books, demo_futures, demo_trades
 
 DEFAULT_AS_OF_NS = 1_789_482_600_000_000_000
@@ -30,11 +30,25 @@ def demo(*, seed: int = 7, currency: str = "BTC", as_of_ns: int = DEFAULT_AS_OF_
     Raises InputError for a currency that has no demo, a negative seed, or a time outside 2009 to 2100.
     """
     _refuse(seed, currency, as_of_ns)
+    return _market(seed, currency, as_of_ns, listing=False)
+
+
+def standing_demo(*, seed: int, currency: str, as_of_ns: int) -> Snapshot:
+    """The same market with the strikes that a venue would have kept listed: none leaves before its expiry.
+
+    Raises InputError as :func:`demo` does.
+    """
+    _refuse(seed, currency, as_of_ns)
+    return _market(seed, currency, as_of_ns, listing=True)
+
+
+def _market(seed: int, currency: str, as_of_ns: int, *, listing: bool) -> Snapshot:
     scale = SCALES[currency]
     # one stream per part, so that changing how one part is drawn leaves the others as they were
     rngs = [np.random.Generator(np.random.Philox(child)) for child in np.random.SeedSequence(seed).spawn(5)]
     spot_usd = round(scale.spot_usd * float(np.exp(0.02 * rngs[0].standard_normal())), 2)
-    chain = demo_chain(rngs[1], currency=currency, scale=scale, spot_usd=spot_usd, as_of_ns=as_of_ns)
+    ladder = standing_ladder(scale, spot_usd) if listing else None
+    chain = demo_chain(rngs[1], currency=currency, scale=scale, spot_usd=spot_usd, as_of_ns=as_of_ns, ladder=ladder)
     futures = demo_futures(rngs[2], chain=chain, currency=currency, scale=scale, spot_usd=spot_usd)
     return Snapshot(
         currency=currency,

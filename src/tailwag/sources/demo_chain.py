@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,9 @@ from tailwag.units import NS_PER_SECOND, NS_PER_YEAR
 
 EXPIRY_COUNT = 12
 HIGHEST_LOG_MONEYNESS = math.log(4.0)
+DAYS_PER_YEAR = 365.0
+DAILY_STAGE, WEEKLY_STAGE, MONTHLY_STAGE, QUARTERLY_STAGE = 2, 5, 7, 9
+"""An expiry is listed 2^stage days ahead at the most."""
 NARROWEST_LADDER = 0.02
 """Log width of one standard deviation below which ladders shrink no further: strikes were listed days before the last hour."""
 TICK_COIN, WIDE_TICK_COIN, WIDE_TICK_ABOVE_COIN = 0.0001, 0.0005, 0.005
@@ -90,12 +94,19 @@ def skew_rho(years: FloatArray) -> FloatArray:
     return -0.30 * np.exp(-years / 0.25) - 0.05 + 0.10 * (1.0 - np.exp(-years))
 
 
-def listed_rows(rng: np.random.Generator, *, scale: DemoScale, spot_usd: float, expiry_ns: IntArray, as_of_ns: int) -> Row:
+Ladder = Callable[[int, float, float], FloatArray]
+"""Strikes of one expiry: from its time (UTC ns), its forward, and the years to it."""
+
+
+def listed_rows(
+    rng: np.random.Generator, *, scale: DemoScale, spot_usd: float, expiry_ns: IntArray, as_of_ns: int, ladder: Ladder | None = None
+) -> Row:
     """Every strike of every expiry, calls and puts, with forward and mark vol (rounded to 0.01 %, as the venue prints it)."""
     years = (expiry_ns - as_of_ns) / NS_PER_YEAR
     carry = 0.042 + 0.022 * (1.0 - np.exp(-years / 0.4)) + 0.002 * rng.standard_normal(years.size)
     forward_usd = np.round(spot_usd * np.exp(carry * years), 4)
-    ladders = [_strikes(forward, atm * math.sqrt(t), scale.strike_step_usd) for forward, atm, t in zip(forward_usd, atm_vol(years), years)]
+    strikes_of = ladder or passing_ladder(scale)
+    ladders = [strikes_of(int(at_ns), forward, t) for at_ns, forward, t in zip(expiry_ns, forward_usd, years)]
     expiry_index = np.repeat(np.arange(years.size), [2 * ladder.size for ladder in ladders])
     strike_usd = np.concatenate([np.repeat(ladder, 2) for ladder in ladders])
     right = np.tile([CALL, PUT], strike_usd.size // 2)
@@ -103,6 +114,43 @@ def listed_rows(rng: np.random.Generator, *, scale: DemoScale, spot_usd: float, 
     row_years = years[expiry_index]
     iv = smile_vol(log_moneyness, row_years, skew_rho(row_years))
     return Row(right, strike_usd, expiry_index, expiry_ns[expiry_index], row_years, forward_usd[expiry_index], np.round(iv, 4))
+
+
+def passing_ladder(scale: DemoScale) -> Ladder:
+    """As many strikes as the time that is left calls for: what a single moment needs."""
+
+    def strikes(_expiry_ns: int, forward_usd: float, years: float) -> FloatArray:
+        return _strikes(forward_usd, float(atm_vol(np.array(years))) * math.sqrt(years), scale.strike_step_usd)
+
+    return strikes
+
+
+def standing_ladder(scale: DemoScale, spot_usd: float) -> Ladder:
+    """Strikes as a venue lists them: finer ones are added as an expiry comes near, and none that was listed leaves before it.
+
+    Listed around spot's long-run level when 1, 2, 4, ... days are left, back to the day on which such an expiry is first listed.
+    """
+
+    def strikes(expiry_ns: int, _forward_usd: float, years: float) -> FloatArray:
+        first = math.ceil(math.log2(max(years * DAYS_PER_YEAR, 1.0)) - 1e-9)
+        stages = 2.0 ** np.arange(first, max(first, _longest_stage(expiry_ns)) + 1) / DAYS_PER_YEAR
+        vols = atm_vol(stages) * np.sqrt(stages)
+        return np.unique(np.concatenate([_strikes(spot_usd, float(vol), scale.strike_step_usd) for vol in vols]))
+
+    return strikes
+
+
+def _longest_stage(expiry_ns: int) -> int:
+    day = datetime.fromtimestamp(expiry_ns // NS_PER_SECOND, UTC)
+    if day.weekday() != 4:
+        return DAILY_STAGE
+    if not _is_last_friday(day):
+        return WEEKLY_STAGE
+    return QUARTERLY_STAGE if day.month % 3 == 0 else MONTHLY_STAGE
+
+
+def _is_last_friday(day: datetime) -> bool:
+    return day.weekday() == 4 and (day + timedelta(days=7)).month != day.month
 
 
 def _strikes(forward_usd: float, total_vol: float, unit_usd: float) -> FloatArray:
@@ -189,11 +237,13 @@ def _roundness(strike_usd: FloatArray, unit_usd: float) -> FloatArray:
     return np.select([multiple(40), multiple(20), multiple(10), multiple(4)], [4.4, 3.6, 2.0, 1.1], 0.6)
 
 
-def demo_chain(rng: np.random.Generator, *, currency: str, scale: DemoScale, spot_usd: float, as_of_ns: int) -> Chain:
+def demo_chain(
+    rng: np.random.Generator, *, currency: str, scale: DemoScale, spot_usd: float, as_of_ns: int, ladder: Ladder | None = None
+) -> Chain:
     """The synthetic chain: about 800 options in the venue's own units and names, not yet validated."""
     expiries = listed_expiries(as_of_ns)
     expiry_ns = np.array([int(day.timestamp()) * NS_PER_SECOND for day in expiries], dtype=np.int64)
-    rows = listed_rows(rng, scale=scale, spot_usd=spot_usd, expiry_ns=expiry_ns, as_of_ns=as_of_ns)
+    rows = listed_rows(rng, scale=scale, spot_usd=spot_usd, expiry_ns=expiry_ns, as_of_ns=as_of_ns, ladder=ladder)
     heavy = np.array([_weight_of(day, years) for day, years in zip(expiries, (expiry_ns - as_of_ns) / NS_PER_YEAR)])
     dates = [f"{day.day}{MONTHS[day.month - 1]}{day:%y}" for day in expiries]
     own_future = [day.weekday() == 4 for day in expiries]
@@ -220,7 +270,7 @@ def demo_chain(rng: np.random.Generator, *, currency: str, scale: DemoScale, spo
 
 
 def _weight_of(day: datetime, years: float) -> float:
-    last_friday = day.weekday() == 4 and (day + timedelta(days=7)).month != day.month
+    last_friday = _is_last_friday(day)
     if last_friday and day.month % 3 == 0:
         return 6.0 * math.exp(-1.3 * years)
     return 2.2 * math.exp(-years) if last_friday else 0.9 if day.weekday() == 4 else 0.3

@@ -14,7 +14,7 @@ from tailwag.market.chain import Chain
 from tailwag.market.instrument import CRYPTO_EXPIRY_HOUR
 from tailwag.market.snapshot import Snapshot, Source
 from tailwag.market.validate import validated
-from tailwag.sources.demo import demo
+from tailwag.sources.demo import standing_demo
 from tailwag.sources.demo_chain import SCALES, Row, quoted_columns, skew_rho, smile_vol
 from tailwag.sources.demo_trading import demo_books, demo_futures
 from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_YEAR
@@ -29,12 +29,13 @@ _SHORTEST_MINUTES, _RATIO, _WAVES = 2.0, 1.9, 16
 
 
 def moving_demo(as_of_ns: int, *, seed: int = 7, currency: str = "BTC") -> Snapshot:
-    """The demo market as it stands at ``as_of_ns``; within a day the same options with the same open interest, at new prices.
+    """The demo market as it stands at ``as_of_ns``; within a day the same options with the same open interest, at new prices;
+    no option leaves before its expiry.
 
     Raises InputError as :func:`tailwag.sources.demo.demo` does.
     """
     opened_ns = _last_morning(as_of_ns)
-    base = demo(seed=seed, currency=currency, as_of_ns=opened_ns)
+    base = standing_demo(seed=seed, currency=currency, as_of_ns=opened_ns)
     move = log_move(as_of_ns, seed=seed) - log_move(opened_ns, seed=seed)
     spot_usd = round(base.spot_usd * float(np.exp(log_move(as_of_ns, seed=seed))), 2)
     quotes, book_draws = (np.random.Generator(np.random.Philox(key=[seed, as_of_ns + part])) for part in (0, 1))

@@ -37,6 +37,8 @@ def deribit_trades(reply: Any) -> Trades:
     records = result.get("trades") if isinstance(result, dict) else None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise FileFormatError("expected a list of trades under result, got something else")
+    if not records:
+        return Trades.from_columns(trade_id=[], instrument=[])  # nothing traded, which is no doubt
     cells = {name: [record.get(name) for record in records] for name in _COLUMNS}
     try:
         columns = {
