@@ -133,7 +133,7 @@ def standing_ladder(scale: DemoScale, spot_usd: float) -> Ladder:
 
     def strikes(expiry_ns: int, _forward_usd: float, years: float) -> FloatArray:
         first = math.ceil(math.log2(max(years * DAYS_PER_YEAR, 1.0)) - 1e-9)
-        stages = 2.0 ** np.arange(first, max(first, _longest_stage(expiry_ns)) + 1) / DAYS_PER_YEAR
+        stages: FloatArray = np.exp2(np.arange(first, max(first, _longest_stage(expiry_ns)) + 1, dtype=np.float64)) / DAYS_PER_YEAR
         vols = atm_vol(stages) * np.sqrt(stages)
         return np.unique(np.concatenate([_strikes(spot_usd, float(vol), scale.strike_step_usd) for vol in vols]))
 
