@@ -6,7 +6,7 @@ import { loadDaily, startDaily } from "./daily.js";
 import { exposureBlocks } from "./exposures.js";
 import { openFeed } from "./feed.js";
 import { addBlock, showFigures } from "./figures.js";
-import { addToHistory, extendVol, firstHeld, forgetHistory, loadHistory, showPastBanner, startHistory } from "./history.js";
+import { addToHistory, firstHeld, forgetHistory, loadHistory, showPastBanner, startHistory } from "./history.js";
 import { announce, forget, fresh, sawAnswer, sawConnection, sawDocument, sawFrame, sawTrouble, showVerdict } from "./live.js";
 import { marketBlocks } from "./market.js";
 import { addAlert, alertsUnknown, showAlerts, showSources, sourcesUnknown } from "./notices.js";
@@ -210,7 +210,7 @@ const start = () => {
   });
   setInterval(() => showVerdict(Boolean(page.past)), TICK_MS);
   setInterval(() => { if (!page.feedOpen) fetchLatest(); }, POLL_MS);
-  setInterval(() => { if (page.live && !document.hidden) { fetchBefore(); fetchNotices(); extendVol(); fetchDaily(); } }, SLOW_MS);
+  setInterval(() => { if (page.live && !document.hidden) { fetchBefore(); fetchNotices(); loadHistory(page.live.as_of); fetchDaily(); } }, SLOW_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) fetchLatest(); });
 };
 

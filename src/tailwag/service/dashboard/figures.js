@@ -12,16 +12,20 @@ const blocks = new Map();
 let current = null;
 let library = null;
 
-// The drawing library is large: the answer is on the screen before it is asked for.
+// The drawing library is large: it is asked for once the answer has been painted.
+const PAINT_MS = 50;
+const painted = () => new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve, PAINT_MS)); });
 const loadLibrary = () => {
-  library ??= new Promise((resolve, reject) => {
+  library ??= painted().then(fetchLibrary);
+  return library;
+};
+const fetchLibrary = () =>
+  new Promise((resolve, reject) => {
     const script = element("script", { src: document.body.dataset.library });
     script.addEventListener("load", () => resolve(globalThis.Plotly));
     script.addEventListener("error", () => { library = null; script.remove(); reject(new Error("the drawing library did not load")); });
     document.head.append(script);
   });
-  return library;
-};
 
 export const colours = () => {
   const style = getComputedStyle(document.documentElement);

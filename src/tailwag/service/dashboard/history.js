@@ -6,7 +6,6 @@ import { byId, setText, show } from "./page.js";
 import { gainText, known, lasting, later, moment, nearStamp, percent, plainText, price, stamp } from "./words.js";
 
 const FIELDS = { gain: "gain.value", vol: "realised_vol_1h", day: "realised_vol_24h", spot: "spot_usd" };
-const VOLS = ["vol", "day"];
 const SETTLE_MS = 180;
 const MOST_DRAWN = 1500;
 const store = { series: { gain: [], vol: [], day: [], spot: [] }, reasons: {}, newest: null, request: 0 };
@@ -16,7 +15,8 @@ let handlers = { past: () => {}, live: () => {} };
 const hours = () => Number(byId("history-span").value) || 6;
 const earlier = (text, seconds) => new Date(moment(text).getTime() - 1000 * seconds).toISOString();
 
-// Loads the whole span again: at the start, after a gap, and when the reader chooses another span.
+// Loads the whole span again: at the start, after a gap, when the reader chooses another span, and each minute: realised vol is no part of a
+// measurement, and of measurements that come faster than they are fetched the page sees only some.
 export const loadHistory = async (newest) => {
   if (!moment(newest)) return;
   store.newest = newest;
@@ -58,18 +58,6 @@ export const addToHistory = (document) => {
   refresh();
 };
 
-// Realised vol is no part of a measurement: what came since is asked for now and then.
-export const extendVol = async () => {
-  const request = store.request;
-  await Promise.all(VOLS.map(async (name) => {
-    const last = store.series[name].at(-1)?.as_of;
-    const found = last && store.newest ? await history(FIELDS[name], last, store.newest).catch(() => []) : [];
-    if (request !== store.request) return;
-    store.series[name].push(...found.filter((point) => moment(point.as_of) > moment(last)));
-    if (found.length) trim(store.series[name]);
-  }));
-  if (request === store.request) redraw("history");
-};
 const trim = (line) => {
   const start = new Date(earlier(store.newest, 3600 * hours()));
   const kept = line.findIndex((point) => moment(point.as_of) >= start);
