@@ -16,6 +16,8 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
 
 LONG, SHORT = 1.0, -1.0
+LEAST_COIN = 1e-30
+"""A USD that buys less coin than this has no price."""
 
 
 class Contract(Enum):
@@ -38,7 +40,8 @@ class Contract(Enum):
         given = np.asarray(value, dtype=np.float64)
         if self is Contract.LINEAR:
             return given
-        return np.asarray(np.where(given < 0.0, -1.0 / np.where(given < 0.0, given, -1.0), np.inf))
+        priced = given < -LEAST_COIN
+        return np.asarray(np.where(priced, -1.0 / np.where(priced, given, -1.0), np.inf))
 
     def pnl(self, side: ArrayLike, size: ArrayLike, *, entry_usd: ArrayLike, price_usd: ArrayLike) -> FloatArray:
         """Profit of a position in the unit of its margin; side +1 long, -1 short.

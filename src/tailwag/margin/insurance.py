@@ -38,6 +38,6 @@ def socialised(unpaid: ArrayLike, profits: ArrayLike) -> FloatArray:
     [[2.0], [1.0], [0.0]]
     """
     gains = np.maximum(np.asarray(profits, dtype=np.float64), 0.0)
-    total = gains.sum(axis=0)
+    total = np.cumsum(gains, axis=0)[-1]  # one after another: the same bits for a path alone
     share = np.minimum(np.asarray(unpaid), total) / np.where(total > 0.0, total, 1.0)
     return np.asarray(gains * share)

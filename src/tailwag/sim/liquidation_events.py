@@ -1,0 +1,61 @@
+"""Every liquidation of a block of paths: when, who, how much, at which price, against whom, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from tailwag.kernels.arrays import FloatArray, IntArray
+
+
+class Against(IntEnum):
+    """Who stood on the other side.
+
+    MARKET: the order book.  FUND: the position was bankrupt, so the insurance fund bears what the sale lacked.  OTHER_SIDE: profitable
+    traders of the other side, closed at the bankruptcy price.
+    """
+
+    MARKET = 0
+    FUND = 1
+    OTHER_SIDE = 2
+
+    @property
+    def reason(self) -> str:
+        """Why this position was closed this way."""
+        return _REASONS[int(self)]
+
+
+_REASONS = (
+    "equity fell to the maintenance margin",
+    "sold beyond its bankruptcy price",
+    "bankrupt with the insurance fund empty: deleveraged",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidations:
+    """Liquidations as columns, in the order in which they happened.  ``usd`` is their value at ``price_usd``; ``side`` +1: a long was sold."""
+
+    step: IntArray
+    path: IntArray
+    account: IntArray
+    side: FloatArray
+    usd: FloatArray
+    price_usd: FloatArray
+    against: IntArray
+
+    @property
+    def rows(self) -> int:
+        """How many there were."""
+        return int(self.step.size)
+
+    @classmethod
+    def joined(cls, parts: tuple[Liquidations, ...]) -> Liquidations:
+        """Several lists as one."""
+        if not parts:
+            whole, real = np.zeros(0, dtype=np.int64), np.zeros(0)
+            return cls(whole, whole, whole, real, real, real, whole)
+        names = ("step", "path", "account", "side", "usd", "price_usd", "against")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
