@@ -111,7 +111,7 @@ def test_a_replay_counts_the_gaps_of_its_own_candles_only(tmp_path: Path) -> Non
         (changed(("permanent_per_usd = 3e-11", "depth_usd_per_pct = 40e6")), "write permanent_per_usd = 2.5e-10, which is 0.01 / depth"),
         (changed(("delay_steps = 0", "delay_steps = 0\nhedge_share = 80")), "got 80; 0.8 is 80 %"),
         (changed(("delay_steps = 0", "delay_steps = 0\nbook_share = 80")), "0.8 is 80 %"),
-        (changed(('kind = "dealer"', 'kind = "leveraged-traders"')), "expected kind = 'liquidation-ladder' for leveraged positions"),
+        (changed(('kind = "dealer"', 'kind = "leveraged-traders"')), "unknown key"),
         (changed(("gamma_usd = -5e9\n", 'gamma_usd = "5"\n')), "100 x GEX per 1 %"),
         (changed(("horizon_days = 0.25", "horizon_days = 1"), ("step_minutes = 15", "step_minutes = 7")), "take step_minutes = 7.2"),
         (changed(("vol = 0.6", 'vol = 0.6\nuncalibrated_because = "why"')), "goes with vol_is = 'uncalibrated'"),

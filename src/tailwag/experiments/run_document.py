@@ -13,6 +13,7 @@ from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.calibrate import Calibration
 from tailwag.sim.metrics_sentences import calibrated_sentence
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
@@ -101,7 +102,7 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
     }
 
 
-_KINDS: dict[type, str] = {Dealer: "dealer", LiquidationLadder: "liquidation-ladder"}
+_KINDS: dict[type, str] = {Dealer: "dealer", LiquidationLadder: "liquidation-ladder", LeveragedTraders: "leveraged-traders"}
 
 
 def _agent(agent: Any, spot_usd: float) -> dict[str, Any]:

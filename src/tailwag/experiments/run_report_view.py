@@ -371,7 +371,7 @@ def _assumptions(document: Document) -> Iterator[tuple[str, str]]:
         yield "price", f"{taken.get('price_model')}, vol {100 * taken['price_vol']:.1f} % ({origin})"
     for agent in records(taken, "agents")[:MOST_AGENTS]:
         late = f", {agent['delay_steps']} steps late" if agent.get("delay_steps") else ""
-        held = "" if agent.get("kind") == "liquidation-ladder" else f"{100 * agent.get('hedge_share', 1):.3g} % hedged, "
+        held = "" if agent.get("kind") in ("liquidation-ladder", "leveraged-traders") else f"{100 * agent.get('hedge_share', 1):.3g} % hedged, "
         yield (
             str(agent.get("name")),
             f"{held}{agent.get('policy')}, {agent.get('execution')}{late}",

@@ -7,6 +7,7 @@ import re
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_dealer import read_dealer
 from tailwag.experiments.scenario_agent_ladder import read_ladder
+from tailwag.experiments.scenario_agent_leveraged import read_leveraged
 from tailwag.experiments.scenario_agent_setting import Read, Reader, Setting
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.sim.agents.protocol import Agent
@@ -15,9 +16,9 @@ READERS: dict[str, Reader] = {
     "dealer": read_dealer,
     "scalper": read_dealer,
     "liquidation-ladder": read_ladder,
+    "leveraged-traders": read_leveraged,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LEVERAGED = "leveraged-traders"
 LATER = ("vault", "options-amm", "cpmm", "squeezer", "arbitrageur", "insurer")
 """Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
@@ -44,10 +45,6 @@ def _agent(table: Table, number: int, setting: Setting) -> Read:
 
 def _kind(table: Table) -> str:
     kind = table.text("kind", hint=f"expected one of {', '.join(READERS)}")
-    if kind == LEVERAGED:
-        raise table.refuse(
-            f"expected kind = 'liquidation-ladder' for leveraged positions, got {shown(kind)}; give its density_usd or its clusters"
-        )
     if kind in LATER:
         raise table.refuse(f"kind {shown(kind)} arrives in a later version; this one simulates {' and '.join(READERS)}")
     if kind not in READERS:

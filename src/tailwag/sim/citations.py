@@ -7,6 +7,7 @@ from typing import Any
 from tailwag.hedging.execution import AlmgrenChriss, ObizhaevaWang
 from tailwag.hedging.policies import AtTimes, CharmOnly, Leland, WhalleyWilmott, Zakamouline
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.dynamics import Bates, Bootstrap, HawkesJumps, Heston, Kou, Merton, StudentT
 from tailwag.sim.run import Run
 from tailwag.sim.scenario import Scenario
@@ -31,6 +32,7 @@ _BY_KIND: dict[type, str] = {
     AtTimes: "Derman and Kamal (1999), When you cannot hedge continuously: hedging at set times",
     AlmgrenChriss: "Almgren and Chriss (2001), Optimal execution of portfolio transactions: slices",
     ObizhaevaWang: "Obizhaeva and Wang (2013), Optimal trading strategy and supply/demand dynamics: slices",
+    LeveragedTraders: "Borel (1942), Tanner (1953), Tarski (1955): cascades; margin and liquidation by the venue's own published rules",
     LiquidationLadder: "Borel (1942), Tanner (1953): sizes of cascades; the smallest fixed point as in Tarski (1955)",
 }
 

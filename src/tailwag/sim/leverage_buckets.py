@@ -13,6 +13,7 @@ from tailwag.kernels.black_plain import normal_cdf, normal_density
 from tailwag.margin.contract import LONG, SHORT, Contract, distance_log, liquidation_price_usd
 from tailwag.margin.maintenance import maintenance_share
 from tailwag.margin.rulebook import Rulebook
+from tailwag.market.snapshot import Futures
 from tailwag.sim.leveraged_accounts import Accounts
 
 KNOTS = 8192
@@ -107,6 +108,20 @@ def opened(buckets: tuple[LeverageBucket, ...], rules: Rulebook, *, spot_usd: fl
     side, share, entry, size, wallet = (np.concatenate(parts) for parts in zip(*columns))
     nothing = np.zeros(entry.shape[1])
     return Accounts(side, share, entry, size, wallet, nothing + fund, nothing, nothing)
+
+
+def perp_open_interest_usd(futures: Futures, *, venue: str | None = None) -> float:
+    """Open interest of a snapshot's perps in USD, one venue's or all of them.
+
+    Raises InputError where no perp has a known open interest: it is not guessed.
+    """
+    mine = (futures.kind == "perp") & np.isfinite(futures.open_interest_usd)
+    mine = mine if venue is None else mine & (futures.venue == venue)
+    if not mine.any():
+        raise InputError(
+            f"expected perps with a known open interest{'' if venue is None else f' on {venue}'}, got none; state open_interest_usd"
+        )
+    return float(math.fsum(futures.open_interest_usd[mine]))
 
 
 def buckets_from_open_interest(

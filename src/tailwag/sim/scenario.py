@@ -152,6 +152,11 @@ def _refuse_agents(scenario: Scenario) -> None:
             raise InputError(
                 f"agent {agent.name!r}: damped clearing wants delay_steps = 1, got {delay}; it is defined for hedges one step late"
             )
+        if scenario.clearing == "damped" and getattr(agent, "whole_orders", False):
+            raise InputError(
+                f"agent {agent.name!r}: damped clearing trades a part of every order, and a liquidation is an order for all of it; "
+                "use clearing = 'implicit' or 'lagged'"
+            )
         if delay < 0 or delay > scenario.grid.steps:
             raise InputError(
                 f"agent {agent.name!r}: expected delay_steps from 0 to the {scenario.grid.steps} steps of the run, got {delay}"

@@ -70,6 +70,11 @@ class LeveragedTraders:
         parts = [f"{bucket.notional_usd:.3g} USD {bucket.side} at {bucket.leverage:g} x" for bucket in self.buckets]
         return f"{', '.join(parts)}; {self.rules.contract.value}, liquidated {'in rounds' if self.rules.rounds else 'whole'}"
 
+    @property
+    def whole_orders(self) -> bool:
+        """The venue's orders are filled whole or the books would not close: no damped clearing."""
+        return True
+
     def content(self) -> str:
         """Everything but the name."""
         return repr([getattr(self, entry.name) for entry in fields(self) if entry.name != "name"])

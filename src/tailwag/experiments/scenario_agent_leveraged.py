@@ -1,0 +1,85 @@
+"""Kind leveraged-traders of a scenario file: open interest on margin, split by leverage, under a venue's dated rules."""
+
+from __future__ import annotations
+
+from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_tables import Table
+from tailwag.margin.rulebook import Rulebook, rulebook
+from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.leverage_buckets import LeverageBucket, buckets_from_open_interest
+from tailwag.sources.rules import load_rules
+
+TERMS = (
+    "kind",
+    "name",
+    "venue",
+    "rules_at",
+    "delay_steps",
+    "open_interest_usd",
+    "longs",
+    "shorts",
+    "account_usd",
+    "entry_width_log",
+    "accounts",
+    "fund_usd",
+    "premium_share",
+    "entries",
+    "stream",
+)
+VENUES = ("deribit-btc", "deribit-eth", "deribit-btc-usdc", "deribit-sol-usdc", "binance-btcusdt")
+"""Contracts whose rules of margin and liquidation are known: one dated table each."""
+
+
+def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
+    """Leveraged longs and shorts, their accounts, and the insurance fund of their venue."""
+    table.only(*TERMS)
+    rules = _rules(table, setting)
+    with table.named():
+        agent = LeveragedTraders(
+            name=name,
+            delay_steps=table.whole("delay_steps", least=0, hint="steps between a liquidation price and the order; 0 cascades at once"),
+            buckets=_buckets(table),
+            rules=rules,
+            fund_usd=table.number("fund_usd", least=0.0, hint="the venue's insurance fund at the start, USD"),
+            premium_share=table.maybe("premium_share", hint="the perp's premium over its index, 0.001 is 0.1 %; it decides funding"),
+            entries=table.text("entries", "even", choices=("even", "drawn")),
+            stream=table.whole("stream", 0, least=0, most=2**31 - 1),
+        )
+        agent.starting_dollar_gamma_usd(setting.spot_usd)
+    unsaid = () if "premium_share" in table else (f"{table.place}: premium_share is not stated; no funding is charged",)
+    return agent, unsaid
+
+
+def _buckets(table: Table) -> tuple[LeverageBucket, ...]:
+    sides = {side: _mix(table, side) for side in ("longs", "shorts")}
+    return buckets_from_open_interest(
+        table.number("open_interest_usd", least=0.0, above=True, hint="USD of open contracts; each has a long and a short"),
+        longs=sides["longs"],
+        shorts=sides["shorts"],
+        account_usd=table.number("account_usd", least=0.0, above=True, hint="size of one account; it decides the margin tier"),
+        entry_width_log=table.number("entry_width_log", 0.02, least=1e-6, most=5.0, hint="0.02 scatters entry prices by 2 %"),
+        accounts=table.whole("accounts", 25, least=1, most=1000, hint="accounts told apart in each leverage"),
+    )
+
+
+def _mix(table: Table, side: str) -> dict[float, float]:
+    """Share of a side by leverage; leverage that is named twice is one too many."""
+    mix: dict[float, float] = {}
+    table.needed(side, f"state {side} = [{{leverage = 10, share = 0.3}}], or [] for none on margin")
+    for row in table.tables(side):
+        row.only("leverage", "share")
+        leverage = row.number("leverage", least=0.0, most=1000.0, above=True, hint="10 is ten times the margin")
+        if leverage in mix:
+            raise row.refuse(f"leverage {leverage:g} is named twice; join the two shares")
+        mix[leverage] = row.number("share", least=0.0, most=1.0, hint="part of the open interest's side, 0.3 is 30 %")
+    return mix
+
+
+def _rules(table: Table, setting: Setting) -> Rulebook:
+    """The venue's rules on the day of ``rules_at``, else of the start of the run."""
+    venue = table.text("venue", choices=VENUES)
+    at_ns = table.time_ns("rules_at") if "rules_at" in table else setting.start_ns
+    if at_ns is None:
+        raise table.refuse("rules change with time: state rules_at = 2026-02-05T00:00:00Z, or [run] start")
+    with table.named():
+        return rulebook(load_rules(f"margin_{venue.replace('-', '_')}"), at_ns)
