@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import alerts, greeks, hedge, index, measure, record, serve, simulate, sweep, trades
+    from tailwag.cli import alerts, greeks, hedge, index, measure, record, scenario, serve, simulate, sweep, trades
 
     app = typer.Typer(
         name="tailwag",
@@ -34,6 +34,7 @@ def build_app() -> Any:
     measure.register(app)
     greeks.register(app)
     simulate.register(app)
+    scenario.register(app)
     hedge.register(app)
     sweep.register(app)
     record.register(app)

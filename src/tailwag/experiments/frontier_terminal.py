@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
+from tailwag.experiments.answer_terminal import print_answer, small_table
 from tailwag.experiments.frontier_sentences import percent_added
-from tailwag.experiments.report_terminal import WIDTH, fold
 from tailwag.figures.numbers import money
 from tailwag.sim.metrics_sentences import span
 
@@ -19,19 +19,7 @@ ROUNDING_USD = 1e-2
 
 def print_frontier(document: Document, *, file: IO[str] | None = None) -> None:
     """Print a comparison on ``file`` (standard output if None)."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, 120) if console.is_terminal else WIDTH
-    for sentence in document["headline"]:
-        console.print(Text(fold(sentence)))
-    console.print(Text(""))
-    for note in assumed(document):
-        console.print(Text(fold(note), style="dim"))
-    console.print(Text(""))
-    for table in _tables(document):
-        console.print(table)
+    print_answer(document["headline"], assumed(document), _tables(document), file=file)
 
 
 def assumed(document: Document) -> Iterator[str]:
@@ -69,27 +57,16 @@ def assumed(document: Document) -> Iterator[str]:
 
 def _tables(document: Document) -> Iterator[Group]:
     rows = document["policies"]
-    yield _table("With everybody's hedging moving the price", HEADS, [row_cells(row, "together") for row in rows])
-    yield _table("Were hedging to move nothing (same shocks)", HEADS, [row_cells(row, "alone") for row in rows])
-    yield _table("What hedging by each rule adds to market vol", VOL_HEADS, [vol_cells(row) for row in rows])
+    drawn = (
+        small_table("With everybody's hedging moving the price", HEADS, [row_cells(row, "together") for row in rows]),
+        small_table("Were hedging to move nothing (same shocks)", HEADS, [row_cells(row, "alone") for row in rows]),
+        small_table("What hedging by each rule adds to market vol", VOL_HEADS, [vol_cells(row) for row in rows]),
+    )
+    yield from filter(None, drawn)
 
 
 HEADS = ("policy", "cost", "of it paid", "risk", "mis-hedge", "ES 99 %", "traded/d", "margin")
 VOL_HEADS = ("policy", "over a step", "over the run", "realised vol", "stopped early")
-
-
-def _table(title: str, heads: tuple[str, ...], rows: list[list[str]]) -> Group:
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, name in enumerate(heads):
-        table.add_column(fold(name), justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(fold(cell)) for cell in row))
-    return Group(Text(fold(title), style="bold"), table, Text(""))
 
 
 def vol_cells(row: Document) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.experiments.answer_terminal import print_answer, small_table
 from tailwag.experiments.scenario_source import LAW_WORDS
 from tailwag.figures.numbers import money
 from tailwag.liquidity.money import dollars
 from tailwag.sim.metrics_sentences import RESIDUAL, part_words, parts_shown, span, with_error
 
 if TYPE_CHECKING:
-    from rich.console import Group, RenderableType
+    from rich.console import Group
 
 Document = dict[str, Any]
 MOST_PINS = 8
@@ -22,19 +22,8 @@ ROUNDING_USD = 1e-4
 
 def print_run(document: Document, *, file: IO[str] | None = None) -> None:
     """Print the summary of a run on ``file`` (standard output if None)."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, 120) if console.is_terminal else WIDTH
-    for sentence in document["headline"]:
-        console.print(Text(fold(sentence)))
-    console.print(Text(""))
-    for note in _assumed(document):
-        console.print(Text(fold(note), style="dim"))
-    console.print(Text(""))
-    for part in _tables(document):
-        console.print(part)
+    tables = (table for drawn in (_outcomes, _horizons, _profits, _pins, _events) if (table := drawn(document)) is not None)
+    print_answer(document["headline"], _assumed(document), tables, file=file)
 
 
 def _assumed(document: Document) -> Iterator[str]:
@@ -60,36 +49,13 @@ def _depth(document: Document) -> str:
     return f"depth {dollars(depth)} per 1 % ({LAW_WORDS.get(law, law).partition(',')[0]})"
 
 
-def _tables(document: Document) -> Iterator[RenderableType]:
-    for drawn in (_outcomes, _horizons, _profits, _pins, _events):
-        table = drawn(document)
-        if table is not None:
-            yield table
-
-
-def _table(title: str, head: list[str], rows: list[list[str]], *, text: tuple[int, ...] = (0,)) -> Group | None:
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        return None
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, name in enumerate(head):
-        table.add_column(fold(name), justify="left" if place in text else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(fold(cell)) for cell in row))
-    return Group(Text(fold(title), style="bold"), table, Text(""))
-
-
 def _outcomes(document: Document) -> Group | None:
     """Only where a path ended otherwise than at the horizon."""
     rows = [row for row in document["outcomes"] if row["paths"]]
     if all(row["outcome"] == "finished" for row in rows):
         return None
     cells = [[row["outcome"].replace("_", " "), f"{row['paths']:,}", _percent(row["share"]), row["sentence"]] for row in rows]
-    return _table("How paths ended", ["outcome", "paths", "share", "what it means"], cells, text=(0, 3))
+    return small_table("How paths ended", ["outcome", "paths", "share", "what it means"], cells, text=(0, 3))
 
 
 def _horizons(document: Document) -> Group | None:
@@ -98,7 +64,7 @@ def _horizons(document: Document) -> Group | None:
         for row in document["metrics"]["horizons"]
     ]
     whose = ", paths that reached the horizon" if document["metrics"]["amplification_conditional"] else ""
-    return _table(f"Vol a year by horizon of the return{whose}", ["horizon", "hedged", "nobody hedging", "ratio"], rows)
+    return small_table(f"Vol a year by horizon of the return{whose}", ["horizon", "hedged", "nobody hedging", "ratio"], rows)
 
 
 def _profits(document: Document) -> Group | None:
@@ -110,7 +76,7 @@ def _profits(document: Document) -> Group | None:
     kept = [name for name in names if name == RESIDUAL or any(_size(agent["parts_usd"][name]) for agent in agents)]
     rows = [[part_words(name, split), *(_money(agent["parts_usd"][name]) for agent in agents)] for name in kept]
     rows.append(["total", *(_money(agent["total_usd"]) for agent in agents)])
-    return _table("Mean profit and loss, USD (+- standard error)", ["part", *(agent["agent"] for agent in agents)], rows)
+    return small_table("Mean profit and loss, USD (+- standard error)", ["part", *(agent["agent"] for agent in agents)], rows)
 
 
 def _pins(document: Document) -> Group | None:
@@ -124,7 +90,7 @@ def _pins(document: Document) -> Group | None:
         ]
         for row in sorted(document["metrics"]["pins"], key=lambda row: -abs(row["excess"]["value"]))[:MOST_PINS]
     ]
-    return _table("Where price stands at an expiry", ["strike", "within", "after", "hedged", "nobody hedging"], rows)
+    return small_table("Where price stands at an expiry", ["strike", "within", "after", "hedged", "nobody hedging"], rows)
 
 
 def _events(document: Document) -> Group | None:
@@ -132,7 +98,7 @@ def _events(document: Document) -> Group | None:
         [row["event"], row["at"] or span(row["hours"]), row["agent"], f"{row['options']:,}", f"{row['contracts_coin']:,.6g}"]
         for row in document["events"][:MOST_EVENTS]
     ]
-    return _table("Inside the run", ["event", "at", "agent", "options", "contracts, coin"], rows, text=(0, 1, 2))
+    return small_table("Inside the run", ["event", "at", "agent", "options", "contracts, coin"], rows, text=(0, 1, 2))
 
 
 def _number(estimate: Document) -> str:

@@ -37,6 +37,7 @@ class Arm:
 
     label: str
     scenario: Scenario
+    engine: str
     columns: Columns
 
 
@@ -103,10 +104,15 @@ def _read(data: bytes) -> dict[int, Columns]:
     return found
 
 
-def step_block(scenario: Scenario, *, seed: int, threads: int = 1) -> Callable[..., BlockPaths]:
-    """``step_block(first_path, paths, keep_agents=...)`` of a scenario, by the engine that can step it."""
+def engine_of(scenario: Scenario) -> str:
+    """The engine that a scenario is stepped by: "fast" where that can be.  Arms are compared within one engine, whose roundings are the same."""
+    return _engine(scenario, "auto")
+
+
+def step_block(scenario: Scenario, *, seed: int, engine: str, threads: int = 1) -> Callable[..., BlockPaths]:
+    """``step_block(first_path, paths, keep_agents=...)`` of a scenario."""
     plan = plan_run(scenario, seed=seed, full_pnl=False)
-    if _engine(scenario, "auto") == "fast":
+    if engine == "fast":
         return partial(fast.run_block, fast.prepare(plan, threads=threads))
     return partial(run_block, plan)
 
@@ -118,6 +124,7 @@ def run_arm(
     *,
     paths: int,
     seed: int,
+    engine: str = "auto",
     threads: int = 1,
     part: PartialArm | None = None,
     progress: Progress | None = None,
@@ -125,7 +132,8 @@ def run_arm(
     """Run one arm and keep every path's outcomes; blocks that ``part`` holds are not run again.  The same for any number of threads."""
     _refuse(scenario, paths, seed, threads, False)
     kept = PartialArm(None) if part is None else part
-    stepped = step_block(scenario, seed=seed, threads=threads)
+    chosen = engine_of(scenario) if engine == "auto" else engine
+    stepped = step_block(scenario, seed=seed, engine=chosen, threads=threads)
     firsts = _firsts(scenario, paths)
     missing = [(first, size) for first, size in firsts if kept.done.get(first) is None or kept.done[first]["outcome"].size != size]
     done = paths - sum(size for _, size in missing)
@@ -138,4 +146,4 @@ def run_arm(
         done += size
         if progress is not None:
             progress(done, paths)
-    return Arm(label, scenario, joined({first: kept.done[first] for first, _ in firsts}))
+    return Arm(label, scenario, chosen, joined({first: kept.done[first] for first, _ in firsts}))

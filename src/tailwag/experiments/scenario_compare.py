@@ -13,9 +13,13 @@ from tailwag.experiments.scenario_outcomes import EVENTS, MEASURES, Columns, Mea
 from tailwag.experiments.scenario_switches import Chosen
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.estimates import Estimate
+from tailwag.sim.option_book import OptionBook
+from tailwag.sim.scenario import Scenario
 
 CLEAR = 3.0
 """Standard errors from which a difference is called one."""
+LEAST = {"share": 1e-9, "log": 1e-9, "vol": 1e-9, "usd": 0.01}
+"""Differences below these are the solver's tolerance, and no answer."""
 ONE_PATH = "one path has no standard error"
 Document = dict[str, Any]
 
@@ -54,10 +58,23 @@ def compared(base: Arm, other: Arm, chosen: Chosen) -> Document:
         "switch": chosen.label,
         "kind": chosen.switch.kind,
         "sentence": chosen.switch.sentence,
+        "asks": chosen.switch.asks,
+        "options_not_written": _not_written(base.scenario, other.scenario),
         "parameters": dict(chosen.parameters),
         "changes_nothing": all(row["paths_that_differ"] == 0 for row in rows),
         "outcomes": rows,
     }
+
+
+def _books(scenario: Scenario) -> list[OptionBook]:
+    held = (getattr(agent, "options", None) for agent in scenario.agents)
+    return [book for book in held if isinstance(book, OptionBook)]
+
+
+def _not_written(base: Scenario, other: Scenario) -> float | None:
+    """The share of the base's option contracts that the other scenario's agents do not hold; None where there are none."""
+    held = [math.fsum(book.gross_coin for book in _books(scenario)) for scenario in (base, other)]
+    return 1.0 - held[1] / held[0] if held[0] > 0.0 else None
 
 
 def _difference(measure: Measure, base: Columns, other: Columns) -> Document:
@@ -82,7 +99,7 @@ def verdict(measure: Measure, change: float, z: float | None, *, differs: bool) 
     >>> verdict(MEASURES[0], -0.01, -8.0, differs=True)
     'better'
     """
-    if not differs:
+    if not differs or abs(change) < LEAST[measure.unit]:
         return "nothing"
     if z is None:
         return "higher" if change > 0.0 else "lower"
@@ -123,5 +140,7 @@ def links(columns: Columns) -> list[Document]:
     rows = []
     for name in names:
         found = mean_of(columns[name])
+        if abs(found.value or 0.0) < LEAST["log"]:
+            found = Estimate(0.0, 0.0 if found.standard_error is not None else None, found.reason)
         rows.append({"agent": name[6:], "moved_log": found.to_document(), "share": (found.value or 0.0) / total if total > 0.0 else None})
     return sorted(rows, key=lambda row: -abs(row["moved_log"]["value"]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths, Outcome
 from tailwag.units import HOURS_PER_YEAR
@@ -20,7 +21,7 @@ EVENTS = ("liquidation", "dislocation", "depth_exhausted", "runaway", "halted")
 """Events in the order in which two of one step are told."""
 LIQUIDITY = "liquidity providers"
 REST = "the market's own answer"
-SAME_YEARS = 1e-12
+SAME_TIME = 1e-9
 DUST_USD = 1e-6
 
 
@@ -40,7 +41,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("largest_excess", "largest distance of price from where it would stand with nobody trading", "log", "harm"),
     Measure("largest_fall", "deepest fall from a maximum on the way", "share", "harm"),
     Measure("realised_vol", "realised vol a year", "vol", "harm"),
-    Measure("at_strike", "paths that settle at the strike", "share", "harm"),
+    Measure("at_strike", "paths at the strike as the settlement window opens", "share", "harm"),
+    Measure("settles_at_strike", "paths that settle at the strike", "share", "harm"),
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
     Measure("largest_step_usd", "largest net flow of one step", "usd", "harm"),
     Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
@@ -51,11 +53,12 @@ MEASURES: tuple[Measure, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a story looks for on every path: the strike (None: none) and how near price must be at its expiry, and how far from fundamental is an event."""
+    """What a story looks for on every path: the strike (None: none) and how near price must be at its expiry, and from which distance from fundamental and how much liquidated there is an event."""
 
     strike_usd: float | None
     strike_bps: float
     dislocation_log: float
+    liquidation_usd: float = 0.0
 
 
 Columns = dict[str, FloatArray]
@@ -116,8 +119,8 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
         "mishedge_usd": gaps,
     }
     if watch.strike_usd is not None:
-        found["at_strike"] = _at_strike(scenario, block.log_price, watch).astype(np.float64)
-        found["at_strike_alone"] = _at_strike(scenario, block.fundamental_log, watch).astype(np.float64)
+        for name, price_log in (("", block.log_price), ("_alone", block.fundamental_log)):
+            found |= {f"{when}{name}": value for when, value in _at_strike(scenario, price_log, watch).items()}
     return found
 
 
@@ -126,16 +129,33 @@ def liquidates(agent: Any) -> bool:
     return isinstance(getattr(agent, "inner", agent), LIQUIDATED)
 
 
-def strike_step(scenario: Scenario) -> int:
-    """The step at which the first options of the run expire; the last one where none does."""
-    books = [book for book in (getattr(agent, "options", None) for agent in scenario.agents) if hasattr(book, "expiry_years")]
-    inside = [years for book in books for years in book.expiry_years if 0.0 < years <= scenario.grid.horizon_years * (1.0 + 1e-12)]
-    return scenario.grid.steps if not inside else int(np.searchsorted(scenario.grid.years, min(inside) * (1.0 - 1e-12)))
+def settlement_steps(scenario: Scenario) -> tuple[int, int]:
+    """The step at which the settlement average of the first expiry inside the run opens, and the step of that expiry; the same where it settles on spot.
+
+    Without an expiry both are the last step.
+    """
+    grid, books = (
+        scenario.grid,
+        [book for book in (getattr(agent, "options", None) for agent in scenario.agents) if isinstance(book, OptionBook)],
+    )
+    rows = [row for book in books for row in zip(book.expiry_years.tolist(), book.averaged.tolist())]
+    inside = [row for row in rows if 0.0 < row[0] <= grid.horizon_years * (1.0 + SAME_TIME)]
+    if not inside:
+        return grid.steps, grid.steps
+    years = min(row[0] for row in inside)
+    opens = years - WINDOW_YEARS if any(averaged for at, averaged in inside if at == years) else years
+    first, last = (int(np.searchsorted(grid.years, at + SAME_TIME * years, side="right")) - 1 for at in (opens, years))
+    return max(first, 0), last
 
 
-def _at_strike(scenario: Scenario, log_price: FloatArray, watch: Watch) -> BoolArray:
-    price = scenario.spot_usd * np.exp(log_price[:, strike_step(scenario)])
-    return np.asarray(np.abs(price / float(watch.strike_usd or 1.0) - 1.0) <= watch.strike_bps * 1e-4)
+def _at_strike(scenario: Scenario, log_price: FloatArray, watch: Watch) -> Columns:
+    """Whether price is near the strike as the window opens, and whether the mean of the window (the price at expiry without one) is."""
+    opens, expires = settlement_steps(scenario)
+    price = scenario.spot_usd * np.exp(log_price)
+    settles = price[:, opens + 1 : expires + 1].mean(axis=1) if opens < expires else price[:, expires]
+    found = {"at_strike": price[:, opens], "settles_at_strike": settles}
+    strike, width = float(watch.strike_usd or 1.0), watch.strike_bps * 1e-4
+    return {name: (np.abs(value / strike - 1.0) <= width).astype(np.float64) for name, value in found.items()}
 
 
 def _profits(scenario: Scenario, block: BlockPaths) -> Columns:
@@ -152,7 +172,7 @@ def _events(scenario: Scenario, block: BlockPaths, excess: FloatArray, watch: Wa
         if liquidates(agent):
             forced = forced + np.abs(np.asarray(own.flow_usd))
     first = {
-        "liquidation": _first(forced > DUST_USD, hours[1:]),
+        "liquidation": _first(np.cumsum(forced, axis=1) > max(watch.liquidation_usd, DUST_USD), hours[1:]),
         "dislocation": _first(np.abs(excess) > watch.dislocation_log, hours),
     }
     ends = {kind.name.lower(): np.where(block.outcome == int(kind), hours[block.stopped_step], np.inf) for kind in Outcome}

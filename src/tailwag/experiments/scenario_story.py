@@ -21,6 +21,7 @@ STORY_KEYS = (
     "strike_usd",
     "strike_bps",
     "dislocation_log",
+    "liquidation_usd",
     "switches",
 )
 DATA_KEYS = ("chain", "at", "currency", "rule", "daily_volume_usd", "daily_vol", "candles")
@@ -54,7 +55,7 @@ class Story:
 
     ``answer``: the outcome (see ``MEASURES``) that the first sentence gives; ``harm``: whether "more" or "less" of it is the harm.  ``strike_usd``: price
     is at the strike within ``strike_bps`` at its expiry.  ``dislocation_log``: price this far from where it would stand with nobody hedging is
-    an event.  ``switch_parameters`` by switch, where they differ from the switch's own.
+    an event, and so is more than ``liquidation_usd`` liquidated.  ``switch_parameters`` by switch, where they differ from the switch's own.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Story:
     scenario: Mapping[str, Any]
     strike_usd: float | None = None
     strike_bps: float = 25.0
+    liquidation_usd: float = 0.0
     data: RealData | None = None
     switch_parameters: Mapping[str, Mapping[str, Any]] | None = None
 
@@ -89,6 +91,9 @@ class Story:
             "answer": self.answer,
             "harm": self.harm,
             "dislocation_log": self.dislocation_log,
+            "liquidation_usd": self.liquidation_usd,
+            "strike_usd": self.strike_usd,
+            "strike_bps": self.strike_bps,
             "needs": list(self.needs),
             "switches": list(self.switches),
             "sources": [{"figure": one.figure, "said": one.said} for one in self.sources],
@@ -116,6 +121,7 @@ def read_story(name: str, top: Mapping[str, Any]) -> Story:
         scenario=dict(whole.table("scenario").values),
         strike_usd=told.maybe("strike_usd", least=0.0, above=True),
         strike_bps=told.number("strike_bps", 25.0, least=0.0, above=True),
+        liquidation_usd=told.number("liquidation_usd", 0.0, least=0.0),
         data=_data(whole.table("data")) if "data" in whole else None,
         switch_parameters=dict(whole.table("switch", {}).values),
     )

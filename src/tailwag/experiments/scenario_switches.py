@@ -28,7 +28,7 @@ class Switch:
     """One change to a scenario: its name, one sentence, the numbers it takes, and the pure function that makes the change.
 
     ``kind``: "mitigation" (what somebody could do) or "link" (a part of the loop taken away, to see what it carries).  A scenario that the change does
-    not touch comes back as it is, and every difference is then exactly 0.
+    not touch comes back as it is, and every difference is then exactly 0.  ``asks``: what it costs that no account shows.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Switch:
     kind: str
     apply: Apply
     parameters: Parameters = field(default_factory=dict)
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,11 @@ class Chosen:
         'circuit-breaker:log_move=0.1'
         """
         own = self.switch.parameters
-        said = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.parameters.items() if own[key] != value]
+        said = [
+            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in self.parameters.items()
+            if own[key] != value
+        ]
         return ":".join((self.switch.name, ",".join(said))) if said else self.switch.name
 
     def __call__(self, scenario: Scenario) -> Scenario:
@@ -78,7 +83,9 @@ def chosen_switch(text: str, defaults: Mapping[str, Parameters] | None = None) -
     for word in filter(None, rest.split(",")):
         key, equals, value = word.partition("=")
         if not equals or key not in given:
-            raise InputError(f"switch {name}: expected {', '.join(f'{one}=...' for one in given) or 'no numbers'}, got {shown(word)}{nearest(key, given)}")
+            raise InputError(
+                f"switch {name}: expected {', '.join(f'{one}=...' for one in given) or 'no numbers'}, got {shown(word)}{nearest(key, given)}"
+            )
         given[key] = _value(name, key, value, switch.parameters[key])
     return Chosen(switch, given)
 
@@ -124,7 +131,9 @@ def _price_band_pause(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 
 def _slower_hedging(scenario: Scenario, numbers: Parameters) -> Scenario:
-    return _each_dealer(scenario, lambda dealer: replace(dealer, speed=dealer.speed * min(numbers["share"], 1.0)) if _hedges(dealer) else dealer)
+    return _each_dealer(
+        scenario, lambda dealer: replace(dealer, speed=dealer.speed * min(numbers["share"], 1.0)) if _hedges(dealer) else dealer
+    )
 
 
 def _wider_bands(scenario: Scenario, numbers: Parameters) -> Scenario:
@@ -137,7 +146,7 @@ def _wider_bands(scenario: Scenario, numbers: Parameters) -> Scenario:
     return _each_dealer(scenario, wider)
 
 
-def _at_times(jitter: bool) -> Apply:
+def _at_times(*, jitter: bool) -> Apply:
     def apply(scenario: Scenario, numbers: Parameters) -> Scenario:
         every = numbers["every_minutes"]
         policy = AtTimes(every, jitter_minutes=every if jitter else 0.0)
@@ -190,7 +199,11 @@ def _lower_leverage(scenario: Scenario, numbers: Parameters) -> Scenario:
         clusters = tuple(replace(one, distance_log=one.distance_log * factor, width_log=one.width_log * factor) for one in ladder.clusters)
         reach = min(ladder.reach_log * factor, 5.0)
         return replace(
-            ladder, density_usd=ladder.density_usd / factor, levels_per_log=ladder.levels_per_log / factor, clusters=clusters, reach_log=reach
+            ladder,
+            density_usd=ladder.density_usd / factor,
+            levels_per_log=ladder.levels_per_log / factor,
+            clusters=clusters,
+            reach_log=reach,
         )
 
     changed = tuple(further(agent) if isinstance(agent, LiquidationLadder) else agent for agent in scenario.agents)
@@ -214,41 +227,94 @@ def _without(scenario: Scenario, numbers: Parameters) -> Scenario:
     kept = tuple(agent for agent in scenario.agents if agent.name != numbers["agent"])
     if len(kept) == len(scenario.agents):
         names = [agent.name for agent in scenario.agents]
-        raise InputError(f"expected an agent of the scenario ({', '.join(names)}), got {shown(numbers['agent'])}{nearest(str(numbers['agent']), names)}")
+        raise InputError(
+            f"expected an agent of the scenario ({', '.join(names)}), got {shown(numbers['agent'])}{nearest(str(numbers['agent']), names)}"
+        )
     return replace(scenario, agents=kept)
 
 
 SWITCHES: tuple[Switch, ...] = (
-    Switch("circuit-breaker", "Trading ends for the rest of the run once price is log_move from the start", "mitigation", _circuit_breaker, {"log_move": 0.05}),
+    Switch(
+        "circuit-breaker",
+        "Trading ends for the rest of the run once price is log_move from the start",
+        "mitigation",
+        _circuit_breaker,
+        {"log_move": 0.05},
+        "nobody can trade from the halt on, and hedgers carry what they could not hedge",
+    ),
     Switch(
         "price-band-pause",
-        "Nobody trades beyond band of a reference price; hedges and liquidations then rest for pause_minutes and go on, the reference is renewed every window_minutes",
+        "Nobody trades beyond band of a reference price; hedges and liquidations then rest for pause_minutes and go on",
         "mitigation",
         _price_band_pause,
         {"band": 0.02, "pause_minutes": 30.0, "window_minutes": 60.0},
+        "hedgers are open while trading rests, and lenders wait for their money",
     ),
-    Switch("slower-hedging", "Dealers close only a share of their gap in each step", "mitigation", _slower_hedging, {"share": 0.25}),
+    Switch(
+        "slower-hedging",
+        "Dealers close only a share of their gap in each step",
+        "mitigation",
+        _slower_hedging,
+        {"share": 0.25},
+        "dealers carry the rest of the gap",
+    ),
     Switch(
         "wider-bands",
-        "Dealers leave a gap alone until it is what a move of this size leaves at the start's gamma, and trade to the band's edge",
+        "Dealers leave a gap alone until it is what this move leaves at the start's gamma, and trade to the band's edge",
         "mitigation",
         _wider_bands,
         {"move": 0.005},
+        "dealers carry a gap of up to the band",
     ),
-    Switch("batch", "Dealers hedge only every so many minutes, all at the same time, in one clearing", "mitigation", _at_times(False), {"every_minutes": 60.0}),
+    Switch(
+        "batch",
+        "Dealers hedge only every so many minutes, all at the same time, in one clearing",
+        "mitigation",
+        _at_times(jitter=False),
+        {"every_minutes": 60.0},
+        "dealers are open between clearings",
+    ),
     Switch(
         "random-times",
         "Dealers hedge once in every period, each at a time of its own drawn by chance",
         "mitigation",
-        _at_times(True),
+        _at_times(jitter=True),
         {"every_minutes": 60.0},
+        "dealers are open until their time comes",
     ),
-    Switch("internal-crossing", "Opposite orders of one step meet each other first and pay neither fee nor spread", "mitigation", _internal_crossing),
-    Switch("strike-limit", "No strike may hold more than a share of a dealer's gamma; what is over it was never written", "mitigation", _limit("strike_usd"), {"share": 0.25}),
-    Switch("expiry-limit", "No expiry may hold more than a share of a dealer's gamma; what is over it was never written", "mitigation", _limit("expiry_years"), {"share": 0.5}),
-    Switch("lower-leverage", "The same leveraged notional is liquidated factor times as far away", "mitigation", _lower_leverage, {"factor": 2.0}),
+    Switch(
+        "internal-crossing",
+        "Opposite orders of one step meet each other first and pay neither fee nor spread",
+        "mitigation",
+        _internal_crossing,
+        asks="fees that the venue does not earn",
+    ),
+    Switch(
+        "strike-limit",
+        "No strike may hold more than a share of a dealer's gamma; what is over it was never written",
+        "mitigation",
+        _limit("strike_usd"),
+        {"share": 0.25},
+        "options that are not written, and the premium of them",
+    ),
+    Switch(
+        "expiry-limit",
+        "No expiry may hold more than a share of a dealer's gamma; what is over it was never written",
+        "mitigation",
+        _limit("expiry_years"),
+        {"share": 0.5},
+        "options that are not written, and the premium of them",
+    ),
+    Switch(
+        "lower-leverage",
+        "The same leveraged notional is liquidated factor times as far away",
+        "mitigation",
+        _lower_leverage,
+        {"factor": 2.0},
+        "factor times the margin for the same positions",
+    ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
     Switch("without", "The market without one agent (each in turn where none is named)", "link", _without, {"agent": ""}),
 )
-"""Every switch; a new one is one line and one pure function."""
+"""Every switch; a new one is one entry and one pure function."""

@@ -1,0 +1,197 @@
+"""A played scenario in sentences: the answer, what broke first, through which link, who lost, what would have helped and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tailwag.experiments.run_report_words import dollars, percent, share
+from tailwag.figures.numbers import compact, money
+from tailwag.sim.metrics_sentences import span
+
+Document = Mapping[str, Any]
+EVENT_WORDS = {
+    "liquidation": "liquidations",
+    "dislocation": "price leaves where it would stand with nobody trading",
+    "depth_exhausted": "one step exhausts the depth",
+    "runaway": "price runs away",
+    "halted": "trading is halted",
+}
+SAME = "the same on every path"
+MOST_NAMED = 6
+LEAST_CUT = 1e-9
+
+
+def headline(document: Document) -> list[str]:
+    """The sentences of a played scenario, the answer first."""
+    return [sentence for sentence in _sentences(document) if sentence]
+
+
+def _sentences(document: Document) -> Iterator[str]:
+    yield _answer(document)
+    yield broke_first(document)
+    yield through(document)
+    yield who_lost(document)
+    if document["comparisons"]:
+        yield from helps(document)
+
+
+def estimate_words(row: Document, estimate: Document | None = None, *, signed: bool = False) -> str:
+    """An estimate in the unit of its outcome.
+
+    >>> estimate_words({"unit": "usd"}, {"value": 2.5e6, "standard_error": 1e5})
+    '$2.50m ± $0.10m'
+    """
+    found = row if estimate is None else estimate
+    if row["unit"] == "usd":
+        return dollars(found, signed=signed)
+    return percent(found, signed=signed, unit=" points" if signed else " %")
+
+
+def answer_row(document: Document) -> Document:
+    """The outcome that the story asks for."""
+    return next(row for row in document["outcomes"] if row["outcome"] == document["story"]["answer"])
+
+
+def _answer(document: Document) -> str:
+    row = answer_row(document)
+    beside = _beside(document, row["outcome"])
+    return f"{row['words'][:1].upper()}{row['words'][1:]}: {estimate_words(row)}{beside}; {_paths(document)}."
+
+
+def _beside(document: Document, name: str) -> str:
+    """What the same outcome is with nobody trading, and of a pin how much of it is left in the settlement price."""
+    alone = document["alone"].get(name)
+    words = "" if alone is None else f", {percent(alone)} with nobody trading"
+    settles = next((row for row in document["outcomes"] if row["outcome"] == "settles_at_strike"), None) if name == "at_strike" else None
+    if settles is None:
+        return words
+    return f"{words}; the settlement average is at the strike on {percent(settles)} ({percent(document['alone']['settles_at_strike'])} with nobody trading)"
+
+
+def _paths(document: Document) -> str:
+    return "one history" if document["paths"] == 1 else f"mean of {document['paths']:,} paths, seed {document['seed']}"
+
+
+def broke_first(document: Document) -> str:
+    """What happened first, on how many paths, and when."""
+    rows = [row for row in document["first_events"] if row["first_on"]]
+    if not rows:
+        bound = document["story"]["dislocation_log"]
+        return f"Nothing breaks: no path is stopped, and price stays within {100 * bound:g} % of where it would stand with nobody trading."
+    told = [
+        f"{_event(document, row)} (first on {share({'value': row['first_share']})} of paths{_when(row)})"
+        for row in sorted(rows, key=lambda row: -row["first_on"])
+    ]
+    none = 1.0 - sum(row["first_share"] for row in rows)
+    rest = f"; on {share({'value': none})} nothing breaks" if none > 1e-9 else ""
+    return f"First to break: {', then '.join(told[:1])}{''.join(f', or {one}' for one in told[1:3])}{rest}."
+
+
+def _event(document: Document, row: Document) -> str:
+    words = EVENT_WORDS[row["event"]]
+    if row["event"] == "dislocation":
+        return f"{words} by {100 * document['story']['dislocation_log']:g} %"
+    if row["event"] == "liquidation" and document["story"]["liquidation_usd"]:
+        return f"{words} of {money(document['story']['liquidation_usd'])} and more"
+    return words
+
+
+def _when(row: Document) -> str:
+    quartiles = row["hours_quartiles"]
+    return "" if quartiles is None else f", median after {span(quartiles[1])}"
+
+
+def through(document: Document) -> str:
+    """Whose flow moved the price to its largest distance from fundamental."""
+    rows = document["links"]
+    row = next((one for one in document["outcomes"] if one["outcome"] == "largest_excess"), None)
+    if row is None or not row["value"] or not rows:
+        return "Nobody's flow moves the price."
+    told = [f"{one['agent']} {percent(one['moved_log'], signed=True)}" for one in rows if abs(one["share"] or 0.0) >= 0.005]
+    return f"Through: price is pushed {percent(row)} from fundamental at its furthest, of that {', '.join(told)}."
+
+
+def who_lost(document: Document) -> str:
+    """Everybody's mean profit, the largest loss first."""
+    rows = sorted(document["accounts"], key=lambda row: row["pnl_usd"]["value"])
+    told = [f"{row['agent']} {dollars(row['pnl_usd'], signed=True)}" for row in rows[:MOST_NAMED]]
+    return f"Profit and loss: {', '.join(told)}." if told else ""
+
+
+def helps(document: Document) -> Iterator[str]:
+    """Which switches help, which do nothing or harm, by the story's own outcome; and what the best of them costs."""
+    name = document["story"]["answer"]
+    found = [(row, _of(row, name)) for row in document["comparisons"] if row["kind"] == "mitigation"]
+    for verdict, words in (
+        ("better", "Helps (less of it)" if document["story"]["harm"] == "more" else "Helps (more of it)"),
+        ("lower", "Lower"),
+        ("higher", "Higher"),
+        ("unclear", "No clear effect"),
+        ("nothing", "Does nothing here"),
+        ("worse", "Harms"),
+    ):
+        told = [
+            f"{row['switch']}{_change(one, verdict)}" for row, one in found if one is not None and verdict_for(document, one) == verdict
+        ]
+        if told:
+            yield f"{words}: {', '.join(told)}."
+    yield from _cost(document, found)
+    known = [(row, _of(row, name)) for row in document["comparisons"] if row["kind"] == "link"]
+    told = [f"{row['switch']} {_signed(one)}" for row, one in known if one is not None]
+    if told:
+        yield f"What each link carries: {', '.join(told)}."
+
+
+def verdict_for(document: Document, row: Document) -> str:
+    """The verdict on an outcome; where the story says that less of it is the harm, better and worse trade places."""
+    turned = {"better": "worse", "worse": "better"} if document["story"]["harm"] == "less" else {}
+    found = str(row["verdict"])
+    return turned.get(found, found) if row["outcome"] == document["story"]["answer"] else found
+
+
+def _change(row: Document, verdict: str) -> str:
+    return "" if verdict == "nothing" else f" {_signed(row)}"
+
+
+def _signed(row: Document) -> str:
+    z = "" if row["z"] is None else f" (z {row['z']:+.3g})"
+    return f"{estimate_words(row, row['difference'], signed=True)}{z}" if row["verdict"] != "nothing" else SAME
+
+
+def _of(row: Document, name: str) -> Document | None:
+    return next((one for one in row["outcomes"] if one["outcome"] == name), None)
+
+
+def _cost(document: Document, found: list[tuple[Document, Document | None]]) -> Iterator[str]:
+    """What the switch that helps most costs: gaps left unhedged, halts, and profits that fall."""
+    better = [(row, one) for row, one in found if one is not None and verdict_for(document, one) in ("better", "lower")]
+    if not better:
+        return
+    best, _ = max(better, key=lambda pair: abs(pair[1]["difference"]["value"]))
+    costs = [
+        row
+        for row in best["outcomes"]
+        if (row["more_is"] == "cost" or row["outcome"].startswith("pnl:"))
+        and verdict_for(document, row) in ("worse", "lower", "higher")
+        and _costs(row)
+    ]
+    told = [f"{row['words']} {estimate_words(row, row['difference'], signed=True)}" for row in costs]
+    cut = best["options_not_written"]
+    told += [f"{percent({'value': cut})} of the options not written"] if cut and abs(cut) > LEAST_CUT else []
+    asks = f" Beside that, {best['asks']}." if best["asks"] else ""
+    yield f"What {best['switch']} costs: {', '.join(told) if told else 'nothing that these accounts show'}.{asks}"
+
+
+def _costs(row: Document) -> bool:
+    rises = row["difference"]["value"] > 0.0
+    return rises if row["more_is"] == "cost" else not rises
+
+
+def plain_number(value: float | None) -> str:
+    """z and counts in three figures, signed.
+
+    >>> plain_number(None), plain_number(-12.345)
+    ('n/a', '−12.3')
+    """
+    return "n/a" if value is None else compact(value, signed=True)
