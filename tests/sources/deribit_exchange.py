@@ -63,6 +63,8 @@ class Exchange:
     errors: dict[str, int] = field(default_factory=dict)
     """Method: error code."""
     unanswered: set[str] = field(default_factory=set)
+    page: int = 1_000
+    """Trades of one page of history."""
     locked: bool = False
     dead: bool = False
     """Nothing is sent at all."""
@@ -176,6 +178,11 @@ class Exchange:
         return row
 
 
+def coin_of(row: Message) -> str:
+    """The venue's currency of a trade: what its instrument settles in."""
+    return "USDC" if "_USDC" in row["instrument_name"] else "BTC"
+
+
 class Line:
     """One connection: requests in, replies and notifications out, as text."""
 
@@ -223,6 +230,8 @@ class Line:
         if method == "public/get_last_trades_by_currency":
             rows = exchange.trades[parameters["kind"]][-parameters["count"] :]
             return {"trades": rows, "has_more": False}, []
+        if method == "public/get_last_trades_by_currency_and_time":
+            return self._history(parameters), []
         if method == "public/unsubscribe":
             for channel in parameters["channels"]:
                 self.channels.pop(channel, None)
@@ -233,6 +242,16 @@ class Line:
         new = [channel for channel in granted if channel not in self.channels]
         self.channels.update(dict.fromkeys(granted))
         return granted, self._first_words(new)
+
+    def _history(self, asked: Message) -> Message:
+        """Trades of a currency and kind in a span of time, oldest first, no more than a page."""
+        assert asked["sorting"] == "asc"
+        assert 1 <= asked["count"] <= 1_000
+        span = range(asked["start_timestamp"], asked["end_timestamp"] + 1)
+        rows = [row for row in self.exchange.trades[asked["kind"]] if row["timestamp"] in span and coin_of(row) == asked["currency"]]
+        rows.sort(key=lambda row: row["timestamp"])
+        page = min(asked["count"], self.exchange.page)
+        return {"trades": rows[:page], "has_more": len(rows) > page}
 
     def _first_words(self, channels: list[str]) -> list[Message]:
         tickers = self.exchange.tickers()
@@ -260,10 +279,11 @@ class Line:
         if change is not None and book in self.channels and change["change_id"] > self.change_seen:
             said.append(_note(book, change))
         for kind, rows in exchange.trades.items():
-            channel, new = f"trades.{kind}.BTC.100ms", rows[self.trades_sent[kind] :]
-            self.trades_sent[kind] = len(rows)
-            if new and channel in self.channels:
-                said.append(_note(channel, new))
+            new, self.trades_sent[kind] = rows[self.trades_sent[kind] :], len(rows)
+            for coin in ("BTC", "USDC"):
+                channel, fitting = f"trades.{kind}.{coin}.100ms", [row for row in new if coin_of(row) == coin]
+                if fitting and channel in self.channels:
+                    said.append(_note(channel, fitting))
         return [*self._beats(), *self._said(said)]
 
     def _market(self) -> list[Message]:

@@ -172,12 +172,19 @@ class TestLiquidations:
         subject.closed(1.0)
         subject.opened(2.0)
         tell(subject, mark(), now=2.0)
-        counts = [
-            len(found.liquidations)
-            for found in (subject.snapshot(2.0, 0), subject.snapshot(2.0, 0))
-            if found and found.liquidations is not None
-        ]
-        assert counts == [1, 0]
+
+        def shown() -> int:
+            found = subject.snapshot(2.0, 0)
+            assert found is not None
+            assert found.liquidations is not None
+            return len(found.liquidations)
+
+        assert [shown(), shown()] == [1, 1], "until it is kept"
+        tell(subject, forced())
+        subject.kept()
+        assert shown() == 1, "what came after the snapshot that was kept"
+        subject.kept()
+        assert shown() == 0
 
 
 class TestDepth:
@@ -399,6 +406,7 @@ class TestFeed:
         found = self.until(feed, lambda snapshot: len(snapshot.liquidations))
         assert found.liquidations is not None
         assert found.liquidations.amount_usd.tolist() == [181_000.0]
+        feed.kept()
         again = next(feed)
         feed.close()
         assert again is not None

@@ -33,9 +33,11 @@ def note(channel: str, data: Any) -> str:
     return json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data}})
 
 
-def snapshot_of(world: Virtual) -> Snapshot:
+def snapshot_of(world: Virtual, *, kept: bool = True) -> Snapshot:
     snapshot = world.snapshot()
     assert snapshot is not None, world.session.doubts(world.now)
+    if kept:
+        world.session.kept()
     return snapshot
 
 
@@ -125,20 +127,119 @@ def test_trades_come_once_and_forced_ones_of_the_perp_as_liquidations() -> None:
     assert len(third.trades) == 0
 
 
-def test_trades_beyond_the_bound_and_beyond_the_backlog_are_said_to_be_missing() -> None:
+def test_trades_beyond_the_bound_are_said_to_be_missing_and_not_claimed() -> None:
     world = live()
+    world.run(8.0)
+    before = snapshot_of(world).trades
+    assert before is not None
     row = world.exchange.trade("option")
     world.run(0.2)
+    dropped_ms = world.exchange.now_ms
     many = [{**row, "trade_id": f"m{number}"} for number in range(25_000)]
     world.hand_in([note("trades.option.BTC.100ms", many)])
-    assert any("came while no snapshot was taken" in doubt for doubt in snapshot_of(world).degraded)
-    world.lose()
-    world.exchange.now_ms += 3_600_000
-    for _ in range(1_200):
-        world.exchange.trade("option")
-    assert world.run(20.0, until=lambda: world.session.live(world.now))
-    assert any("the connection was down for too long" in doubt for doubt in snapshot_of(world).degraded)
-    assert not any("the connection was down for too long" in doubt for doubt in snapshot_of(world).degraded)
+    shown = snapshot_of(world, kept=False)
+    assert any("came while no snapshot was kept" in doubt for doubt in shown.degraded)
+    world.run(6.0)
+    later = snapshot_of(world)
+    assert any("are not all recorded; tailwag trades backfill closes the gap" in doubt for doubt in later.degraded)
+    assert later.trades is not None
+    assert later.trades.covered[0].from_ns == (row["timestamp"] + 1) * 1_000_000
+    assert row["timestamp"] <= dropped_ms
+    assert snapshot_of(world).degraded == ()
+
+
+def test_a_trade_that_cannot_be_read_leaves_a_hole() -> None:
+    world = live()
+    world.run(8.0)
+    snapshot_of(world)
+    at_ms = world.exchange.now_ms
+    world.hand_in([note("trades.option.BTC.100ms", [{**world.exchange.trade("option"), "amount": "many"}])])
+    world.exchange.trades["option"].clear()
+    world.run(6.0)
+    spans = snapshot_of(world).trades
+    assert spans is not None
+    assert min(span.from_ns for span in spans.covered) > at_ms * 1_000_000
+
+
+def printed(world: Virtual, rng: random.Random) -> None:
+    """Coin-settled trades, USDC-settled ones, and those of another currency."""
+    names = list(world.exchange.rows())
+    for _ in range(rng.randrange(0, 4)):
+        name = rng.choice(names)
+        other = name.replace("BTC-", rng.choice(["BTC_USDC-", "ETH_USDC-"]), 1)
+        world.exchange.trade("option", instrument_name=rng.choice([name, other]), timestamp=world.exchange.now_ms - rng.randrange(0, 900))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_claimed_is_whole_and_touches_over_lost_connections_refusals_and_a_disk_that_refuses(seed: int) -> None:
+    rng = random.Random(seed)
+    exchange = Exchange(strikes=(60_000,), expiries=("27MAR26",), page=rng.choice([8, 50, 1_000]))
+    began_ms = exchange.now_ms
+    for back_ms in range(1, 40):
+        exchange.trade("option", timestamp=began_ms - 600_000 + back_ms)
+    world = live(exchange)
+    kept: list[Snapshot] = []
+    for step in range(1_500):
+        world.step()
+        printed(world, rng)
+        if rng.random() < 0.004:
+            world.lose(wait=rng.choice([0.5, 5.0, 20.0]))
+        history = "public/get_last_trades_by_currency_and_time"
+        if step % 200 == 0:
+            exchange.errors = {history: 11_051} if rng.random() < 0.3 else {}
+        snapshot = world.snapshot() if step % 20 == 0 else None
+        if snapshot is not None and rng.random() < 0.7:  # else the disk refuses
+            world.session.kept()
+            kept.append(snapshot)
+    exchange.errors = {}
+    assert world.run(60.0, until=lambda: world.session.live(world.now) and not world.session.doubts(world.now))
+    world.run(30.0)
+    kept.append(snapshot_of(world))
+    spans = [(span.from_ns, span.to_ns) for one in kept if one.trades is not None for span in one.trades.covered]
+    assert all(one[1] == other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert spans[0][0] == spans[0][0] // 1_000_000 * 1_000_000 <= (began_ms - 23 * 3_600_000) * 1_000_000
+    assert spans[-1][1] >= (exchange.now_ms - 6_000) * 1_000_000
+    given = [name for one in kept if one.trades is not None for name in one.trades.trade_id.tolist()]
+    wanted = {row["trade_id"] for row in exchange.trades["option"] if "ETH" not in row["instrument_name"]}
+    inside = {
+        row["trade_id"]
+        for row in exchange.trades["option"]
+        if row["trade_id"] in wanted and spans[0][0] <= row["timestamp"] * 1_000_000 < spans[-1][1]
+    }
+    assert len(inside) > 500
+    assert inside <= set(given) <= wanted
+    assert len(given) == len(set(given)), "what was kept is not given again"
+
+
+def test_a_channel_that_is_kept_back_claims_nothing() -> None:
+    exchange = Exchange(strikes=(60_000,), expiries=("27MAR26",), kept_back={"trades.option.USDC.100ms"})
+    world = live(exchange)
+    world.run(30.0)
+    trades = snapshot_of(world).trades
+    assert trades is not None
+    assert trades.covered == ()
+
+
+def test_a_stream_goes_on_where_the_store_ends() -> None:
+    exchange = Exchange(strikes=(60_000,), expiries=("27MAR26",))
+    missed = exchange.trade("option", timestamp=exchange.now_ms - 3_600_000)
+    for _ in range(1_001):
+        exchange.trade("option")
+    from_ns = (exchange.now_ms - 7_200_000) * 1_000_000
+    world = Virtual(exchange, DeribitSession("BTC"))
+    world.session.resume(from_ns)
+    world.run(20.0)
+    trades = snapshot_of(world).trades
+    assert trades is not None
+    assert trades.covered[0].from_ns == from_ns
+    assert missed["trade_id"] in trades.trade_id.tolist()
+    paused = Virtual(Exchange(strikes=(60_000,), expiries=("27MAR26",)), DeribitSession("BTC"))
+    paused.session.resume(from_ns - 8 * 86_400 * 1_000_000_000)
+    paused.run(20.0)
+    late = snapshot_of(paused)
+    assert any("are not all recorded" in doubt for doubt in late.degraded)
+    assert late.trades is not None
+    assert late.trades.covered[0].from_ns > from_ns - 86_400 * 1_000_000_000
 
 
 # the protocol
@@ -159,7 +260,7 @@ def test_channels_are_asked_for_in_batches_that_the_venue_allows() -> None:
     world.run(8.0, until=lambda: world.session.live(world.now))
     batches = [len(asked["params"]["channels"]) for asked in exchange.requests if asked["method"] == "public/subscribe"]
     assert len(snapshot_of(world).chain) == 1_200
-    assert sum(batches) == 1_200 + 1 + 7
+    assert sum(batches) == 1_200 + 1 + 8
     assert max(batches) <= 200
     assert len(batches) <= world.now / 0.3
 

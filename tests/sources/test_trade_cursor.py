@@ -12,7 +12,7 @@ from tests.sources.payloads import deribit
 from tests.sources.payloads.market import quotes
 from tests.sources.venue_server import VenueServer, as_json, pointed_at, running
 
-from tailwag.errors import StoreBusyError, VenueError
+from tailwag.errors import StoreBusyError, StoreError, VenueError
 from tailwag.market.chain import Chain
 from tailwag.market.snapshot import Futures, Snapshot, Source
 from tailwag.sources.store.history import History
@@ -64,7 +64,7 @@ class Venue:
         fitting.sort(key=lambda row: row["timestamp"])
         return {"result": {"trades": fitting[: self.page], "has_more": len(fitting) > self.page}}
 
-    def turn(self, cursor: TradeCursor, end_ms: int) -> Snapshot:
+    def turn(self, cursor: TradeCursor, end_ms: int, *, kept: bool = True) -> Snapshot:
         plan = cursor.requests(end_ms)
         request = next(plan)
         while True:
@@ -73,7 +73,10 @@ class Venue:
             try:
                 request = plan.send(reply)
             except StopIteration:
-                return cursor.attached(EMPTY)
+                shown = cursor.attached(EMPTY)
+                if kept:
+                    cursor.kept()
+                return shown
 
 
 def ids(snapshots: list[Snapshot]) -> list[str]:
@@ -250,3 +253,71 @@ def test_a_span_without_a_trade_claims_nothing_and_a_broken_answer_keeps_what_ca
         with pytest.raises(StoreBusyError):
             Recorder(tmp_path)
     assert len(History.open(tmp_path).trades()) == 1
+
+
+@pytest.mark.parametrize("refused", [1, 3])
+def test_a_turn_that_the_disk_refused_is_asked_for_again(refused: int) -> None:
+    venue, cursor = Venue(), TradeCursor("BTC")
+    kept = [venue.turn(cursor, NOW_MS)]
+    venue.trade(NOW_MS + 10)
+    for turn in range(refused):
+        lost = venue.turn(cursor, NOW_MS + 1_000 * (turn + 1), kept=False)
+        assert ids([lost]) == ["0"]
+    venue.trade(NOW_MS + 5_500)
+    kept.append(venue.turn(cursor, NOW_MS + 6_000))
+    assert ids(kept) == ["0", "1"]
+    assert joined_spans(kept) == [((NOW_MS - FIRST_MS) * MS, (NOW_MS + 6_000) * MS)]
+    assert ids([venue.turn(cursor, NOW_MS + 7_000)]) == []
+
+
+def test_the_hole_of_a_long_pause_is_stated_until_it_is_on_disk() -> None:
+    venue, cursor = Venue(), TradeCursor("BTC", from_ns=(NOW_MS - LONGEST_MS - 1) * MS)
+    for kept in (False, True):
+        assert "are not recorded" in venue.turn(cursor, NOW_MS, kept=kept).degraded[0]
+    assert venue.turn(cursor, NOW_MS + 1).degraded == ()
+
+
+class Refusing:
+    """A recorder whose disk refuses some of the snapshots that it is given."""
+
+    def __init__(self, recorder: Recorder, refusals: set[int]) -> None:
+        self.recorder, self.refusals, self.given = recorder, refusals, 0
+
+    def append(self, snapshot: Snapshot, *, received_ns: int) -> Any:
+        self.given += 1
+        if self.given in self.refusals:
+            raise StoreError("the disk is full; make room")
+        return self.recorder.append(snapshot, received_ns=received_ns)
+
+
+def test_through_the_monitor_a_disk_that_refuses_once_costs_no_trade(tmp_path: Path, desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tailwag.experiments.options import MeasureOptions
+    from tailwag.service.log import make_log
+    from tailwag.service.metrics import Metrics
+    from tailwag.service.monitor import Monitor, SourcePlan
+    from tailwag.service.monitor import World as MonitorWorld
+    from tailwag.service.publish import Board
+    from tailwag.sources import venues
+    from tailwag.sources.feeds import Surroundings, open_feed
+
+    server, client = desk
+    venue = Venue(page=3)
+    answering(server, venue, monkeypatch)
+    monkeypatch.setattr(venues, "open_exchange", lambda _name: client)
+    end_ms = int(deribit.options()["usOut"]) // 1_000
+    for k in range(10):
+        venue.trade(end_ms - 1_000 * k - 1, name=next(quotes()).deribit_name)
+    around = Surroundings(lambda: end_ms * MS, lambda _seconds: None, lambda _text: None)
+    with Recorder(tmp_path) as recorder:
+        keeper = Refusing(recorder, {1})
+        world = MonitorWorld(lambda: end_ms * MS, lambda: 1.0, lambda _seconds: True)
+        plan = SourcePlan("deribit:BTC", lambda: open_feed("deribit:BTC", around), every_seconds=1.0)
+        monitor = Monitor(
+            [plan], keeper=keeper, options=MeasureOptions("sticky-delta"), board=Board(), world=world, log=make_log(), metrics=Metrics()
+        )
+        for _ in range(3):
+            monitor.turn("deribit:BTC")
+    kept = list(History.open(tmp_path).snapshots())
+    assert keeper.given == 3
+    assert sorted(ids(kept), key=int) == [str(k) for k in range(10)]
+    assert joined_spans(kept) == [((end_ms - FIRST_MS) * MS, end_ms * MS)]

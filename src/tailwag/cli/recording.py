@@ -217,7 +217,10 @@ class _Recording:
         try:
             snapshot = next(feed.snapshots)
             if snapshot is not None and not self._stopped.is_set():
-                self._acknowledge(self._recorder.append(snapshot, received_ns=self._clock()))
+                done = self._recorder.append(snapshot, received_ns=self._clock())
+                if feed.kept is not None:
+                    feed.kept()
+                self._acknowledge(done)
                 self._left -= 1
         except StopIteration:
             return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,6 +13,10 @@ from tailwag.service.publish import Publication
 from tailwag.service.staleness import Health, SourceState
 
 _SECONDS = (0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+ORDINARY = frozenset({"connects", "opened", "messages", "trades_fetched", "trades_repeated", "liquidations", "events", "snapshots"})
+"""Kinds of events that are no trouble."""
 
 
 class Metrics:
@@ -32,6 +38,13 @@ class Metrics:
         self._silent = Gauge("tailwag_silent_open_interest_share", "Share of open interest whose options went silent.", ["source"], **made)
         self._gain = Gauge("tailwag_loop_gain", "Loop gain of the newest measurement.", ["source", "currency"], **made)
         self._gex = Gauge("tailwag_gex_usd_per_pct", "Net gamma exposure of the newest measurement.", ["source", "currency"], **made)
+        self._events = Counter(
+            "tailwag_source_events",
+            "What the connections of a streamed source have met: connects, closes, gaps, frames dropped.",
+            ["source", "connection", "kind"],
+            **made,
+        )
+        self._events_seen: dict[tuple[str, str, str], int] = {}
         self._seconds = Histogram("tailwag_measure_seconds", "Snapshot to document.", buckets=_SECONDS, **made)
         self.clients = Gauge("tailwag_stream_clients", "WebSocket clients connected.", **made)
         self.conflated = Counter("tailwag_stream_conflated", "Frames that a slow client was spared because a newer one was there.", **made)
@@ -47,6 +60,19 @@ class Metrics:
 
     def failed(self, source: str, error: str) -> None:
         self._failed.labels(source, error).inc()
+
+    def streamed(self, source: str, counters: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        """Take over a feed's own counts; the troubles among them that are new, by kind, for the log."""
+        new: dict[str, int] = {}
+        for connection, counts in counters.items():
+            for kind, count in _by_kind(counts).items():
+                seen = self._events_seen.get((source, connection, kind), 0)
+                more = count - seen if count >= seen else count  # a feed that was opened again counts from 0
+                self._events_seen[source, connection, kind] = count
+                self._events.labels(source, connection, kind).inc(more)
+                if more and kind not in ORDINARY:
+                    new[kind] = new.get(kind, 0) + more
+        return new
 
     def measuring(self) -> AbstractContextManager[Any]:
         """Time what happens inside."""
@@ -71,6 +97,15 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition text."""
         return generate_latest(self.registry)
+
+
+def _by_kind(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts without the numbers that a venue may choose, so that there are never more kinds than the code knows."""
+    found: dict[str, int] = {}
+    for name, count in counts.items():
+        kind = re.sub(r"_-?[0-9]+$", "", name)
+        found[kind] = found.get(kind, 0) + count
+    return found
 
 
 def _number(value: float | None) -> float:

@@ -164,7 +164,15 @@ class Monitor:
         elif source.feed.why is not None:
             self._ask_why(source, source.feed.why())
         source.failures = 0
+        self._note_stream(source)
         return self._pause(source)
+
+    def _note_stream(self, source: _Source) -> None:
+        """What the connections of a stream have met since the last turn."""
+        counters = None if source.feed is None else source.feed.counters
+        met = self._metrics.streamed(source.plan.name, counters()) if counters is not None else {}
+        if met:
+            self._log.info("stream trouble", source=source.plan.name, **met)
 
     def _ask_why(self, source: _Source, reasons: tuple[str, ...]) -> None:
         """A stream that has nothing to give says why: that is what its staleness will be shown with."""
@@ -176,6 +184,8 @@ class Monitor:
         arrived_at -= max(arrived_at - began_at - PATIENCE_SECONDS, 0.0)
         with self._keeping:
             seq = self._keeper.append(snapshot, received_ns=received_ns).seq
+        if source.feed is not None and source.feed.kept is not None:
+            source.feed.kept()
         self._metrics.recorded(source.plan.name)
         with source.lock:
             doubt = source.freshness.doubt(snapshot, arrived_at=arrived_at)

@@ -91,7 +91,7 @@ class Freshness:
 
     def _unusable(self, snapshot: Snapshot) -> str:
         if not len(snapshot.chain) or not bool(snapshot.chain.usable.any()):
-            return "the last reply held no usable option"
+            return f"the last reply held no usable option{f': {snapshot.degraded[0]}' if snapshot.degraded else ''}"
         if not (math.isfinite(snapshot.spot_usd) and snapshot.spot_usd > 0.0):
             return "the last reply held no spot price"
         return ""

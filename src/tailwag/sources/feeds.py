@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +43,10 @@ class Feed:
     every_seconds: float | None
     why: Callable[[], tuple[str, ...]] | None = None
     """Asked after a None: why a stream has nothing that may be published, most important reason first."""
+    kept: Callable[[], None] | None = None
+    """To be told when the last snapshot is on disk: until then its trades and liquidations are given again with each."""
+    counters: Callable[[], Mapping[str, Mapping[str, int]]] | None = None
+    """How often each kind of event was met on each connection since the start, where the feed counts."""
 
 
 class Moment(NamedTuple):
@@ -73,7 +77,7 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
     if colon and kind in VENUES:
         if not rest:
             raise InputError(f"{word} names no currency; write it after the colon, such as {kind}:BTC")
-        return Feed(word, _live(kind, rest, around), LIVE_SECONDS)
+        return _live(word, kind, rest, around)
     if colon and kind == "deribit-ws":
         return _deribit_stream(word, rest, around)
     if colon and kind == "binance-ws":
@@ -116,7 +120,7 @@ def _demo(around: Surroundings) -> Iterator[Snapshot]:
         yield moving_demo(around.clock() // 1_000 * 1_000, currency=around.currency)
 
 
-def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]:
+def _live(word: str, venue: str, currency: str, around: Surroundings) -> Feed:
     """A fetch that fails does not end the feed: the next turn asks again."""
     from tailwag.sources.trade_cursor import TradeCursor
     from tailwag.sources.venues import fetch
@@ -133,21 +137,29 @@ def _live(venue: str, currency: str, around: Surroundings) -> Iterator[Snapshot]
                 self.since = TradeCursor(currency, from_ns=from_ns)
             return fetch(venue, currency, clock=around.clock, sleep=around.sleep, since=self.since)
 
-    return Live()
+        def kept(self) -> None:
+            if self.since is not None:
+                self.since.kept()
+
+    live = Live()
+    return Feed(word, live, LIVE_SECONDS, kept=live.kept)
 
 
 def _deribit_stream(word: str, currency: str, around: Surroundings) -> Feed:
     from tailwag.sources.streams.deribit_feed import DeribitFeed
 
-    stream = DeribitFeed(currency, clock=around.clock, sleep=around.sleep, say=around.say)
-    return Feed(word, stream, STREAM_SECONDS, stream.why)
+    def until() -> int | None:
+        return None if around.recorded_until is None else around.recorded_until("deribit", currency)
+
+    stream = DeribitFeed(currency, clock=around.clock, sleep=around.sleep, say=around.say).resuming(until)
+    return Feed(word, stream, STREAM_SECONDS, stream.why, stream.kept, lambda: {word: stream.counters()})
 
 
 def _binance_stream(word: str, currency: str, around: Surroundings) -> Feed:
     from tailwag.sources.streams.binance_feed import BinanceFeed
 
     stream = BinanceFeed(currency, clock=around.clock, sleep=around.sleep, say=around.say)
-    return Feed(word, stream, STREAM_SECONDS, stream.why)
+    return Feed(word, stream, STREAM_SECONDS, stream.why, stream.kept, stream.counters)
 
 
 def _merged(word: str, around: Surroundings) -> Feed:
@@ -155,7 +167,7 @@ def _merged(word: str, around: Surroundings) -> Feed:
 
     feeds = {part: open_feed(part, around, again=True) for part in checked_parts(word)}
     merged = MergedFeed(feeds, lambda part: open_feed(part, around, again=True), clock=around.clock, sleep=around.sleep, say=around.say)
-    return Feed(word, merged, TURN_SECONDS, merged.why)
+    return Feed(word, merged, TURN_SECONDS, merged.why, merged.kept, merged.counters)
 
 
 def _loaded(path: str, around: Surroundings, at_ns: int | None) -> Snapshot:

@@ -29,6 +29,8 @@ TURN_SECONDS = 1.0
 FIRST_WAIT_SECONDS, STEP_SECONDS = 30.0, 0.1
 LONGEST_PAUSE_SECONDS = 60.0
 MOST_PARTS = 8
+MOST_WAITING = 50_000
+"""Trades of one part that wait to be kept; the oldest make room, and what they covered is claimed no more."""
 
 
 def checked_parts(word: str) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ def checked_parts(word: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Part:
-    """One source's newest snapshot and when it arrived; what was traded since the last turn waits to be given once."""
+    """One source's newest snapshot and when it arrived; what was traded is given again until it is kept."""
 
     limit_seconds: float
     snapshot: Snapshot | None = None
@@ -63,6 +65,27 @@ class _Part:
     trouble: str = ""
     trades: list[Trades] = field(default_factory=list)
     forced: list[Liquidations] = field(default_factory=list)
+    offered: tuple[int, int] = (0, 0)
+    """How many of the tables the last snapshot held."""
+    lost: int = 0
+    counters: Callable[[], Mapping[str, Mapping[str, int]]] | None = None
+
+    def wait(self, snapshot: Snapshot) -> None:
+        """What was traded waits to be kept; the oldest makes room."""
+        self.trades += [] if snapshot.trades is None else [snapshot.trades]
+        self.forced += [] if snapshot.liquidations is None else [snapshot.liquidations]
+        while len(self.trades) > 1 and sum(map(len, self.trades)) > MOST_WAITING:
+            self.lost += len(self.trades.pop(0))
+            self.offered = (max(self.offered[0] - 1, 0), self.offered[1])
+        while len(self.forced) > 1 and sum(map(len, self.forced)) > MOST_WAITING:
+            self.forced.pop(0)
+            self.offered = (self.offered[0], max(self.offered[1] - 1, 0))
+
+    def kept(self) -> None:
+        """The tables that the last snapshot held are on disk."""
+        if self.offered != (0, 0):
+            del self.trades[: self.offered[0]], self.forced[: self.offered[1]]
+            self.offered, self.lost = (0, 0), 0
 
 
 class MergedParts:
@@ -73,14 +96,28 @@ class MergedParts:
         self._joined_before: frozenset[str] = frozenset()
         self._news = False
 
-    def arrived(self, word: str, snapshot: Snapshot, now: float) -> None:
-        """A part gave a snapshot; one that is not newer than its last renews nothing."""
+    def arrived(self, word: str, snapshot: Snapshot, now: float) -> bool:
+        """A part gave a snapshot: whether it was taken; one that is not newer than its last renews nothing."""
         part = self._parts[word]
         if part.snapshot is not None and snapshot.as_of_ns <= part.snapshot.as_of_ns:
-            return
+            return False
         part.snapshot, part.arrived_at, part.trouble, self._news = snapshot, now, "", True
-        part.trades += [] if snapshot.trades is None else [snapshot.trades]
-        part.forced += [] if snapshot.liquidations is None else [snapshot.liquidations]
+        part.wait(snapshot)
+        return True
+
+    def kept(self) -> None:
+        """The last snapshot is on disk: its trades and liquidations are not given again."""
+        for part in self._parts.values():
+            part.kept()
+
+    def counted_by(self, word: str, counters: Callable[[], Mapping[str, Mapping[str, int]]] | None) -> None:
+        """Who counts what a part meets from now on."""
+        self._parts[word].counters = counters
+
+    def counters(self) -> dict[str, Mapping[str, int]]:
+        """How often each kind of event was met, by connection."""
+        asked = [part.counters for part in self._parts.values() if part.counters is not None]
+        return {name: counts for ask in asked for name, counts in ask().items()}
 
     def failed(self, word: str, sentence: str) -> None:
         """A part's turn failed; what it gave before is used until it is too old."""
@@ -106,15 +143,22 @@ class MergedParts:
         if not fresh or not (self._news or self._joined_before != fresh.keys()):
             return None
         self._news, self._joined_before = False, frozenset(fresh)
-        given = {word: _given_once(part) for word, part in fresh.items()}
+        given = {word: _with_waiting(part) for word, part in fresh.items()}
         if len({snapshot.source.synthetic for snapshot in given.values()}) > 1:
             raise InputError(f"synthetic and real data are never mixed ({' + '.join(given)}); serve them as sources of their own")
-        joined, refused = _joined(given)
+        joined, held, refused = _joined(given)
         ages = (f"{word} came {max(now - part.arrived_at, 0.0):.1f} s before this snapshot was joined" for word, part in fresh.items())
-        doubts = (*self.why(now), *refused, *self._lagging(fresh))
-        for part in fresh.values():
-            part.trades, part.forced = [], []
+        doubts = (*self.why(now), *refused, *self._lagging(fresh), *self._made_room())
+        for word, part in self._parts.items():
+            part.offered = (len(part.trades), len(part.forced)) if word in held else (0, 0)
         return joined.with_parts(degraded=(*doubts, *joined.degraded), notes=(*joined.notes, *ages))
+
+    def _made_room(self) -> tuple[str, ...]:
+        return tuple(
+            f"{part.lost:,} option trades of {word} came while no snapshot was kept and are not in this one"
+            for word, part in self._parts.items()
+            if part.lost
+        )
 
     def _left_out(self, word: str, part: _Part) -> str:
         reason = f": {part.trouble}" if part.trouble else ""
@@ -141,26 +185,26 @@ def _interest(snapshot: Snapshot | None) -> float:
     return 0.0 if snapshot is None else math.fsum(snapshot.chain.counted_open_interest_coin().tolist())
 
 
-def _given_once(part: _Part) -> Snapshot:
-    """The part's snapshot with the trades and liquidations that no turn has given yet."""
+def _with_waiting(part: _Part) -> Snapshot:
+    """The part's snapshot with the trades and liquidations that no kept one holds."""
     assert part.snapshot is not None
     trades = Trades.joined(part.trades) if part.trades else None
     return part.snapshot.with_parts(trades=trades, liquidations=Liquidations.joined(part.forced) if part.forced else None)
 
 
-def _joined(given: Mapping[str, Snapshot]) -> tuple[Snapshot, tuple[str, ...]]:
-    """All of them; where one without options does not fit the others, the others without it."""
+def _joined(given: Mapping[str, Snapshot]) -> tuple[Snapshot, frozenset[str], tuple[str, ...]]:
+    """All of them; where one without options does not fit the others, the others without it; and which it holds."""
     parts = list(given.values())
     if len(parts) == 1:
-        return parts[0], ()
+        return parts[0], frozenset(given), ()
     try:
-        return merge(parts), ()
+        return merge(parts), frozenset(given), ()
     except TailwagError as trouble:
         chains = {word: part for word, part in given.items() if len(part.chain)}
         if not chains or len(chains) == len(given):
             raise
         without = ", ".join(word for word in given if word not in chains)
-        return merge(list(chains.values())), (f"{without} left out: {trouble}",)
+        return merge(list(chains.values())), frozenset(chains), (f"{without} left out: {trouble}",)
 
 
 class MergedFeed:
@@ -212,6 +256,16 @@ class MergedFeed:
         with self._lock:
             return self._parts.why(self._monotonic())
 
+    def kept(self) -> None:
+        """The last snapshot is on disk: its trades and liquidations are not given again."""
+        with self._lock:
+            self._parts.kept()
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """What each part's connections have met since the start."""
+        with self._lock:
+            return self._parts.counters()
+
     def close(self) -> None:
         """Let every part end after its turn."""
         self._stopping.set()
@@ -241,10 +295,13 @@ def _follow(
             snapshot = next(current.snapshots)
             failures = 0
             with lock:
-                if snapshot is not None:
-                    parts.arrived(word, snapshot, monotonic())
-                elif current.why is not None:
+                parts.counted_by(word, current.counters)
+                # what is held here waits until it is on disk: the part need not give it again
+                taken = snapshot is not None and parts.arrived(word, snapshot, monotonic())
+                if snapshot is None and current.why is not None:
                     parts.failed(word, "; ".join(current.why()))
+            if taken and current.kept is not None:
+                current.kept()
         except StopIteration:
             current, failures = None, failures + 1
         except Exception as error:  # whatever one part does, the others go on

@@ -67,7 +67,8 @@ class Lane:
 class TradeCursor:
     """How far the trades of one currency on Deribit have been taken, over the turns of a recorder.
 
-    ``from_ns`` is where an earlier recorder stopped, None where there was none.  A turn is :meth:`requests`, then :meth:`attached`.
+    ``from_ns`` is where an earlier recorder stopped, None where there was none.  A turn is :meth:`requests`, then :meth:`attached`, then
+    :meth:`kept` once the snapshot is on disk; a turn that was not kept is asked for again as a whole.
     """
 
     def __init__(self, currency: str, *, from_ns: int | None = None) -> None:
@@ -82,15 +83,17 @@ class TradeCursor:
         self._rows: dict[str, list[Row]] = {"option": [], "future": []}
         self._doubts: tuple[str, ...] = ()
         self._end_ms: int | None = None
-        """Of the turn under way; None where none is."""
+        """Of the turn under way, which is not on disk yet; None where none is."""
+        self._reached_ms = 0
 
     def requests(self, end_ms: int) -> Plan:
         """The requests for everything since the last turn and before ``end_ms``, the venue's own time."""
+        unsaid = () if self._end_ms is None else self._doubts
         if self._end_ms is not None:
-            # the last turn's trades went into no snapshot: ask for them again
+            # the last turn's trades are on no disk: ask for them again
             self._lanes = {ask: Lane(*ask, reached_ms=self._stated_ms) for ask in self._lanes}
         self._rows, self._end_ms = {"option": [], "future": []}, end_ms
-        self._doubts = self._begin(end_ms)
+        self._doubts = self._begin(end_ms) or unsaid
         for (asked, kind), lane in self._lanes.items():
             what = f"{asked} option trades" if kind == "option" else f"{asked} futures trades (for liquidations)"
             yield from lane.requests(end_ms, self._rows[kind], what)
@@ -119,11 +122,15 @@ class TradeCursor:
         if reached_ms > self._stated_ms and trades is not None:
             spans = (Covered(VENUE, self._stated_ms * NS_PER_MILLISECOND, reached_ms * NS_PER_MILLISECOND),)
             trades = trades.covering(spans)
-        self._stated_ms = max(self._stated_ms, reached_ms)
+        self._reached_ms = reached_ms
         if trades is not None and self._end_ms - reached_ms > 0:
             doubts = (*doubts, f"option trades are taken up to {format_time(reached_ms * NS_PER_MILLISECOND)} only; the next turn goes on")
-        self._end_ms = None
         return snapshot.with_parts(trades=trades, liquidations=self._liquidations(), degraded=(*self._doubts, *doubts, *snapshot.degraded))
+
+    def kept(self) -> None:
+        """The snapshot of this turn is on disk: the next turn goes on from where it ends."""
+        if self._end_ms is not None:
+            self._stated_ms, self._end_ms = max(self._stated_ms, self._reached_ms), None
 
     def _liquidations(self) -> Liquidations:
         from tailwag.sources.streams.deribit_prints import liquidations_of

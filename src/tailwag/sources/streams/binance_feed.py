@@ -72,6 +72,11 @@ class BinanceLive:
         parts = [runner.snapshot() for runner in self._runners]
         return joined([part for part in parts if part is not None], currency=self.currency, doubts=self.doubts())
 
+    def kept(self) -> None:
+        """The last snapshot is on disk: its liquidations are not given again."""
+        for runner in self._runners:
+            runner.kept()
+
     def doubts(self) -> tuple[str, ...]:
         """Why part of it, or all, is not live."""
         found: list[str] = []
@@ -167,6 +172,10 @@ class BinanceFeed:
     def why(self) -> tuple[str, ...]:
         """Why nothing, or not all, can be given."""
         return self._live.doubts()
+
+    def kept(self) -> None:
+        """The last snapshot is on disk: its liquidations are not given again."""
+        self._live.kept()
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """What each connection has met since the start."""

@@ -1,4 +1,4 @@
-"""Binance's forced orders: those since the last snapshot, as the rest of the house counts liquidations."""
+"""Binance's forced orders: those that no recorded snapshot holds yet, as the rest of the house counts liquidations."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ class _Forced(NamedTuple):
 
 @dataclass(slots=True)
 class ForcedOrders:
-    """Forced orders of one instrument since the last snapshot, each once, the newest :data:`MOST_KEPT`.
+    """Forced orders of one instrument that no kept snapshot holds, each once, the newest :data:`MOST_KEPT`.
 
     The venue pushes at most one order a second and instrument: the sum is what was seen, never all there was.
     """
 
     _orders: deque[_Forced] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+    _offered: tuple[_Forced, ...] = ()
 
     def take(self, order: dict[str, Any], *, usd_per_contract: float) -> None:
         """One ``o`` of a ``forceOrder`` event: side ``S`` of the order itself (SELL closes a long), filled ``z`` at the average ``ap``.
@@ -46,12 +47,20 @@ class ForcedOrders:
         usd = filled * (usd_per_contract or price)
         self._orders.append(_Forced(time_ms * _NS_PER_MILLISECOND, _SIGNS[order["S"]], usd, usd / price, price))
 
-    def taken(self, symbol: str) -> Liquidations:
-        """The orders since the last call, in time order."""
-        kept = sorted(self._orders)
+    def offered(self, symbol: str) -> Liquidations:
+        """The orders that wait, in time order; the same again until :meth:`kept`."""
+        self._offered = tuple(self._orders)
+        rows = sorted(self._offered)
+        columns = {name: [getattr(order, name) for order in rows] for name in _Forced._fields}
+        return Liquidations.from_columns(instrument=[symbol] * len(rows), venue=["binance"] * len(rows), **columns)
+
+    def kept(self) -> None:
+        """What was offered last is on disk."""
+        gone = {id(order) for order in self._offered}
+        left = [order for order in self._orders if id(order) not in gone]
         self._orders.clear()
-        columns = {name: [getattr(order, name) for order in kept] for name in _Forced._fields}
-        return Liquidations.from_columns(instrument=[symbol] * len(kept), venue=["binance"] * len(kept), **columns)
+        self._orders.extend(left)
+        self._offered = ()
 
 
 def _amount(text: Any) -> float:

@@ -251,8 +251,12 @@ class BinanceSession:
     def _marks_are_live(self, now: float) -> bool:
         return now - self._marks.at <= SILENT_SECONDS
 
+    def kept(self) -> None:
+        """The last snapshot is on disk: its liquidations are not given again."""
+        self._forced.kept()
+
     def snapshot(self, now: float, wall_ns: int) -> Snapshot | None:
-        """The book, the perp and the liquidations since the last one, without options; None while nothing is live."""
+        """The book, the perp and the liquidations since the last kept one, without options; None while nothing is live."""
         from tailwag.market.chain import Chain
 
         book = self._checked_book(now)
@@ -269,7 +273,7 @@ class BinanceSession:
             futures=self._futures(now, as_of_ns),
             source=Source("binance-ws", self.connection.name),
             books=() if book is None else (book,),
-            liquidations=self._forced.taken(self.connection.symbol) if self.connection.open_interest is not None else None,
+            liquidations=self._forced.offered(self.connection.symbol) if self.connection.open_interest is not None else None,
         )
 
     def _checked_book(self, now: float) -> OrderBook | None:

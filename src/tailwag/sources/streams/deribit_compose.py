@@ -20,14 +20,14 @@ from tailwag.sources.streams.deribit_tickers import Ticker
 from tailwag.sources.venue_replies import book_or_doubt
 
 if TYPE_CHECKING:
-    from tailwag.market.trades import Trades
+    from tailwag.market.trades import Covered, Trades
 
 _QUOTES = ("best_bid_price", "best_ask_price")
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a session holds: listing, tickers, which of them are silent, index, book, and what was traded since the last snapshot."""
+    """What a session holds: listing, tickers, which of them are silent, index, book, and what was traded since the last kept snapshot."""
 
     currency: str
     listing: Mapping[str, Mapping[str, Any]]
@@ -37,6 +37,8 @@ class Held:
     book: Mapping[str, Any] | None
     option_prints: Sequence[Print] = ()
     future_prints: Sequence[Print] = ()
+    covered: tuple[Covered, ...] = ()
+    """The span of which the option trades given so far are all there were."""
     doubts: tuple[str, ...] = field(default=())
 
 
@@ -58,6 +60,7 @@ def composed(held: Held) -> Snapshot:
     snapshot = snapshot_from_records(records, currency=held.currency, at_ns=None, source=source)
     books, book_doubts = ((), ()) if held.book is None else book_or_doubt(lambda: from_deribit_order_book(dict(held.book or {})))
     trades, trade_doubts = _trades(held.option_prints)
+    trades = trades.covering(held.covered) if trades is not None else None
     doubts = (*held.doubts, *_silence(snapshot, held), *book_doubts, *trade_doubts, *snapshot.degraded)
     return snapshot.with_parts(books=books, trades=trades, liquidations=liquidations_of(list(held.future_prints)), degraded=doubts)
 

@@ -19,6 +19,11 @@ FIRST_WAIT_SECONDS = 20.0
 _STEP_SECONDS = 0.25
 
 
+def _nowhere() -> int | None:
+    """Nobody has recorded before."""
+    return None
+
+
 class DeribitFeed:
     """An iterator of what the stream holds at each turn; None while that is not live, never an end.
 
@@ -44,11 +49,17 @@ class DeribitFeed:
             raise InputError(f"expected a currency such as BTC or ETH, got {currency[:20]!a}; write it in capitals")
         where = checked_address(address or os.environ.get(ADDRESS_VARIABLE) or DERIBIT_ADDRESS)
         self._currency, self._sleep, self._say, self._said = currency, sleep, say, ""
-        session = DeribitSession(currency, timing=timing or DeribitTiming())
+        self._session = DeribitSession(currency, timing=timing or DeribitTiming())
+        self._recorded_until: Callable[[], int | None] = _nowhere
         self._runner = StreamRunner(
-            session, address=where, clock=clock, monotonic=monotonic, backoff=backoff, limits=limits or WireLimits()
+            self._session, address=where, clock=clock, monotonic=monotonic, backoff=backoff, limits=limits or WireLimits()
         )
         self._started = False
+
+    def resuming(self, recorded_until: Callable[[], int | None]) -> DeribitFeed:
+        """This feed, its option trades going on from the time (UTC ns) that is asked for at its first turn; None: from a day ago."""
+        self._recorded_until = recorded_until
+        return self
 
     def __iter__(self) -> Iterator[Snapshot | None]:
         return self
@@ -60,6 +71,7 @@ class DeribitFeed:
 
     def _first(self) -> Snapshot | None:
         self._started = True
+        self._session.resume(self._recorded_until())
         self._runner.start()
         for _ in range(int(FIRST_WAIT_SECONDS / _STEP_SECONDS)):
             snapshot = self._runner.snapshot()
@@ -76,6 +88,10 @@ class DeribitFeed:
     def why(self) -> tuple[str, ...]:
         """Why nothing, or not all, can be given."""
         return self._runner.doubts()
+
+    def kept(self) -> None:
+        """The last snapshot is on disk: its trades are not given again."""
+        self._runner.kept()
 
     def counters(self) -> Mapping[str, int]:
         """What the connection and the session have met since the start."""

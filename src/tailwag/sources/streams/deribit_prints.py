@@ -1,4 +1,4 @@
-"""Trades between two snapshots, each once and no more than a bounded number; forced trades of futures as liquidations."""
+"""Trades that no recorded snapshot holds yet, each once and no more than a bounded number; forced trades of futures as liquidations."""
 
 from __future__ import annotations
 
@@ -18,23 +18,28 @@ Print = dict[str, Any]
 
 
 class Prints:
-    """Trades of one kind (options or futures) that wait for the next snapshot; the oldest make room, and are counted."""
+    """Trades of one kind (options or futures) until a snapshot with them is kept; the oldest make room, and are counted."""
 
     def __init__(self, currency: str, kind: str, counts: Counter[str]) -> None:
         self._currency, self._kind, self._counts = currency, kind, counts
         self._waiting: list[Print] = []
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._lost = 0
+        self._lost = self._offered = 0
+        self.lost_until_ms = 0
+        """Of the trades that made room: the time of the latest."""
         self._newest_ms = self._newest_before_ms = 0
         self._hole: tuple[int, int] | None = None
 
-    def take(self, rows: Any) -> None:
-        """Trades as the venue sent them; what is no trade of this currency is counted and dropped."""
+    def take(self, rows: Any) -> int:
+        """Trades as the venue sent them; what is no trade is counted and dropped: how many were."""
+        malformed = 0
         for row in rows if isinstance(rows, list) else [None]:
             if not _is_print(row):
-                self._counts["trades_malformed"] += 1
+                malformed += 1
             elif kind_of(row["instrument_name"], self._currency) == self._kind:
                 self._remember(row)
+        self._counts["trades_malformed"] += malformed
+        return malformed
 
     def opened(self) -> None:
         """A new connection: what it has to bridge begins at the newest trade seen."""
@@ -60,20 +65,25 @@ class Prints:
         self._waiting.append(row)
         if len(self._waiting) > MOST_WAITING:
             dropped = len(self._waiting) // 10
+            self.lost_until_ms = max(self.lost_until_ms, *(one["timestamp"] for one in self._waiting[:dropped]))
             del self._waiting[:dropped]
-            self._lost += dropped
+            self._lost, self._offered = self._lost + dropped, max(self._offered - dropped, 0)
             self._counts["trades_overflowed"] += dropped
 
-    def since_last(self) -> tuple[list[Print], tuple[str, ...]]:
-        """What has come since the last time, in order of time, and a sentence where some had to make room."""
-        taken, lost, self._waiting, self._lost = self._waiting, self._lost, [], 0
+    def offered(self) -> tuple[list[Print], tuple[str, ...]]:
+        """What no kept snapshot holds, in order of time, and a sentence where some had to make room; the same again until :meth:`kept`."""
+        self._offered = len(self._waiting)
         what = "option trades" if self._kind == OPTION else "liquidations"
-        doubts = (f"{lost:,} {what} came while no snapshot was taken and are not in this one",) if lost else ()
+        doubts = (f"{self._lost:,} {what} came while no snapshot was kept and are not in this one",) if self._lost else ()
         if self._hole is not None:
             start, end = (format_time(at_ms * 1_000_000) for at_ms in self._hole)
             doubts = (*doubts, f"{what} between {start} and {end} are missing: the connection was down for too long")
-            self._hole = None
-        return sorted(taken, key=lambda row: row["timestamp"]), doubts
+        return sorted(self._waiting, key=lambda row: row["timestamp"]), doubts
+
+    def kept(self) -> None:
+        """What was offered last is on disk."""
+        del self._waiting[: self._offered]
+        self._lost, self._offered, self._hole = 0, 0, None
 
 
 def _is_print(row: Any) -> TypeGuard[Print]:

@@ -14,6 +14,7 @@ from tailwag.sources.listing import FUTURE, OPTION
 from tailwag.sources.streams.deribit_books import StreamedBook, Taken
 from tailwag.sources.streams.deribit_channels import Subscriptions
 from tailwag.sources.streams.deribit_compose import Held, composed
+from tailwag.sources.streams.deribit_coverage import TradeCoverage
 from tailwag.sources.streams.deribit_listing import Listing
 from tailwag.sources.streams.deribit_prints import Prints
 from tailwag.sources.streams.deribit_rpc import MAINTENANCE, NOT_NOW, TOO_MANY_REQUESTS, Answer, Call, Calls, parsed
@@ -31,6 +32,8 @@ NEARLY_ALL = 0.98
 NO_OPTION = "no option has been heard on Deribit's stream lately"
 _HEARTBEAT, _TEST, _LISTS = "public/set_heartbeat", "public/test", "public/get_instruments"
 _SUBSCRIBE, _UNSUBSCRIBE, _TRADES = "public/subscribe", "public/unsubscribe", "public/get_last_trades_by_currency"
+_HISTORY = "public/get_last_trades_by_currency_and_time"
+BUNDLES_MS = {"raw": 0, "100ms": 100, "agg2": 2_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class DeribitSession:
         self._book_heard_at = self._book_asked_at = -math.inf
         self._option_prints = Prints(currency, OPTION, self._counts)
         self._future_prints = Prints(currency, FUTURE, self._counts)
+        self._trade_channels = {f"trades.option.{coin}.{timing.interval}": coin for coin, kind in self._listing.lists if kind == OPTION}
+        self._coverage = TradeCoverage(list(self._trade_channels.values()), bundle_ms=BUNDLES_MS.get(timing.interval, 2_000))
         self._index_usd, self._index_heard_at = math.nan, -math.inf
         self._open = False
         self._opened_at = self._heard_at = -math.inf
@@ -84,6 +89,10 @@ class DeribitSession:
         self._unreadable = ""
         self._plan_channels()
 
+    def resume(self, from_ns: int | None) -> None:
+        """Up to where an earlier recorder has every option trade (UTC ns); None where there was none."""
+        self._coverage.resume(from_ns)
+
     # StreamSession
 
     def opened(self, now: float) -> list[Action]:
@@ -91,7 +100,6 @@ class DeribitSession:
         self.closed(now)
         self._open, self._opened_at, self._heard_at = True, now, now
         self._listing.opened(now)
-        self._option_prints.opened()
         self._future_prints.opened()
         self._counts["opened"] += 1
         beats = self._calls.ask(_HEARTBEAT, {"interval": max(int(self._timing.heartbeat), 10)}, now)
@@ -134,13 +142,14 @@ class DeribitSession:
         for call in self._calls.given_up(now):
             self._failed(call, now)
         self._note_complete(now)
-        return [*self._listings_due(now), *self._subscriptions_due(now), *self._book_due(now)]
+        return [*self._listings_due(now), *self._subscriptions_due(now), *self._history_due(now), *self._book_due(now)]
 
     def closed(self, now: float) -> None:
         """Nothing held is live; what was held stays, to be masked until it is heard again."""
         self._open, self._complete_at, self._settled, self._locked = False, None, False, ""
         self._calls.clear()
         self._channels.clear()
+        self._coverage.closed()
         self._tickers.quiet()
         self._book.forget()
         self._index_heard_at = self._book_heard_at = self._book_asked_at = -math.inf
@@ -152,12 +161,13 @@ class DeribitSession:
         return not self._why_not_live(now)
 
     def snapshot(self, now: float, wall_ns: int) -> Snapshot | None:
-        """What is held now; None while it is not live.  Trades are given once."""
+        """What is held now; None while it is not live.  Trades are given again until :meth:`kept`."""
         self._wall_ns, self._unreadable = wall_ns, ""
         if not self.live(now):
             return None
-        option_prints, lost_options = self._option_prints.since_last()
-        future_prints, lost_futures = self._future_prints.since_last()
+        option_prints, lost_options = self._option_prints.offered()
+        future_prints, lost_futures = self._future_prints.offered()
+        self._note_coverage()
         index_fresh = now - self._index_heard_at <= self._tickers.limit_seconds
         book_fresh = self._book.valid and now - self._book_heard_at <= self._tickers.limit_seconds
         held = Held(
@@ -169,7 +179,8 @@ class DeribitSession:
             book=self._book.payload() if book_fresh else None,
             option_prints=option_prints,
             future_prints=future_prints,
-            doubts=(*self._partial_doubts(now), *lost_options, *lost_futures),
+            covered=self._coverage.span(),
+            doubts=(*self._partial_doubts(now), *lost_options, *lost_futures, *self._coverage.doubts(self._venue_ms(now))),
         )
         try:
             return composed(held)
@@ -177,6 +188,12 @@ class DeribitSession:
             self._counts["snapshots_refused"] += 1
             self._unreadable = f"what Deribit's stream holds cannot be read: {trouble}"
             return None
+
+    def kept(self) -> None:
+        """The last snapshot is on disk: its trades are not given again."""
+        self._option_prints.kept()
+        self._future_prints.kept()
+        self._coverage.kept()
 
     def doubts(self, now: float) -> tuple[str, ...]:
         """Why it is not live, or what is missing."""
@@ -273,9 +290,17 @@ class DeribitSession:
                 self._counts["lists_malformed"] += 1
         elif call.method == _SUBSCRIBE:
             self._counts["channels_kept_back"] += self._channels.answered(call.channels, answer.result, now)
+            self._note_granted(call, answer.result, now)
         elif call.method == _TRADES:
             rows = answer.result.get("trades") if isinstance(answer.result, dict) else None
-            (self._option_prints if call.about == OPTION else self._future_prints).take_missed(rows, asked=TRADE_COUNT)
+            if call.about == OPTION:
+                self._take_options(rows, now)
+            else:
+                self._future_prints.take_missed(rows, asked=TRADE_COUNT)
+        elif call.method == _HISTORY:
+            rows = self._coverage.answered(call.about, answer.result, now)
+            self._counts["trades_fetched"] += len(rows)
+            self._take_options(rows, now)
 
     def _failed(self, call: Call, now: float) -> None:
         """A question without a usable answer is asked again where it matters."""
@@ -283,10 +308,37 @@ class DeribitSession:
             self._listing.failed((call.about.split(":")[0], call.about.split(":")[1]), now)
         elif call.method == _SUBSCRIBE:
             self._channels.unanswered(call.channels, now)
+        elif call.method == _HISTORY:
+            self._take_options(self._coverage.answered(call.about, None, now), now)
+
+    # option trades
 
     def _ask_trades(self, kind: str, now: float) -> Action:
         asked = {"currency": self._listing.lists[0][0], "kind": kind, "count": TRADE_COUNT}
         return self._calls.ask(_TRADES, asked, now, about=kind)
+
+    def _note_granted(self, call: Call, granted: Any, now: float) -> None:
+        for channel in set(call.channels) & self._trade_channels.keys():
+            if isinstance(granted, list) and channel in granted:
+                self._coverage.granted(self._trade_channels[channel], self._venue_ms(now))
+
+    def _history_due(self, now: float) -> list[Action]:
+        if math.isnan(self._venue_offset_ms):
+            return []
+        return [self._calls.ask(_HISTORY, asked, now, about=coin) for coin, asked in self._coverage.due(now, self._venue_ms(now))]
+
+    def _take_options(self, rows: Any, now: float) -> None:
+        malformed = self._option_prints.take(rows)
+        if malformed:
+            self._coverage.lost(self._venue_ms(now))
+        if self._option_prints.lost_until_ms:
+            self._coverage.lost(self._option_prints.lost_until_ms)
+
+    def _note_coverage(self) -> None:
+        """Messages came in order up to the last one: by the time it was heard and by what the venue itself says, whichever is earlier."""
+        stated_ms = self._tickers.newest_ms()
+        if not math.isnan(self._venue_offset_ms) and stated_ms:
+            self._coverage.heard(min(self._venue_ms(self._heard_at), stated_ms))
 
     # what time demands
 
@@ -340,7 +392,7 @@ class DeribitSession:
         found: dict[str, Callable[[Any, float], list[Action]]] = {
             "platform_state": self._on_platform,
             f"deribit_price_index.{self._listing.index}": self._on_index,
-            f"trades.option.{coin}.{interval}": self._on_option_trades,
+            **dict.fromkeys(self._trade_channels, self._on_option_trades),
             f"trades.future.{coin}.{interval}": self._on_future_trades,
             **{f"instrument.state.option.{coin}": self._on_news for coin in coins},
             self._book_channel(): self._on_book,
@@ -380,8 +432,8 @@ class DeribitSession:
             self._counts["indices_refused"] += 1
         return []
 
-    def _on_option_trades(self, data: Any, _now: float) -> list[Action]:
-        self._option_prints.take(data)
+    def _on_option_trades(self, data: Any, now: float) -> list[Action]:
+        self._take_options(data, now)
         return []
 
     def _on_future_trades(self, data: Any, _now: float) -> list[Action]:

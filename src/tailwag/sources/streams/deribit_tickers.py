@@ -81,6 +81,10 @@ class Tickers:
         """What each instrument last said."""
         return {name: channel.ticker for name, channel in self._channels.items() if channel.ticker is not None}
 
+    def newest_ms(self) -> int:
+        """The latest time that a ticker of this connection states; 0 where none has been heard."""
+        return max((channel.ticker["timestamp"] for channel in self._channels.values() if channel.ticker and channel.heard_at), default=0)
+
     def silent(self, now: float) -> set[str]:
         """Instruments that have not been heard for longer than the limit, or not since they were expected to speak."""
         limit = self.limit_seconds

@@ -113,6 +113,11 @@ class StreamRunner:
         with self._lock:
             return self._session.snapshot(self._monotonic(), self._clock())
 
+    def kept(self) -> None:
+        """The last snapshot is on disk: its trades are not given again."""
+        with self._lock:
+            self._session.kept()
+
     def doubts(self) -> tuple[str, ...]:
         """Why it is not live, or not wholly; first what happened to the connection."""
         with self._lock:

@@ -60,7 +60,11 @@ class StreamSession(Protocol):
         ...
 
     def snapshot(self, now: float, wall_ns: int) -> Snapshot | None:
-        """What is held as one snapshot; None while it is not live."""
+        """What is held as one snapshot; None while it is not live.  Trades are given again until :meth:`kept`."""
+        ...
+
+    def kept(self) -> None:
+        """The last snapshot is on disk: its trades and liquidations are not given again."""
         ...
 
     def doubts(self, now: float) -> tuple[str, ...]:
