@@ -8,6 +8,7 @@ from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_dealer import read_dealer
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
+from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
 from tailwag.experiments.scenario_agent_setting import Read, Reader, Setting
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.sim.agents.protocol import Agent
@@ -16,10 +17,13 @@ READERS: dict[str, Reader] = {
     "dealer": read_dealer,
     "scalper": read_dealer,
     "liquidation-ladder": read_ladder,
+    "cpmm": read_pool,
+    "lp-hedger": read_lp_hedger,
+    "crab": read_crab,
     "leveraged-traders": read_leveraged,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LATER = ("vault", "options-amm", "cpmm", "squeezer", "arbitrageur", "insurer")
+LATER = ("vault", "options-amm", "squeezer", "arbitrageur", "insurer")
 """Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")

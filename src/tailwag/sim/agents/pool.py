@@ -1,0 +1,129 @@
+"""An automated market maker in the loop: arbitrageurs carry its quotes into the market, so that its liquidity leans against every move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from tailwag.errors import InputError
+from tailwag.kernels.arrays import FloatArray
+from tailwag.liquidity.pools import dollar_gamma_usd
+from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
+from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, open_pool, reached_log, trade_pool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolArbitrage:
+    """Everybody who arbitrages one pool against the market: when the market is above the pool they buy in the pool and sell in the market.
+
+    So as price rises by dx coin leaves the pool and is SOLD in the market: flow = -|P^2 V''| dx, like long gamma of |P^2 V''| (V / 4 of a
+    constant product): the pool is liquidity that leans against moves.  What they earn after fees is what arbitrage costs the pool's owners.
+    ``delay_steps``: 0 sells in the step of the pool's trade (both legs at once), more carries the coin so many steps.
+    Raises InputError for a delay below 0.
+    """
+
+    name: str
+    terms: PoolTerms
+    delay_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.delay_steps < 0 or int(self.delay_steps) != self.delay_steps:
+            raise InputError(f"agent {self.name!r}: expected delay_steps as a whole number of 0 or more, got {self.delay_steps}")
+
+    def __str__(self) -> str:
+        return f"arbitrage of a pool, fee {self.terms.fee}"
+
+    def content(self) -> str:
+        """Everything but the name."""
+        return repr(["pool arbitrage", *(getattr(self, entry.name) for entry in fields(self) if entry.name != "name")])
+
+    def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
+        """+|P^2 V''| without a fee; zero with one, inside which small moves are not arbitraged."""
+        return 0.0 if self.terms.fee.starting_bps > 0.0 else -float(dollar_gamma_usd(self.terms.pool, spot_usd))
+
+    def at_work(self, market: Market) -> Trader:
+        """Ready to trade."""
+        return PoolArbitrageTrader(self.terms, market, self.delay_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class ArbitrageState:
+    """The pool, and coin that the arbitrageurs have had out of it since the start, (paths,)."""
+
+    pool: PoolState
+    received_coin: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class PoolArbitrageTrader:
+    """The arbitrageurs at work; coin from the pool stands beside the market account, as options of a dealer do."""
+
+    terms: PoolTerms
+    market: Market
+    delay_steps: int
+
+    def init(self, paths: int, draw: Draws | None = None) -> ArbitrageState:
+        """The pool at the market's price, nothing traded."""
+        return ArbitrageState(open_pool(self.terms, paths), np.zeros(paths))
+
+    def start_coin(self, state: ArbitrageState) -> FloatArray:
+        """None."""
+        return np.zeros(state.received_coin.shape)
+
+    def act(self, view: View, account: Account, state: ArbitrageState, draw: Draws) -> Orders:
+        """Sell in the market what came out of the pool: in its step at the clearing price, or late."""
+        nothing = np.zeros(view.log_price.shape)
+        held = state.received_coin + account.position_coin + account.flight_coin
+        if self.delay_steps:
+            return Orders(usd=nothing, coin=np.where(view.live, -held, 0.0))
+        trades = view.live & block_now(self.terms, self.market.grid, view.step)
+        before = self.terms.pool.coin(self._price(state.pool.pool_log))
+
+        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            reached = reached_log(self.terms, state.pool, log_price)
+            price, moves = self._price(reached), trades & (reached != state.pool.pool_log)
+            coin = np.where(moves, self.terms.pool.coin(price) - before, 0.0)
+            slope = np.where(moves | self._at_edge(log_price, state), self.terms.pool.coin_per_usd(price) * price, 0.0)
+            return nothing, np.where(view.live, coin - held, 0.0), nothing, np.where(trades, slope, 0.0)
+
+        return Orders(usd=nothing, coin=nothing, demand=demand)
+
+    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: ArbitrageState) -> FloatArray:
+        """+|P^2 V''| where the market stands at the edge of the fee or beyond; zero inside it."""
+        return np.where(self._at_edge(log_price, state), -dollar_gamma_usd(self.terms.pool, self._price(log_price)), 0.0)
+
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: ArbitrageState) -> FloatArray:
+        """No options."""
+        return np.zeros(log_price.shape)
+
+    def options(self, move: Move, state: ArbitrageState) -> tuple[OptionStep, ArbitrageState]:
+        """The pool's leg: coin that came out at the market's new price, less cash and fee paid in; coin held before is carried."""
+        trade = trade_pool(
+            self.terms,
+            state.pool,
+            spot_usd=self.market.spot_usd,
+            logs=(move.log_before, move.log_price),
+            step_years=move.step_years,
+            block=block_now(self.terms, self.market.grid, move.step),
+            live=move.live,
+        )
+        carried = np.where(move.live, state.received_coin * (move.spot_usd - move.spot_before_usd), 0.0)
+        paid = trade.cash_in_usd + trade.fee_usd
+        taken, nothing = trade.coin_out * move.spot_usd - paid, np.zeros(carried.shape)
+        step = OptionStep(carried, taken, nothing, nothing, carried + taken, -paid)
+        return step, ArbitrageState(trade.after, state.received_coin + trade.coin_out)
+
+    def gap_usd(
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: ArbitrageState
+    ) -> FloatArray:
+        """Coin from the pool that is not sold yet, in USD."""
+        return np.asarray(-(state.received_coin + account.position_coin) * spot_usd)
+
+    def _price(self, log_price: FloatArray) -> FloatArray:
+        return np.asarray(self.market.spot_usd * np.exp(log_price))
+
+    def _at_edge(self, log_price: FloatArray, state: ArbitrageState) -> FloatArray:
+        reached = reached_log(self.terms, state.pool, log_price)
+        free = np.full(log_price.shape, self.terms.fee.base_bps == 0.0 and self.terms.fee.bps_per_vol == 0.0)
+        return np.asarray(free | (reached != state.pool.pool_log))

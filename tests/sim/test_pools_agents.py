@@ -1,0 +1,111 @@
+"""Agents of pools and squared perps: what every agent must keep, and their own tables of play."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from tests.contracts.agent import SPOT, AgentContract
+
+from tailwag.errors import InputError
+from tailwag.hedging.policies import Band, EveryStep, Leland
+from tailwag.liquidity.pools import RangePool, WeightedPool
+from tailwag.sim.agents.lp_hedger import LpHedger
+from tailwag.sim.agents.pool import PoolArbitrage
+from tailwag.sim.agents.power_perp import Crab, PerpFunding, TimeOrThreshold
+from tailwag.sim.pool_state import PoolFee, PoolTerms
+
+HALF = WeightedPool.worth(4e8, price_usd=SPOT)
+RANGE = RangePool.worth(4e7, price_usd=SPOT, low_usd=0.7 * SPOT, high_usd=1.3 * SPOT)
+FREE, THIRTY = PoolFee(0.0), PoolFee(30.0)
+MOVING = PoolFee(5.0, bps_per_vol=40.0, half_life_minutes=60.0, start_vol=0.6)
+FUNDING = PerpFunding(420.0, 0.8, 1.4)
+CRAB = Crab("crab", 1, 1e8, 0.6, TimeOrThreshold(24.0, 0.01), FUNDING)
+
+
+def at_100(value_usd: float = 4e6) -> WeightedPool:
+    return WeightedPool.worth(value_usd, price_usd=100.0)
+
+
+class TestFreePool(AgentContract):
+    agent = PoolArbitrage("pool", PoolTerms(HALF, FREE))
+
+    def test_plays(self) -> None:
+        """4 M USD at 100: 20,000 coin, k = 200,000 / sqrt P.  At 121 the pool holds 200000 / 11 coin: what left it is sold in the market."""
+        self.agent = PoolArbitrage("pool", PoolTerms(at_100(), FREE))
+        held = [200_000.0 / math.sqrt(price) for price in (100.0, 121.0, 100.0, 81.0)]
+        self.plays(prices=[100.0, 121.0, 100.0, 81.0], expected_coin=np.diff(held))
+        assert np.diff(held)[0] < 0.0, "the market sees sales as price rises"
+
+
+class TestPoolWithFee(AgentContract):
+    agent = PoolArbitrage("pool", PoolTerms(HALF, THIRTY))
+
+    def test_plays(self) -> None:
+        """30 bp: a rise of 0.2 % is not arbitraged, one of 1 % up to 0.7 %, and then nothing until the pool is 0.3 % too dear."""
+        self.agent = PoolArbitrage("pool", PoolTerms(at_100(), THIRTY))
+        logs, reached = np.array([0.0, 0.002, 0.010, 0.0085, 0.001]), np.array([0.0, 0.0, 0.007, 0.007, 0.004])
+        coin = 20_000.0 * np.exp(-0.5 * reached)
+        self.plays(prices=list(100.0 * np.exp(logs)), expected_coin=np.diff(coin), rel=1e-8)
+
+
+class TestPoolOfARange(AgentContract):
+    agent = PoolArbitrage("pool", PoolTerms(RANGE, MOVING, block_minutes=60.0))
+
+
+class TestLatePool(AgentContract):
+    agent = PoolArbitrage("pool", PoolTerms(HALF, THIRTY), 2)
+
+
+class TestLpHedger(AgentContract):
+    agent = LpHedger("owner", PoolTerms(HALF, FREE), EveryStep(), 0)
+
+    def test_plays(self) -> None:
+        """Short the coin of the pool: buys what left it as price rose."""
+        self.agent = LpHedger("owner", PoolTerms(at_100(), THIRTY), EveryStep(), 0)
+        held = [-200_000.0 / math.sqrt(price) for price in (100.0, 121.0, 100.0, 81.0)]
+        self.plays(prices=[100.0, 121.0, 100.0, 81.0], expected_coin=np.diff(held))
+        assert np.diff(held)[0] > 0.0, "short gamma buys rises"
+
+
+class TestLateLpHedger(AgentContract):
+    agent = LpHedger("owner", PoolTerms(RANGE, MOVING, two_way_usd_per_day=1e7), Band(half_width_usd=1e5), 1, hedge_share=0.8, speed=0.7)
+
+
+class TestRangeLpHedger(AgentContract):
+    agent = LpHedger("owner", PoolTerms(RANGE, THIRTY), EveryStep(), 0)
+
+
+class TestCrab(AgentContract):
+    agent = CRAB
+
+    def test_plays(self) -> None:
+        """1 M USD of S^2 at 100 is hedged with 20,000 coin; 0.5 % does not call, 1 % (from the start) does, one step later, in full.
+
+        Then the rule counts from 101: 100.5 is not 1 % away, 99.9 is.  No funding: iv = 0.
+        """
+        self.agent = Crab("crab", 1, 1e6, 0.0, TimeOrThreshold(24.0, 0.01), FUNDING)
+        prices = [100.0, 100.5, 101.0, 100.5, 99.9, 99.9]
+        self.plays(prices=prices, expected_coin=[0.0, 0.0, 200.0, 0.0, 200.0 * (99.9 - 101.0)])
+
+    def test_the_clock_calls_where_price_does_not(self) -> None:
+        """Steps of half an hour, a hedge every hour: moves of 0.1 % a step are answered at 1 h and 2 h, one step late."""
+        self.agent = Crab("crab", 1, 1e6, 0.0, TimeOrThreshold(1.0, 0.5), FUNDING)
+        prices = [100.0, 100.1, 100.2, 100.3, 100.4, 100.5]
+        self.plays(prices=prices, expected_coin=[0.0, 0.0, 200.0 * 0.2, 0.0, 200.0 * 0.2])
+
+
+class TestCrabOfEveryStep(AgentContract):
+    agent = Crab("crab", 2, 1e8, 0.6, TimeOrThreshold(24.0, 0.0), FUNDING)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(InputError, match="keeper"):
+        Crab("crab", 0, 1e8, 0.6, TimeOrThreshold(24.0, 0.01), FUNDING)
+    with pytest.raises(InputError, match="wants options"):
+        LpHedger("owner", PoolTerms(HALF, FREE), Leland(5.0, 60.0), 0)
+    with pytest.raises(InputError, match="delay_steps"):
+        PoolArbitrage("pool", PoolTerms(HALF, FREE), -1)
+    with pytest.raises(InputError, match="base_bps"):
+        PoolFee(30.0, most_bps=20.0)
