@@ -14,6 +14,9 @@ from tailwag.market.clock import format_time
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.lp_hedger import LpHedger
+from tailwag.sim.agents.pool import PoolArbitrage
+from tailwag.sim.agents.power_perp import Crab
 from tailwag.sim.calibrate import Calibration
 from tailwag.sim.metrics_sentences import calibrated_sentence
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
@@ -102,7 +105,14 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
     }
 
 
-_KINDS: dict[type, str] = {Dealer: "dealer", LiquidationLadder: "liquidation-ladder", LeveragedTraders: "leveraged-traders"}
+_KINDS: dict[type, str] = {
+    Dealer: "dealer",
+    LiquidationLadder: "liquidation-ladder",
+    LeveragedTraders: "leveraged-traders",
+    PoolArbitrage: "cpmm",
+    LpHedger: "lp-hedger",
+    Crab: "crab",
+}
 
 
 def _agent(agent: Any, spot_usd: float) -> dict[str, Any]:
