@@ -72,3 +72,16 @@ def test_no_option_leaves_before_its_expiry(currency: str) -> None:
         )
         assert not gone, f"day {day}: {sorted(gone)[:3]}"
         before = listed
+
+
+def test_two_days_hold_no_trade_in_common_and_one_day_the_same() -> None:
+    def ids(at_ns: int) -> set[str]:
+        trades = moving_demo(at_ns).trades
+        assert trades is not None
+        assert len(set(trades.trade_id.tolist())) == len(trades)
+        return set(trades.trade_id.tolist())
+
+    today = ids(DEFAULT_AS_OF_NS)
+    assert today
+    assert ids(DEFAULT_AS_OF_NS + NS_PER_MINUTE) == today
+    assert not ids(DEFAULT_AS_OF_NS + NS_PER_DAY) & today

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ def test_what_is_claimed_is_whole_and_touches_over_lost_connections_refusals_and
     world.run(30.0)
     kept.append(snapshot_of(world))
     spans = [(span.from_ns, span.to_ns) for one in kept if one.trades is not None for span in one.trades.covered]
-    assert all(one[1] == other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
     assert spans[0][0] == spans[0][0] // 1_000_000 * 1_000_000 <= (began_ms - 23 * 3_600_000) * 1_000_000
     assert spans[-1][1] >= (exchange.now_ms - 6_000) * 1_000_000
     given = [name for one in kept if one.trades is not None for name in one.trades.trade_id.tolist()]

@@ -21,7 +21,8 @@ EXAMPLES = """
 
   tailwag measure spx.csv --currency SPX --rule long-calls-short-puts --gamma file
 
-SOURCE is a file, a folder, a store of tailwag record, 'demo', or VENUE:CURRENCY for live data (deribit, okx, bybit, binance).
+SOURCE is a file, a folder, a store of tailwag record, 'demo', or VENUE:CURRENCY for live data (deribit, okx, bybit, binance),
+deribit-ws:CURRENCY for what Deribit streams, WORD+WORD for several live ones as one (deribit-ws:BTC+binance-ws:BTC adds Binance's depth).
 Who is short and how deep the market is are assumptions: without --rule the cited rules run side by side, and without a depth the
 break-even depth is printed instead of a gain.
 """
@@ -29,7 +30,10 @@ break-even depth is printed instead of a gain.
 
 def measure_command(  # noqa: PLR0913 - one parameter for each option of the command
     source: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="File, folder, 'demo' or VENUE:CURRENCY; several are merged.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...", help="File, folder, 'demo', VENUE:CURRENCY, deribit-ws:CURRENCY or WORD+WORD; several are merged."
+        ),
     ] = None,
     currency: Annotated[
         str | None,

@@ -13,12 +13,15 @@ RECORD_EXAMPLES = """
 
   tailwag record deribit:BTC okx:BTC --store market --every 300
 
+  tailwag record deribit-ws:BTC+binance-ws:BTC --store market --every 5
+
   tailwag record replay:captures --store market --speed 60
 
   tailwag record replay:captures --store rehearsal --clock market --faults outage.toml
 
 SOURCE is 'demo', 'replay:FOLDER' (a folder's snapshots in the order of their times, or another store's), VENUE:CURRENCY (deribit, okx, bybit,
-binance), a file or a folder. A snapshot counts as recorded only when it is on disk; stop the recorder as you like, it goes on where it was.
+binance: asked anew each turn), deribit-ws:CURRENCY or binance-ws:CURRENCY (a stream; Binance's has no options), WORD+WORD (several live
+sources as one), a file or a folder. A snapshot counts as recorded only when it is on disk; stop the recorder as you like, it goes on where it was.
 """
 VERIFY_EXAMPLES = """
 [bold]Examples[/bold]
@@ -43,11 +46,21 @@ A table has a row for each option of each snapshot, trades a row for each option
 
 
 def record_command(  # noqa: PLR0913 - one parameter for each option of the command
-    source: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="demo, replay:FOLDER, VENUE:CURRENCY, a file or a folder.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="demo, replay:FOLDER, VENUE:CURRENCY, deribit-ws:CURRENCY, binance-ws:CURRENCY, WORD+WORD, a file or a folder.",
+        ),
+    ],
     store: Annotated[str, option("--store", metavar="DIR", help="Folder of the store; made if it is not there.")],
     every: Annotated[
         float | None,
-        option("--every", metavar="SECONDS", help="Time from one turn to the next.  \\[default: demo 1, live 60, replay at its own pace]"),
+        option(
+            "--every",
+            metavar="SECONDS",
+            help="Time from one turn to the next.  \\[default: demo 1, live 60, stream 5, WORD+WORD 1, replay at its own pace]",
+        ),
     ] = None,
     count: Annotated[int | None, option("--count", min=1, metavar="N", help="Stop after N snapshots.")] = None,
     speed: Annotated[

@@ -14,6 +14,8 @@ EXAMPLES = """
 
   tailwag serve --store market --source deribit:BTC --source okx:BTC --every 60
 
+  tailwag serve --source deribit-ws:BTC+binance-ws:BTC
+
   tailwag serve --source replay:captures --every 2 --port 9000
 
 Then open http://127.0.0.1:8765 in a browser. Alone it shows a made-up market that moves, recorded into a temporary folder. Beyond this machine
@@ -23,11 +25,21 @@ it asks for tokens (TAILWAG_TOKEN_FILE, mode 0600, lines role:token) and for --b
 
 def serve_command(  # noqa: PLR0913 - one parameter for each option of the command
     source: Annotated[
-        list[str] | None, option("--source", metavar="SOURCE", help="demo, replay:FOLDER, VENUE:CURRENCY, a file or a folder; repeat.")
+        list[str] | None,
+        option(
+            "--source",
+            metavar="SOURCE",
+            help="demo, replay:FOLDER, VENUE:CURRENCY, deribit-ws:CURRENCY, WORD+WORD (such as deribit-ws:BTC+binance-ws:BTC), a file or a folder; repeat.",
+        ),
     ] = None,
     store: Annotated[str | None, option("--store", metavar="DIR", help="Folder of the store; a temporary one if left out.")] = None,
     every: Annotated[
-        float | None, option("--every", metavar="SECONDS", help="Time from one turn to the next.  \\[default: demo and replay 1, live 60]")
+        float | None,
+        option(
+            "--every",
+            metavar="SECONDS",
+            help="Time from one turn to the next.  \\[default: demo and replay 1, live 60, stream 5, WORD+WORD 1]",
+        ),
     ] = None,
     currency: Annotated[str, option("--currency", help="What to take from the demo, files and folders.")] = "BTC",
     dynamics: Annotated[

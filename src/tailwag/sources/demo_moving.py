@@ -6,13 +6,16 @@ A pure function of seed and time: two recorders that ask for the same moment get
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import FloatArray, frozen
 from tailwag.market.chain import Chain
+from tailwag.market.clock import format_time
 from tailwag.market.instrument import CRYPTO_EXPIRY_HOUR
 from tailwag.market.snapshot import Snapshot, Source
+from tailwag.market.trades import Trades
 from tailwag.market.validate import validated
 from tailwag.sources.demo import standing_demo
 from tailwag.sources.demo_chain import SCALES, Row, quoted_columns, skew_rho, smile_vol
@@ -47,9 +50,18 @@ def moving_demo(as_of_ns: int, *, seed: int = 7, currency: str = "BTC") -> Snaps
         spot_usd=spot_usd,
         chain=validated(chain),
         futures=futures,
+        trades=_of_the_day(base.trades, opened_ns),
         books=demo_books(book_draws, futures=futures, scale=scale, as_of_ns=as_of_ns),
         source=Source(kind="demo", name=f"SYNTHETIC moving demo market, seed {seed}", sha256=_digest(chain), synthetic=True),
     )
+
+
+def _of_the_day(trades: Trades | None, opened_ns: int) -> Trades | None:
+    """Each morning's trades under names of their own: two days hold no trade in common."""
+    if trades is None:
+        return None
+    day = format_time(opened_ns)[:10].replace("-", "")
+    return replace(trades, trade_id=frozen([f"{name}-{day}" for name in trades.trade_id.tolist()], object))
 
 
 def _last_morning(as_of_ns: int) -> int:
