@@ -99,6 +99,34 @@ def test_a_torn_journal_loses_only_its_last_line(tmp_path: Path, torn: int) -> N
         assert values(third) == [1 / 3.0, 2 / 3.0, 1.0]
 
 
+@pytest.mark.parametrize("row", [0, 2, 5])
+def test_a_changed_digit_in_the_journal_costs_its_row_and_no_other(tmp_path: Path, row: int) -> None:
+    with closing(Series(tmp_path)) as first:
+        for number in range(1, 7):
+            first.append(published(number))
+    journal = tmp_path / "newest.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    torn = bytearray(lines[row])
+    place = torn.index(b'"gain.value":') + len(b'"gain.value":')
+    torn[place] ^= 1  # another digit: still JSON, still a number
+    journal.write_bytes(b"".join([*lines[:row], bytes(torn), *lines[row + 1 :]]))
+    with closing(Series(tmp_path)) as again:
+        assert again.seqs() == set(range(1, 7)) - {row + 1}
+        again.append(published(row + 1))
+    with closing(Series(tmp_path)) as third:
+        assert values(third) == [number / 3.0 for number in range(1, 7)]
+
+
+def test_rows_of_before_they_were_sealed_are_measured_again(tmp_path: Path) -> None:
+    with closing(Series(tmp_path)) as first:
+        first.append(published(1))
+    journal = tmp_path / "newest.jsonl"
+    journal.write_bytes(journal.read_bytes().partition(b" ")[2])
+    with closing(Series(tmp_path)) as again:
+        assert again.seqs() == set()
+    assert journal.read_bytes() == b""
+
+
 def test_a_damaged_file_is_set_aside_never_read_wrong(tmp_path: Path) -> None:
     with closing(Series(tmp_path, rows_in_a_file=4)) as first:
         for number in range(1, 10):

@@ -16,6 +16,7 @@ from tailwag.errors import InputError
 from tailwag.market.snapshot import Snapshot
 from tailwag.sources.demo import DEFAULT_AS_OF_NS, demo
 from tailwag.sources.store import History, Recorder
+from tailwag.sources.store.lines import sealed_row
 from tailwag.sources.store.periods import periods_of, stale_periods, updated_tables
 from tailwag.sources.store.sql import Limits, Queries
 from tailwag.units import NS_PER_HOUR
@@ -260,8 +261,14 @@ def test_the_series_of_a_service_is_a_view(store: Path) -> None:
         "code_hash": "x",
         "fields": {"gain.value": 0.25, "gain.regime": "damping"},
     }
-    (folder / "newest.jsonl").write_text(json.dumps(row) + "\n" + '{"half')
-    assert ask(store, 'select assumptions, seq, "gain.value", "gain.regime" from series') == [("abcd", 1, 0.25, "damping")]
+    sql, line = 'select assumptions, seq, "gain.value", "gain.regime" from series', sealed_row(row)
+    (folder / "newest.jsonl").write_bytes(line)
+    answer = Queries(store).ask(sql)
+    assert (answer.rows, answer.damaged_series) == ([("abcd", 1, 0.25, "damping")], ())
+    for other in (line[:40], json.dumps(row).encode() + b"\n", line.replace(b"0.25", b"0.75")):
+        (folder / "newest.jsonl").write_bytes(line + other)
+        answer = Queries(store).ask(sql)
+        assert (answer.rows, answer.damaged_series) == ([("abcd", 1, 0.25, "damping")], ("abcd/newest.jsonl",))
 
 
 def run(*words: str) -> int:

@@ -1,7 +1,7 @@
 """The series: every number of every measurement as one row, so that a month of one field is a read of one column.
 
 A projection: rows can be thrown away and measured again from the store.  Rows of different assumptions never stand in one series, each
-set of assumptions has its own folder.  Newest rows lie in a journal of JSON lines, older ones in Parquet files of a few thousand rows.
+set of assumptions has its own folder.  Newest rows lie in a journal of sealed lines, older ones in Parquet files of a few thousand rows.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from tailwag.errors import InputError
+from tailwag.sources.store.lines import opened_row, sealed_row
 
 if TYPE_CHECKING:
     import polars
@@ -29,6 +28,7 @@ ROWS_IN_A_FILE = 2_880
 LONGEST_LIST = 8
 LONGEST_TEXT = 200
 JOURNAL = "newest.jsonl"
+_ROW = {"seq", "as_of_ns", "source", "code_hash", "fields"}
 _LEFT_OUT = ("headline", "notes", "source.sha256")
 
 
@@ -101,7 +101,8 @@ class Series:
         folder.mkdir(parents=True, exist_ok=True)
         self._files = [found for path in sorted(folder.glob("rows-*.parquet")) if (found := _file_of(path)) is not None]
         self._rows = _journal_rows(folder / JOURNAL)
-        self._journal = open(folder / JOURNAL, "ab")  # noqa: SIM115 - closed in close()
+        # unbuffered: a reader of the file sees whole lines
+        self._journal = open(folder / JOURNAL, "ab", buffering=0)  # noqa: SIM115 - closed in close()
 
     def append(self, publication: Publication) -> None:
         """Keep the numbers of a publication."""
@@ -113,8 +114,7 @@ class Series:
             "fields": dict(leaves(publication.document)),
         }
         with self._lock:
-            self._journal.write(orjson.dumps(row) + b"\n")
-            self._journal.flush()
+            self._journal.write(sealed_row(row))
             self._rows.append(row)
             if len(self._rows) >= self._rows_in_a_file:
                 self._seal()
@@ -290,22 +290,18 @@ def _frame(rows: list[dict[str, Any]]) -> polars.DataFrame:
 
 
 def _journal_rows(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a journal; what a crash left half written is cut off."""
-    if not path.exists():
+    """The rows of a journal that are what was written; where others stand among them it is written anew without those."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
         return []
-    rows, good = [], 0
-    with open(path, "rb+") as stream:
-        for line in stream:
-            try:
-                row = orjson.loads(line) if line.endswith(b"\n") else None
-            except orjson.JSONDecodeError:
-                row = None
-            if not isinstance(row, dict) or not {"seq", "as_of_ns", "source", "code_hash", "fields"} <= set(row):
-                break
-            rows.append(row)
-            good += len(line)
-        stream.truncate(good)
-    return rows
+    opened = [(line, opened_row(line)) for line in lines]
+    good = [(line, row) for line, row in opened if row is not None and set(row) >= _ROW]
+    if len(good) < len(lines):
+        beside = path.with_suffix(".part")
+        beside.write_bytes(b"".join(line for line, _ in good))
+        beside.replace(path)
+    return [row for _, row in good]
 
 
 def _file_of(path: Path) -> _File | None:

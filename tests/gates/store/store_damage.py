@@ -59,17 +59,22 @@ def mutated(original: Original, copy: Path, draw: random.Random) -> tuple[str, s
 
 
 def _damaged(kind: str, before: bytes, draw: random.Random, original: Original, name: str, names: list[str]) -> bytes:
-    start, length = draw.randrange(len(before)), draw.choice((1, 8, 130, 700))
-    if kind in ("flip", "flips"):
-        torn = bytearray(before)
-        for _ in range(1 if kind == "flip" else 9):
-            torn[draw.randrange(len(torn))] ^= 1 << draw.randrange(8)
-        return bytes(torn)
     if kind == "stale":
         copies = [copy / name for copy in original.older if (copy / name).exists()]
         return draw.choice(copies).read_bytes() if copies else before[:-1]
     if kind == "other-file":
         return (original.folder / draw.choice(names)).read_bytes()
+    return torn(kind, before, draw)
+
+
+def torn(kind: str, before: bytes, draw: random.Random) -> bytes:
+    """The bytes of a file after damage that needs no other file."""
+    start, length = draw.randrange(len(before)), draw.choice((1, 8, 130, 700))
+    if kind in ("flip", "flips"):
+        flipped = bytearray(before)
+        for _ in range(1 if kind == "flip" else 9):
+            flipped[draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
+        return bytes(flipped)
     return {
         "cut": before[:start],
         "cut-end": before[: -min(length, len(before))],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tailwag.sources.store.lines import opened_row
+
 FOLDER = "series"
+JOURNAL = "newest.jsonl"
 _PLAIN = ("seq", "as_of_ns", "source")
 
 
@@ -27,7 +29,7 @@ def series_table(folder: Path, columns: set[str] | None) -> Any:
     tables: list[Any] = []
     for place in sorted(path for path in (folder / FOLDER).glob("*") if path.is_dir()):
         files = [_file_table(path, columns) for path in sorted(place.glob("rows-*.parquet"))]
-        files.append(_journal_table(place / "newest.jsonl", columns))
+        files.append(_journal_table(place / JOURNAL, columns))
         tables.extend(_with_place(table, place.name) for table in files if table is not None and table.num_rows)
     if not tables:
         return _with_place(
@@ -37,9 +39,15 @@ def series_table(folder: Path, columns: set[str] | None) -> Any:
 
 
 def damaged_series(folder: Path) -> list[str]:
-    """Files of the series that differ from what was written, as their names say it."""
-    paths = sorted((folder / FOLDER).glob("*/rows-*.parquet"))
-    return [f"{path.parent.name}/{path.name}" for path in paths if not _is_sealed(path, _bytes_of(path))]
+    """Files of the series that differ from what was written, as their seals say it."""
+    found = [path for path in (folder / FOLDER).glob("*/rows-*.parquet") if not _is_sealed(path, _bytes_of(path))]
+    found += [path for path in (folder / FOLDER).glob(f"*/{JOURNAL}") if any(row is None for row in _journal_rows(path))]
+    return sorted(f"{path.parent.name}/{path.name}" for path in found)
+
+
+def _journal_rows(path: Path) -> list[dict[str, Any] | None]:
+    """The rows of a journal, None for one that is not what was written, or was cut short."""
+    return [opened_row(line) for line in _bytes_of(path).splitlines(keepends=True)]
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -88,12 +96,7 @@ def _renamed(table: Any) -> Any:
 def _journal_table(path: Path, columns: set[str] | None) -> Any:
     import pyarrow as pa
 
-    rows = []
-    try:
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            rows.append(json.loads(line))
-    except (OSError, ValueError):
-        pass
+    rows = [row for row in _journal_rows(path) if row is not None]
     if not rows:
         return None
     found: dict[str, Any] = {name: [row[name] for row in rows] for name in _PLAIN}
