@@ -10,12 +10,13 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths, Outcome
 from tailwag.units import HOURS_PER_YEAR
 
-LIQUIDATED: tuple[type, ...] = (LiquidationLadder,)
+LIQUIDATED: tuple[type, ...] = (LiquidationLadder, LeveragedTraders)
 """Agents whose every trade is a liquidation; a new kind of leveraged agent is added here."""
 EVENTS = ("liquidation", "dislocation", "depth_exhausted", "runaway", "halted")
 """Events in the order in which two of one step are told."""

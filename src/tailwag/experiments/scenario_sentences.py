@@ -29,6 +29,7 @@ def headline(document: Document) -> list[str]:
 
 def _sentences(document: Document) -> Iterator[str]:
     yield _answer(document)
+    yield _settles(document)
     yield broke_first(document)
     yield through(document)
     yield who_lost(document)
@@ -56,17 +57,31 @@ def answer_row(document: Document) -> Document:
 def _answer(document: Document) -> str:
     row = answer_row(document)
     beside = _beside(document, row["outcome"])
-    return f"{row['words'][:1].upper()}{row['words'][1:]}: {estimate_words(row)}{beside}; {_paths(document)}."
+    return f"{row['words'][:1].upper()}{row['words'][1:]}: {estimate_words(row)}{beside}; {_paths(document)}{_most(document)}."
+
+
+def _most(document: Document) -> str:
+    """The switch that changes the answer most, where any helps or harms."""
+    rows = [(row, _of(row, document["story"]["answer"])) for row in document["comparisons"] if row["kind"] == "mitigation"]
+    told = [(row["switch"], one) for row, one in rows if one is not None and one["verdict"] not in ("nothing", "unclear")]
+    if not told:
+        return ""
+    name, one = max(told, key=lambda pair: abs(pair[1]["difference"]["value"]))
+    return f"; {name} changes it most, {estimate_words(one, one['difference'], signed=True)}"
 
 
 def _beside(document: Document, name: str) -> str:
-    """What the same outcome is with nobody trading, and of a pin how much of it is left in the settlement price."""
+    """What the same outcome is with nobody trading."""
     alone = document["alone"].get(name)
-    words = "" if alone is None else f", {percent(alone)} with nobody trading"
-    settles = next((row for row in document["outcomes"] if row["outcome"] == "settles_at_strike"), None) if name == "at_strike" else None
-    if settles is None:
-        return words
-    return f"{words}; the settlement average is at the strike on {percent(settles)} ({percent(document['alone']['settles_at_strike'])} with nobody trading)"
+    return "" if alone is None else f", {percent(alone)} with nobody trading"
+
+
+def _settles(document: Document) -> str:
+    """Of a pin, how much of it is left in the settlement price."""
+    settles = next((row for row in document["outcomes"] if row["outcome"] == "settles_at_strike"), None)
+    if settles is None or document["story"]["answer"] != "at_strike":
+        return ""
+    return f"Of the pin, what is left in the settlement price: {percent(settles)} of paths settle at the strike{_beside(document, 'settles_at_strike')}."
 
 
 def _paths(document: Document) -> str:
@@ -123,6 +138,7 @@ def helps(document: Document) -> Iterator[str]:
     """Which switches help, which do nothing or harm, by the story's own outcome; and what the best of them costs."""
     name = document["story"]["answer"]
     found = [(row, _of(row, name)) for row in document["comparisons"] if row["kind"] == "mitigation"]
+    found.sort(key=lambda pair: 0.0 if pair[1] is None else -abs(pair[1]["difference"]["value"]))
     for verdict, words in (
         ("better", "Helps (less of it)" if document["story"]["harm"] == "more" else "Helps (more of it)"),
         ("lower", "Lower"),

@@ -14,6 +14,7 @@ from tailwag.hedging.policies import AtTimes, Band, CharmOnly, NoHedge
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.protocol import Agent
 from tailwag.sim.option_book import LEAST_YEARS, OptionBook
@@ -125,6 +126,10 @@ def _circuit_breaker(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 def _price_band_pause(scenario: Scenario, numbers: Parameters) -> Scenario:
     def behind(agent: Agent) -> Agent:
+        if not isinstance(agent, Dealer | LiquidationLadder):
+            raise InputError(
+                f"expected dealers and liquidation ladders, which can rest, got agent {agent.name!r}; its trades are part of its own books, so it cannot be paused"
+            )
         return PriceBand(agent, numbers["band"], numbers["pause_minutes"], numbers["window_minutes"])
 
     return replace(scenario, agents=tuple(map(behind, scenario.agents)))
@@ -206,8 +211,13 @@ def _lower_leverage(scenario: Scenario, numbers: Parameters) -> Scenario:
             reach_log=reach,
         )
 
-    changed = tuple(further(agent) if isinstance(agent, LiquidationLadder) else agent for agent in scenario.agents)
-    return replace(scenario, agents=changed) if changed != scenario.agents else scenario
+    def lower(agent: Agent) -> Agent:
+        if isinstance(agent, LeveragedTraders):
+            return replace(agent, buckets=tuple(replace(bucket, leverage=bucket.leverage / factor) for bucket in agent.buckets))
+        return further(agent) if isinstance(agent, LiquidationLadder) else agent
+
+    changed = tuple(map(lower, scenario.agents))
+    return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
 
 
 def _still_vol(scenario: Scenario, numbers: Parameters) -> Scenario:

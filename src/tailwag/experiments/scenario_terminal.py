@@ -54,7 +54,9 @@ def _tables(document: Document) -> Iterator[Group | None]:
     yield small_table("Who gained and lost", ACCOUNT_HEADS, [account_cells(row) for row in document["accounts"]])
     for row in document["comparisons"]:
         told = [difference_cells(document, one) for one in row["outcomes"] if one["verdict"] != "nothing"]
-        title = f"{row['switch']} against base, same seeds" + ("" if len(told) == len(row["outcomes"]) else "; what it does not change is left out")
+        title = f"{row['switch']} against base, same seeds" + (
+            "" if len(told) == len(row["outcomes"]) else "; what it does not change is left out"
+        )
         yield small_table(title, DIFFERENCE_HEADS, told) or small_table(title, ["outcome"], [["every outcome is the same on every path"]])
 
 

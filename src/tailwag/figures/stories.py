@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LONGEST_NAME = 40
-ROW_PX = 46
+ROW_PX = 52
 VERDICTS = {
     "better": "damping",
     "lower": "call",
@@ -147,7 +147,7 @@ def _rows(traces: list[Any], words: Sequence[str], title: str, colours: Palette)
     """A row for each name, its words above it, where they have the whole width of a phone."""
     count = len(words)
     shared = {"x": 0, "xref": "paper", "xanchor": "left", "yanchor": "bottom", "showarrow": False, "align": "left"}
-    notes = [{**shared, "y": place - 0.42, "text": text, "font": {"size": 12, "color": colours.ink}} for place, text in enumerate(words)]
+    notes = [{**shared, "y": place - 0.34, "text": text, "font": {"size": 12, "color": colours.ink}} for place, text in enumerate(words)]
     return canvas(
         traces,
         colours,
@@ -155,8 +155,8 @@ def _rows(traces: list[Any], words: Sequence[str], title: str, colours: Palette)
         annotations=notes,
         showlegend=False,
         margin={"l": 14, "r": 14, "t": 8, "b": 52},
-        xaxis=axis(title, colours, zerolinecolor=colours.ink, nticks=6),
-        yaxis=axis("", colours, showticklabels=False, range=[count - 0.6, -0.95], showgrid=False, zeroline=False),
+        xaxis=axis(title, colours, zerolinecolor=colours.ink, nticks=6, rangemode="tozero"),
+        yaxis=axis("", colours, showticklabels=False, range=[count - 0.65, -0.9], showgrid=False, zeroline=False),
     )
 
 

@@ -1,0 +1,127 @@
+"""A played scenario as a card for chat: one PNG with the answer, what broke first and who lost, and what each switch changes."""
+
+from __future__ import annotations
+
+import textwrap
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
+from tailwag.experiments.scenario_view import difference_series
+from tailwag.figures.palette import Theme, palette
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tailwag.figures.palette import Palette
+
+Document = dict[str, Any]
+LEFT = 0.028
+MOST_SWITCHES = 12
+LINES_A_PART = 6
+
+
+def scenario_card(document: Document, *, theme: Theme = "light") -> bytes:
+    """A 1200 x 675 PNG of a played scenario: with switches what each changes, without them the fan of prices."""
+    import matplotlib as mpl
+
+    from tailwag.figures.pictures import blank_picture
+
+    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
+        colours = palette(theme)
+        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
+        top = _head(figure, document, colours)
+        _words(figure, document, colours, top=top)
+        if document["comparisons"]:
+            _switches(figure, document, theme, top=top)
+        else:
+            _fan(figure, document, theme, top=top)
+        _foot(figure, document, colours)
+        picture = BytesIO()
+        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
+    return picture.getvalue()
+
+
+def _head(figure: Figure, document: Document, colours: Palette) -> float:
+    title = f"scenario {document['story']['name']}: {document['story']['sentence']}"
+    figure.text(LEFT, 0.955, drawable(title, most=118), fontsize=10.5, color=colours.muted, va="center")
+    figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
+    lines, size = fitted(drawable(document["headline"][0], most=230))
+    step = size * 1.38 / HEIGHT_PX * 100 / 72
+    for rank, line in enumerate(lines):
+        figure.text(LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
+    return 0.912 - step * len(lines) - 0.03
+
+
+def _words(figure: Figure, document: Document, colours: Palette, *, top: float) -> None:
+    """Questions and their answers down the left side; what does not fit is cut with an ellipsis."""
+    across = 58 if document["comparisons"] else 46
+    asked = [
+        ("Asked", document["story"]["question"]),
+        ("Broke first", broke_first(document)),
+        ("Through", through(document)),
+        ("Who lost", who_lost(document)),
+    ]
+    if document["comparisons"]:
+        asked.append(
+            ("What the best switch costs", next((line for line in helps(document) if line.startswith("What ") and " costs: " in line), ""))
+        )
+    height = top
+    for title, answer in asked:
+        body = answer.partition(": ")[2] if title != "Asked" and ": " in answer else answer
+        if not body:
+            continue
+        figure.text(LEFT, height, title, fontsize=10.5, weight="bold", color=colours.ink, va="center")
+        lines = textwrap.wrap(drawable(body, most=420), width=across, max_lines=LINES_A_PART, placeholder=" …")
+        for rank, line in enumerate(lines):
+            figure.text(LEFT, height - 0.030 - 0.0265 * rank, line, fontsize=9.2, color=colours.muted, va="center")
+        height -= 0.030 + 0.0265 * len(lines) + 0.022
+
+
+def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -> None:
+    from tailwag.figures.stories import draw_differences
+
+    kind = "mitigation" if any(row["kind"] == "mitigation" for row in document["comparisons"]) else "link"
+    found, colours = difference_series(document, kind), palette(theme)
+    figure.text(
+        0.42,
+        top,
+        drawable(f"{found.title}: what each switch changes", most=88),
+        fontsize=10.5,
+        weight="bold",
+        color=colours.ink,
+        va="center",
+    )
+    axes = figure.add_axes((0.585, 0.165, 0.387, top - 0.205))
+    kept = slice(0, MOST_SWITCHES)
+    draw_differences(
+        axes,
+        [drawable(label, most=30) for label in found.labels[kept]],
+        found.values[kept],
+        found.errors[kept],
+        found.verdicts[kept],
+        axis_title=found.axis,
+        theme=theme,
+    )
+
+
+def _fan(figure: Figure, document: Document, theme: Theme, *, top: float) -> None:
+    from tailwag.figures.fan_picture import draw_fan
+
+    metrics = document["run"]["metrics"]
+    fan = metrics["fan"]
+    axes = figure.add_axes((0.385, 0.165, 0.587, top - 0.21))
+    draw_fan(axes, fan["hours"], fan["quantiles"], fan["hedged_usd"], fan["fundamental_usd"], spot_usd=metrics["spot_usd"], theme=theme)
+
+
+def _foot(figure: Figure, document: Document, colours: Palette) -> None:
+    sources = "; ".join(row["figure"] for row in document["story"]["sources"])
+    bars = (
+        "Dots: mean difference on the same shocks, bars two standard errors, green lowers the harm, orange adds to it. "
+        if document["comparisons"]
+        else ""
+    )
+    text = drawable(f"{bars}Assumed: {sources}. {document['paths']:,} paths, seed {document['seed']}.", most=480)
+    for rank, line in enumerate(textwrap.wrap(text, width=168, max_lines=3, placeholder=" …")):
+        figure.text(LEFT, 0.078 - 0.0235 * rank, line, fontsize=8.2, color=colours.muted, va="center")
