@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
 from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
@@ -34,9 +35,10 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     """Plain values of one run; nothing in them depends on threads, folders or the clock.  Strict JSON may be written from it as it is."""
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
+    liquidated = liquidations(run)
     return {
         "schema": SCHEMA,
-        "headline": _headline(run, metrics, calibration),
+        "headline": [*_headline(run, metrics, calibration), *liquidation_sentences(liquidated)],
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
         "source": file.source.to_document(),
         "seed": run.seed,
@@ -49,6 +51,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "outcomes": _outcomes(run, metrics),
         "pnl": [_pnl(agent) for agent in metrics["agents"]],
         "events": events(file),
+        "liquidations": liquidated,
         "metrics": metrics,
     }
 

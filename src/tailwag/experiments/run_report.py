@@ -10,6 +10,7 @@ from tailwag.experiments.report_page import SYNTHETIC_BANNER, page_html, section
 from tailwag.experiments.report_tables import safe
 from tailwag.experiments.report_view import Document
 from tailwag.experiments.run_files import write_whole
+from tailwag.experiments.run_liquidations import liquidation_tables
 from tailwag.experiments.run_report_figures import run_sections
 from tailwag.experiments.run_report_view import RunAnswer, notes, run_answer
 
@@ -78,9 +79,11 @@ def _tails(document: Document) -> str:
 
 
 def _inside(document: Document) -> str:
+    tabled = liquidation_tables(document)
+    liquidated = f'<div class="card block span-12">{tabled}</div>' if tabled else ""
     return (
         '<section id="events"><h2>What happens inside the run?</h2><div class="grid">'
-        f'<div class="card block span-12">{tables.event_table(document)}</div></div></section>'
+        f'<div class="card block span-12">{tables.event_table(document)}</div>{liquidated}</div></section>'
     )
 
 
