@@ -25,7 +25,7 @@ MISSING = "needs a browser: apt-get install chromium fonts-dejavu-core, or name 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
 PATIENCE_SECONDS = 25.0
 WATCH = """
-window.seen = {updates: [], shifts: [], refused: [], spots: [], told: 0};
+window.seen = {updates: [], shifts: [], refused: [], spots: [], told: []};
 const watch = (type, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({type, buffered: true});
 watch('measure', (entry) => { if (entry.name === 'update') window.seen.updates.push(entry.duration); });
 const shifted = ({node, previousRect, currentRect}) => `${node && (node.id || node.className || node.nodeName)} ${previousRect.y} to ${currentRect.y}`;
@@ -34,7 +34,8 @@ addEventListener('securitypolicyviolation', (event) => window.seen.refused.push(
 addEventListener('DOMContentLoaded', () => {
   const spot = document.querySelector('#spot');
   new MutationObserver(() => window.seen.spots.push(spot.textContent)).observe(spot, {childList: true, characterData: true, subtree: true});
-  new MutationObserver(() => { window.seen.told += 1; }).observe(document.querySelector('#announcements'), {childList: true, characterData: true, subtree: true});
+  const region = document.querySelector('#announcements');
+  new MutationObserver(() => window.seen.told.push(region.textContent)).observe(region, {childList: true, characterData: true, subtree: true});
 });
 """
 """What the test wants to know of a page: written down by the page itself from its first moment on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,7 +48,12 @@ def test_it_answers_at_once_and_follows_the_market(browser: Any, service: Served
         assert library > answer
         later = [shift for shift in found["shifts"] if shift[0] > answer]
         assert sum(value for _, value, _ in later) < 0.1, later
-        assert found["told"] <= 2
+        # a listener hears of states, regimes and alerts, never of an update; and of a state once
+        assert [
+            words for words in found["told"] if not re.match("(Live|Stale|Degraded|No contact): |Alert, |The regime is now ", words)
+        ] == []
+        states = [words.partition(":")[0] for words in found["told"] if ": " in words and not words.startswith("Alert")]
+        assert all(one != other for one, other in pairwise(states))
         assert found["refused"] == []
         assert seen.errors == []
         here = urlsplit(service.url).netloc
