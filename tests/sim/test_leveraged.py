@@ -148,9 +148,14 @@ def test_every_coin_and_dollar_is_somewhere(contract: Contract, rounds: bool, de
     events = Liquidations.joined(last.events)
     assert events.rows > 0
     ours = np.abs(states[-1].seats[mine].holding.turnover_usd).sum()
-    sold = events.usd[events.against != int(Against.OTHER_SIDE)].sum()
+    sold = events.usd[events.against <= int(Against.FUND)].sum()
     assert sold == pytest.approx(ours, rel=1e-9)  # every dollar traded is a liquidation with a price, a counterparty and a reason
-    assert all(Against(int(code)).reason for code in np.unique(events.against))
+    assert all(Against(int(code)).reason and Against(int(code)).words for code in np.unique(events.against))
+    sides = [
+        np.where(events.against == int(party), events.usd / events.price_usd if contract is Contract.LINEAR else events.usd, 0.0).sum()
+        for party in (2, 3)
+    ]
+    assert sides[0] == pytest.approx(sides[1], rel=1e-9)  # what is deleveraged meets what was bankrupt, size for size
     assert (events.price_usd > 0.0).all()
 
 
@@ -280,7 +285,7 @@ def test_a_bankrupt_long_is_paid_by_the_fund_then_by_the_shorts() -> None:
     assert after.bad_debt[0] == pytest.approx(0.0, abs=1e-6)
     assert states[-1].seats[mine].holding.turnover_usd[0] == pytest.approx(25.0 * 57_000.0, rel=1e-4)
     events = Liquidations.joined(states[-1].seats[mine].memory.events)
-    assert events.against.tolist() == [Against.FUND, Against.OTHER_SIDE, Against.OTHER_SIDE]
+    assert events.against.tolist() == [Against.FUND, Against.OTHER_SIDE, Against.BANKRUPT]
     assert events.price_usd == pytest.approx([57_000.0, 58_800.0, 58_800.0], rel=1e-5)
     assert events.side.tolist() == [1.0, 1.0, -1.0]
     shared = replace(agent, rules=replace(venue, deleverages=False))

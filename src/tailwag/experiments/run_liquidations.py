@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ from tailwag.units import HOURS_PER_YEAR, NS_PER_YEAR
 MOST_PATHS = 256
 """Every liquidation is written down on so many paths of a run, the first ones."""
 MOST_ROWS = 40
-COUNTERPARTIES = {Against.MARKET: "market", Against.FUND: "fund", Against.OTHER_SIDE: "deleveraged side"}
+COUNTERPARTIES = (Against.MARKET, Against.FUND, Against.OTHER_SIDE)
+"""Of those who are liquidated; who is deleveraged for them is counted apart."""
 
 
 def liquidations(run: Run) -> list[dict[str, Any]]:
@@ -39,9 +40,10 @@ def liquidations(run: Run) -> list[dict[str, Any]]:
 
 def _entry(record: Record, scenario: Scenario) -> dict[str, Any]:
     rows = record.liquidations
-    total = record.per_path(rows.usd, rows.usd > 0.0)
-    sides = {name: record.per_path(rows.usd, rows.side == side) for name, side in (("longs_usd", 1.0), ("shorts_usd", -1.0))}
-    against = {COUNTERPARTIES[party]: record.per_path(rows.usd, rows.against == int(party)) for party in Against}
+    own = rows.against != int(Against.BANKRUPT)
+    total = record.per_path(rows.usd, own)
+    sides = {name: record.per_path(rows.usd, own & (rows.side == side)) for name, side in (("longs_usd", 1.0), ("shorts_usd", -1.0))}
+    against = {party.words: record.per_path(rows.usd, rows.against == int(party)) for party in COUNTERPARTIES}
     return {
         "agent": record.agent.name,
         "paths": record.paths,
@@ -99,17 +101,17 @@ def _event(key: tuple[int, float, float, int], held: list[float], scenario: Scen
         "accounts": int(held[0]),
         "usd": held[1],
         "price_usd": held[1] / held[2],
-        "counterparty": COUNTERPARTIES[Against(code)],
+        "counterparty": Against(code).words,
         "reason": Against(code).reason,
     }
 
 
-def liquidation_sentences(found: list[dict[str, Any]]) -> list[str]:
+def liquidation_sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """How much was liquidated and who bore it, one sentence for each agent."""
     return [_sentence(entry) for entry in found]
 
 
-def _sentence(entry: dict[str, Any]) -> str:
+def _sentence(entry: Mapping[str, Any]) -> str:
     amount, sides, gained = entry["liquidated_usd"], entry["by_side"], entry["gained"]
     if not entry["paths_with_liquidations"]:
         return f"{entry['agent']}: nobody was liquidated on {entry['paths']} paths."

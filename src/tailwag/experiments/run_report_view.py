@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailwag.experiments.report_view import Tile, part, records
+from tailwag.experiments.run_liquidations import liquidation_sentences
 from tailwag.experiments.run_report_words import dollars, error_of, number, percent, share, tells, value_of
 from tailwag.experiments.scenario_source import LAW_WORDS
 from tailwag.figures.labels import moment
@@ -59,6 +60,7 @@ def run_answer(document: Document) -> RunAnswer:
             ("How much vol do hedgers add?", tuple(_vol(document))),
             ("Where does price pin?", tuple(_pins(document))),
             ("When does it run away?", tuple(_runaway(document))),
+            *_liquidated(document),
             ("Who earns and pays what?", tuple(_accounts(document))),
             ("What does a bad day cost?", tuple(_tail(document))),
         ),
@@ -67,6 +69,13 @@ def run_answer(document: Document) -> RunAnswer:
         synthetic=bool(part(document, "source").get("synthetic")) or any(SYNTHETIC in note for note in said),
         doubts=tuple(note for note in said if "undetermined" in note),
     )
+
+
+def _liquidated(document: Document) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Asked only where somebody is on margin."""
+    found = records(document, "liquidations")
+    if found:
+        yield "Who is liquidated?", tuple(sentence.replace("+-", "±") for sentence in liquidation_sentences(found))
 
 
 def metrics_of(document: Document) -> Mapping[str, Any]:
@@ -371,7 +380,11 @@ def _assumptions(document: Document) -> Iterator[tuple[str, str]]:
         yield "price", f"{taken.get('price_model')}, vol {100 * taken['price_vol']:.1f} % ({origin})"
     for agent in records(taken, "agents")[:MOST_AGENTS]:
         late = f", {agent['delay_steps']} steps late" if agent.get("delay_steps") else ""
-        held = "" if agent.get("kind") in ("liquidation-ladder", "leveraged-traders") else f"{100 * agent.get('hedge_share', 1):.3g} % hedged, "
+        held = (
+            ""
+            if agent.get("kind") in ("liquidation-ladder", "leveraged-traders")
+            else f"{100 * agent.get('hedge_share', 1):.3g} % hedged, "
+        )
         yield (
             str(agent.get("name")),
             f"{held}{agent.get('policy')}, {agent.get('execution')}{late}",

@@ -14,12 +14,18 @@ class Against(IntEnum):
     """Who stood on the other side.
 
     MARKET: the order book.  FUND: the position was bankrupt, so the insurance fund bears what the sale lacked.  OTHER_SIDE: profitable
-    traders of the other side, closed at the bankruptcy price.
+    traders of the other side, closed at the bankruptcy price.  BANKRUPT: their own rows, closed against a bankrupt position.
     """
 
     MARKET = 0
     FUND = 1
     OTHER_SIDE = 2
+    BANKRUPT = 3
+
+    @property
+    def words(self) -> str:
+        """The counterparty in a report."""
+        return _WORDS[int(self)]
 
     @property
     def reason(self) -> str:
@@ -30,8 +36,10 @@ class Against(IntEnum):
 _REASONS = (
     "equity fell to the maintenance margin",
     "sold beyond its bankruptcy price",
-    "bankrupt with the insurance fund empty: deleveraged",
+    "bankrupt with the insurance fund empty",
+    "deleveraged: first in rank by profit and leverage",
 )
+_WORDS = ("market", "fund", "deleveraged side", "bankrupt side")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.figures.numbers import money
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.margin.contract import Contract
 from tailwag.margin.funding import funding_per_year
@@ -67,8 +68,15 @@ class LeveragedTraders:
             raise InputError(f"agent {self.name!r}: expected entries 'even' or 'drawn', got {self.entries!r}")
 
     def __str__(self) -> str:
-        parts = [f"{bucket.notional_usd:.3g} USD {bucket.side} at {bucket.leverage:g} x" for bucket in self.buckets]
-        return f"{', '.join(parts)}; {self.rules.contract.value}, liquidated {'in rounds' if self.rules.rounds else 'whole'}"
+        rules = f"{self.rules.contract.value} contracts, {'liquidated in rounds' if self.rules.rounds else 'liquidated whole'}"
+        return f"{'; '.join(part for part in (self._held('long'), self._held('short')) if part)}; {rules}"
+
+    def _held(self, side: str) -> str:
+        mine = [bucket for bucket in self.buckets if bucket.side == side]
+        if not mine:
+            return ""
+        low, high = min(bucket.leverage for bucket in mine), max(bucket.leverage for bucket in mine)
+        return f"{money(notional_usd(self, side))} {side} at {f'{low:g} to ' if low < high else ''}{high:g} x"
 
     @property
     def whole_orders(self) -> bool:
@@ -280,7 +288,7 @@ def _events(
     rows = (
         (closed.sold, np.broadcast_to(fill, closed.sold.shape), np.where(ruined, int(Against.FUND), int(Against.MARKET))),
         (closed.taken, bankrupt, np.full(closed.taken.shape, int(Against.OTHER_SIDE))),
-        (against, np.broadcast_to(met, against.shape), np.full(against.shape, int(Against.OTHER_SIDE))),
+        (against, np.broadcast_to(met, against.shape), np.full(against.shape, int(Against.BANKRUPT))),
     )
     made = []
     for size, price, party in rows:
