@@ -15,6 +15,7 @@ from tailwag.market.recorded_flow import RecordedFlow
 from tailwag.market.snapshot import Futures, Snapshot, Source
 from tailwag.market.trades import Covered, Trades
 from tailwag.positioning import RecordedFlowRule
+from tailwag.sources.store import flow_past
 from tailwag.sources.store.history import History
 from tailwag.sources.store.inventory import StoreFlow
 from tailwag.sources.store.recorder import Recorder
@@ -137,7 +138,7 @@ def expected(market: Market, at: int, *, maker_side: bool = False) -> dict[str, 
     return dict.fromkeys(sorted(EXPIRY), Fraction(0)) | inventory(market.printed, EXPIRY, at, maker_side=maker_side)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
 def test_whole_streams_with_restarts_repeats_and_late_prints_equal_the_account(tmp_path: Path, seed: int) -> None:
     market = Market(seed)
     folder = recorded(tmp_path / "store", market, sittings=1 + seed)
@@ -148,7 +149,7 @@ def test_whole_streams_with_restarts_repeats_and_late_prints_equal_the_account(t
     assert any(expected(market, at).values())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_accumulated_as_it_is_recorded_or_taken_up_again_it_is_the_same(tmp_path: Path, seed: int) -> None:
     """Live and told of each snapshot, put down and taken up at random, or read at the end from nothing: one result, coverage included."""
     market, rng = Market(seed + 20), np.random.default_rng(seed)
@@ -187,6 +188,60 @@ def test_any_past_time_counts_what_had_been_recorded_by_then(tmp_path: Path) -> 
         assert net(flow.flow("BTC", at)) == want
 
 
+def known_by(market: Market, at: int) -> dict[str, Fraction]:
+    """What the batches, and the snapshots of that time or an earlier one, say was traded by then."""
+    known = [t for r in market.records for t in (r.trades if isinstance(r, Shown) and r.as_of <= at else [] if isinstance(r, Shown) else r)]
+    return dict.fromkeys(sorted(EXPIRY), Fraction(0)) | inventory(known, EXPIRY, at)
+
+
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow), pytest.param(16, marks=pytest.mark.slow)])
+def test_the_past_from_kept_states_is_the_past_walked_anew(tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random times, restarts between, states that are damaged or gone, and trades filled in later: always the account's answer."""
+    monkeypatch.setattr(flow_past, "STEP_RECORDS", step)
+    market, rng = Market(80 + step), np.random.default_rng(step)
+    flow = StoreFlow(recorded(tmp_path, market))
+    for turn in range(24):
+        at = market.shown[int(rng.integers(len(market.shown)))].as_of + int(rng.integers(0, 2)) * 600 * SECOND
+        assert net(flow.flow("BTC", at)) == known_by(market, at), turn
+        files = sorted((tmp_path / "inventory" / "past").glob("BTC-*.state"))
+        if turn % 4 == 1 and files:
+            path = files[int(rng.integers(len(files)))]
+            data = bytearray(path.read_bytes())
+            data[int(rng.integers(len(data)))] ^= 4
+            path.write_bytes(bytes(data)) if turn % 8 == 1 else path.unlink()
+        if turn % 3 == 2:
+            flow = StoreFlow(tmp_path)
+        if turn in (7, 15):
+            filled = [Print(f"filled {turn} {k}", "BTC-27FEB26-90000-C", START + k * HOUR, 1, 2.0, False, "") for k in range(1, 9, 2)]
+            market.records.append(filled)
+            with Recorder(tmp_path) as recorder:
+                put(recorder, filled)
+    assert list((tmp_path / "inventory" / "past").glob("BTC-*.state"))
+
+
+def test_a_question_about_the_past_reads_few_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_past, "STEP_RECORDS", 4)
+    market, read = Market(90), []
+    walk = flow_past.light_records
+
+    def counted(history: History, entries: Any) -> Any:
+        for pair in walk(history, entries):
+            read.append(pair[0].record.seq)
+            yield pair
+
+    flow, batches = StoreFlow(recorded(tmp_path, market)), sum(not isinstance(one, Shown) for one in market.records)
+    flow.flow("BTC", market.shown[-2].as_of)
+    flow.close()
+    monkeypatch.setattr(flow_past, "light_records", counted)
+    for shown in market.shown[-3:5:-7]:
+        read.clear()
+        StoreFlow(tmp_path).flow("BTC", shown.as_of)  # also after a restart
+        assert 0 < len(read) <= 4 + batches
+    monkeypatch.setattr(flow_past, "MOST_KEPT", 4)
+    StoreFlow(tmp_path).flow("BTC", market.shown[-2].as_of)
+    assert len(list((tmp_path / "inventory" / "past").glob("BTC-*.state"))) <= 16
+
+
 def test_a_snapshot_measured_after_newer_ones_were_recorded_does_not_see_their_trades(tmp_path: Path) -> None:
     name = "BTC-27FEB26-90000-C"
     live = StoreFlow(tmp_path)
@@ -209,12 +264,12 @@ def test_a_damaged_checkpoint_is_made_again_and_told(tmp_path: Path) -> None:
     path = tmp_path / "inventory" / "BTC.state"
     whole = path.read_bytes()
     rng = np.random.default_rng(3)
-    for _ in range(25):
+    for _ in range(8):
         data = bytearray(whole)
         data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
         path.write_bytes(bytes(data) if rng.random() < 0.8 else whole[: int(rng.integers(len(whole)))])
         assert net(StoreFlow(tmp_path, say=said.append).flow("BTC", at)) == expected(market, at)
-    assert len(said) == 25
+    assert len(said) == 8
     assert all("accumulating it again" in text for text in said)
 
 

@@ -89,8 +89,6 @@ class FlowState:
         self.currency = currency
         self.seq, self.sha256 = 0, ""
         self.clock_ns = 0
-        self.walked_ns, self.walked_of = -1, 0
-        """Of a state that is led through the past: the market time it has been led to, and among how many records."""
         self._options: dict[Key, _Traded] = {}
         self._spans: dict[str, list[list[int]]] = {}
         self._listed_ns: dict[str, int] = {}

@@ -7,16 +7,16 @@ import secrets
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tailwag.errors import RuleError, TailwagError
+from tailwag.sources.store.flow_past import PastFlow, walked
 from tailwag.sources.store.flow_state import RECENT_NS, FlowState
 from tailwag.sources.store.history import History
 from tailwag.sources.store.lines import opened_line, sealed_line
-from tailwag.sources.store.trade_records import Light, interest_columns, light_records
+from tailwag.sources.store.trade_records import Light, interest_columns
 
 if TYPE_CHECKING:
     from tailwag.market.recorded_flow import RecordedFlow
@@ -39,7 +39,8 @@ class StoreFlow:
     """Signed volume per option over a store's trades, by currency; one object serves any number of threads.
 
     Reads what was recorded since it was last asked.  Whoever records calls :meth:`recorded` after each acknowledgement, and then nothing
-    is read twice.  The past (more than a quarter of an hour before the newest record) is accumulated anew, up to the time asked for.
+    is read twice.  The past (more than a quarter of an hour before the newest record) is accumulated anew, up to the time asked for, from
+    the nearest of the states that are kept on the way.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, say: Say = _silent) -> None:
@@ -52,8 +53,8 @@ class StoreFlow:
         self._kept_seq: dict[str, int] = {}
         self._newest_seq: int | None = None
         self._indexes: dict[str, History] = {}
-        self._past: OrderedDict[tuple[str, int], RecordedFlow] = OrderedDict()
-        self._walker: FlowState | None = None
+        self._past: OrderedDict[tuple[str, int, int], RecordedFlow] = OrderedDict()
+        self._past_states = PastFlow(self.folder / FOLDER / "past")
         self._reading: set[str] = set()
 
     @property
@@ -143,7 +144,7 @@ class StoreFlow:
         if not state.seq:
             # from nothing, in the order of the market's own times: a batch recorded late still explains what it can
             newer = sorted(newer, key=lambda entry: (entry.record.as_of_ns, entry.record.seq))
-        _walk(state, history, newer)
+        walked(state, history, newer)
         if newer:
             last = max(newer, key=lambda entry: entry.record.seq).record
             state.at_record(last.seq, last.payload_sha256.hex())
@@ -156,26 +157,13 @@ class StoreFlow:
     # the past
 
     def _past_flow(self, currency: str, as_of_ns: int) -> RecordedFlow:
-        known = self._past.get((currency, as_of_ns))
-        if known is None:
-            known = self._past[currency, as_of_ns] = self._walked(currency, as_of_ns).flow(as_of_ns)
+        history = self._indexed("past")
+        key = (currency, as_of_ns, len(history.batches))  # what is filled in later may have been traded then
+        if key not in self._past:
+            self._past[key] = self._past_states.state(history, currency, as_of_ns).flow(as_of_ns)
             while len(self._past) > MOST_PAST:
                 self._past.popitem(last=False)
-        return known
-
-    def _walked(self, currency: str, as_of_ns: int) -> FlowState:
-        """A state that has seen every record up to a time: the one of the last question, where that was earlier, taken further."""
-        history = self._indexed("past")
-        entries = sorted(_every(history), key=lambda entry: (entry.record.as_of_ns, entry.record.seq))
-        state = self._walker
-        if state is None or state.currency != currency or state.walked_ns > as_of_ns or state.walked_of != len(entries):
-            state = FlowState(currency)
-        _walk(state, history, [entry for entry in entries if state.walked_ns < entry.record.as_of_ns <= as_of_ns])
-        # a batch that ends later may begin earlier; what of it was counted before is not counted twice
-        _walk(state, history, [entry for entry in history.batches if entry.record.as_of_ns > as_of_ns], until_ns=as_of_ns)
-        state.walked_ns, state.walked_of = as_of_ns, len(entries)
-        self._walker = state
-        return state
+        return self._past[key]
 
     # the file
 
@@ -224,17 +212,6 @@ class StoreFlow:
 
 def _every(history: History) -> list[Entry]:
     return sorted((*history.entries, *history.batches), key=lambda entry: entry.record.seq)
-
-
-def _walk(state: FlowState, history: History, entries: Iterable[Entry], *, until_ns: int | None = None) -> None:
-    for _, light in light_records(history, entries):
-        if light is None:
-            state.damaged()
-        elif until_ns is None or light.trades is None:
-            state.add(light)
-        else:
-            early = light.trades.select(light.trades.time_ns <= until_ns).covering(light.trades.covered)
-            state.add(replace(light, trades=early))
 
 
 def _opened(data: bytes, currency: str) -> FlowState | None:
