@@ -250,7 +250,7 @@ SWITCHES: tuple[Switch, ...] = (
         "mitigation",
         _circuit_breaker,
         {"log_move": 0.05},
-        "nobody can trade from the halt on, and hedgers carry what they could not hedge",
+        "from the halt on nobody can trade, no price is found, and hedgers carry what they could not hedge",
     ),
     Switch(
         "price-band-pause",

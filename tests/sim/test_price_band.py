@@ -1,0 +1,94 @@
+"""A price band with a pause: the contract of every agent, the edge, the rest, and what is liquidated afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.contracts.agent import SPOT, AgentContract, market
+
+from tailwag.errors import InputError
+from tailwag.hedging.policies import EveryStep
+from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.price_band import PriceBand
+from tailwag.sim.blocks import run_block
+from tailwag.sim.dynamics import Replay
+from tailwag.sim.engine import plan_run
+from tailwag.sim.impact import ImpactModel
+
+LADDER = LiquidationLadder("ladder", 0, density_usd=4e9)
+DEALER = Dealer("dealer", EveryStep(), 0, gamma_usd=-2e8, iv=0.6)
+
+
+def banded(agent, *, band: float = 0.02, pause: float = 60.0, window: float = 1e5) -> PriceBand:  # type: ignore[no-untyped-def]
+    return PriceBand(agent, band, pause, window)
+
+
+class TestBandedDealer(AgentContract):
+    agent = banded(DEALER, band=0.004, pause=45.0)
+
+    def renamed(self, agent, name):  # type: ignore[no-untyped-def]
+        from dataclasses import replace
+
+        return replace(agent, inner=replace(agent.inner, name=name)) if isinstance(agent, PriceBand) else replace(agent, name=name)
+
+
+class TestBandedLadder(TestBandedDealer):
+    agent = banded(LADDER, band=0.004, pause=45.0)
+
+
+class TestBandedLateLadder(TestBandedDealer):
+    agent = banded(LiquidationLadder("ladder", 1, density_usd=4e9), band=0.004, pause=45.0)
+
+
+def flows(agent, moves: list[float], *, impact: float = 0.0) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """What the agent buys in each step of half an hour, the price moving as told before its own trades."""
+    padded = np.zeros(12)
+    padded[: len(moves)] = moves
+    scenario = market(agent, price=Replay(padded), impact=ImpactModel(permanent_per_usd=impact))
+    return np.asarray(run_block(plan_run(scenario, seed=1), 0, 1, keep_agents=True).agents[0].flow_usd)[0]
+
+
+def test_no_more_is_liquidated_than_at_the_edge_and_the_rest_after_the_pause_if_still_passed() -> None:
+    """3 % down, band 2 %, pause one hour (two steps): 2 % of the ladder at once; afterwards the third per cent, only where price stays there."""
+    found = flows(banded(LADDER), [-0.03])
+    assert found[:4] == pytest.approx([-0.02 * 4e9, 0.0, 0.0, -0.01 * 4e9], rel=1e-9)
+    spared = flows(banded(LADDER), [-0.03, 0.02])
+    assert spared.sum() == pytest.approx(-0.02 * 4e9), "levels that price left during the pause are spared"
+    assert flows(LADDER, [-0.03]).sum() == pytest.approx(-0.03 * 4e9)
+
+
+def test_a_wide_band_changes_no_bit_of_the_price() -> None:
+    for agent in (LADDER, DEALER):
+        assert flows(banded(agent, band=0.9), [-0.03, 0.01], impact=2e-11) == pytest.approx(
+            flows(agent, [-0.03, 0.01], impact=2e-11), rel=1e-9
+        )
+
+
+def test_hedges_rest_and_catch_up() -> None:
+    found = flows(banded(DEALER), [-0.03])
+    assert found[:4] == pytest.approx([-0.02 * 2e8, 0.0, 0.0, -0.01 * 2e8], rel=1e-9)
+
+
+def test_the_reference_follows_price_in_calm_times() -> None:
+    """1.5 % and again 1.5 %: beyond the band from the start, within it from a reference renewed every half hour."""
+    slow, quick = flows(banded(LADDER), [-0.015, -0.015]), flows(banded(LADDER, window=30.0), [-0.015, -0.015])
+    assert slow[1] == pytest.approx(-0.005 * 4e9)
+    assert quick[1] == pytest.approx(-0.015 * 4e9)
+
+
+def test_a_cascade_is_cut_at_the_edge() -> None:
+    """Gain 0.6: a move of 1.5 % would become 3.75 %; with the band the ladder sells its first 2 % and no more in that step."""
+    assert flows(LADDER, [-0.015], impact=1.5e-10)[0] == pytest.approx(-0.0375 * 4e9)
+    assert flows(banded(LADDER), [-0.015], impact=1.5e-10)[0] == pytest.approx(-0.02 * 4e9)
+
+
+@pytest.mark.parametrize(("band", "pause", "window"), [(0.0, 1.0, 1.0), (0.1, -1.0, 1.0), (0.1, 1.0, float("nan"))])
+def test_a_band_that_is_none_is_refused(band: float, pause: float, window: float) -> None:
+    with pytest.raises(InputError, match="above 0"):
+        PriceBand(LADDER, band, pause, window)
+
+
+def test_the_inner_agent_answers_for_the_rest() -> None:
+    assert (banded(DEALER).gamma_usd, banded(DEALER).name) == (DEALER.gamma_usd, "dealer")
+    assert banded(DEALER).starting_dollar_gamma_usd(SPOT) == DEALER.starting_dollar_gamma_usd(SPOT)
