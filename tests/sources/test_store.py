@@ -256,3 +256,12 @@ def test_a_table_of_nothing_is_refused_and_leaves_no_file(market: Path, tmp_path
     with pytest.raises(InputError, match="no snapshot in this range"):
         export_table(History.open(market), (), tmp_path / "table.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["market"]
+
+
+def test_segments_smaller_than_their_own_head_hold_one_record_each(tmp_path: Path) -> None:
+    with Recorder(tmp_path, segment_bytes=1) as recorder:
+        for number in range(3):
+            assert recorder.append_payload(bytes([number]), as_of_ns=number, received_ns=1).seq == number + 1
+    history = History.open(tmp_path)
+    assert [history.payload(entry) for entry in history.entries] == [b"\x00", b"\x01", b"\x02"]
+    assert verify_store(tmp_path).damaged == ()

@@ -63,6 +63,7 @@ def serve_command(  # noqa: PLR0913 - one parameter for each option of the comma
     behind_tls: Annotated[bool, option("--behind-tls", help="A proxy in front encrypts; needed beyond this machine.")] = False,
     certificate: Annotated[str | None, option("--certificate", metavar="FILE", help="PEM certificate chain; needs --key.")] = None,
     key: Annotated[str | None, option("--key", metavar="FILE", help="PEM private key of the certificate.")] = None,
+    compact: Annotated[bool, option("--compact", help="Compact each segment of the store once it is closed.")] = False,
 ) -> None:
     """Record, measure, show and serve: one process, one command."""
     from tailwag.cli.serving import ServeRequest, run_serve

@@ -35,6 +35,7 @@ class ServeRequest:
     behind_tls: bool
     certificate: str | None
     key: str | None
+    compact: bool
 
 
 def run_serve(request: ServeRequest) -> None:
@@ -72,6 +73,7 @@ def run_serve(request: ServeRequest) -> None:
             currency=request.currency,
             options=_options(request, flow),
             alert_settings=request.alerts,
+            compact=request.compact,
             flow=flow,
         )
         serve(plan, ready=_say_ready)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tailwag.errors import EmptyChainError
+from tailwag.errors import EmptyChainError, InputError, StoreError
 from tailwag.market.clock import format_time
 
 if TYPE_CHECKING:
@@ -101,15 +101,22 @@ class Archive:
         return past
 
     def index(self, newest_seq: int) -> History:
-        """The records of the store, up to ``newest_seq`` at least."""
+        """The records of the store, up to ``newest_seq`` at least.
+
+        Raises StoreError where the store is not there, or cannot be read.
+        """
         from tailwag.sources.store.history import History
 
         with self._lock:
             known = self._history
-            if known is None:
-                self._history = known = History.open(self.folder)
-            elif not known.entries or known.entries[-1].record.seq < newest_seq:
-                self._history = known = known.refreshed()
+            try:
+                if known is None:
+                    self._history = known = History.open(self.folder)
+                elif not known.entries or known.entries[-1].record.seq < newest_seq:
+                    self._history = known = known.refreshed()
+            except (InputError, OSError) as trouble:
+                # nothing that was asked for is wrong: the folder is gone, or no longer a store
+                raise StoreError(f"{self.folder} cannot be read now ({trouble}); look after its folder, and ask again") from None
             return known
 
     def daily_index(self, of: IndexOf, from_ns: int, to_ns: int, *, newest_seq: int) -> tuple[list[dict[str, Any]], int | None]:

@@ -23,6 +23,7 @@ from tailwag.service.alerts import AlertDesk, AlertObserver, Courier, default_se
 from tailwag.service.api import Service, create_app
 from tailwag.service.archive import Archive
 from tailwag.service.auth import TokenFile
+from tailwag.service.compacting import Compacting
 from tailwag.service.filling import Filler
 from tailwag.service.inventory import FlowKeeper, own_rule
 from tailwag.service.limits import Limits
@@ -58,6 +59,8 @@ class ServePlan:
     alert_settings: str | None = None
     """File of the alert settings; every rule at its defaults, told on the page only, where none is given."""
     limits: Limits = field(default_factory=Limits)
+    compact: bool = False
+    """Whether to compact each segment of the store once it is closed."""
     flow: StoreFlow | None = None
     """Signed inventory of the very store that is recorded; the rules in ``options`` may read it."""
 
@@ -86,6 +89,11 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
             alerts=lambda: desk.history(most=MOST_ALERTS)[::-1],
         )
         filler = _filler(plan, service, series, world, recorder)
+        if plan.compact:
+            compacting = Compacting(recorder, world=world, log=log)
+            stack.callback(compacting.finish)
+            stack.callback(stopping.set)
+            compacting.start()
         server = _server(plan, create_app(service))
         service.monitor.start()
         if filler is not None:

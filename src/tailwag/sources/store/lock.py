@@ -50,8 +50,11 @@ def write_epoch(folder: Path, disk: Disk, epoch: int) -> None:
 def refuse_if_fenced(folder: Path, epoch: int) -> None:
     """Go on only while no newer writer has opened the store.
 
-    Raises StoreBusyError where one has: its segments are the store now, and what this writer appended is not acknowledged.
+    Raises StoreBusyError where one has: its segments are the store now, and what this writer appended is not acknowledged; StoreError
+    where the store is no longer there: what is written to files without a name is lost with the process.
     """
     now, code = read_epoch(folder)
+    if code == "epoch_missing":
+        raise StoreError(f"{folder}: the store is gone from under its recorder; put the folder back, or start anew with another --store")
     if code is None and now > epoch:
         raise StoreBusyError(f"{folder}: another recorder (epoch {now}) has taken this store over from epoch {epoch}; this one stops")

@@ -123,9 +123,8 @@ class Recorder:
         with disk_trouble(self.folder, f"record snapshot {record.seq}"):
             # before: a fenced writer must not touch what the new one may count on; after: what the new one did not see is not acknowledged
             refuse_if_fenced(self.folder, self.epoch)
-            self._write(record, payload)
+            segment = self._write(record, payload)
             refuse_if_fenced(self.folder, self.epoch)
-            segment = self._open_segment()
             self._mark.move(
                 seq=record.seq,
                 epoch=self.epoch,
@@ -138,7 +137,8 @@ class Recorder:
         self._last_number, self._last_end = segment.number, segment.end
         return Acknowledgement(record.seq, as_of_ns, record.payload_sha256.hex())
 
-    def _write(self, record: Record, payload: bytes) -> None:
+    def _write(self, record: Record, payload: bytes) -> _Segment:
+        """Put a record on the device; the segment it lies in."""
         segment = self._open_segment()
         if not segment.clean:
             self._disk.cut(segment.descriptor, segment.end)
@@ -150,6 +150,7 @@ class Recorder:
             # after a failed sync nobody knows which bytes are on the device, and a second sync would not tell: leave this file behind
             self._leave_segment(cut_at=segment.end)
             raise
+        return segment
 
     def _open_segment(self) -> _Segment:
         if self._segment is not None and self._segment.end >= self._segment_bytes:
