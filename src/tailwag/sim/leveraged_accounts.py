@@ -59,11 +59,11 @@ class Accounts:
 
     def with_column(self, paths: BoolArray, some: Accounts) -> Accounts:
         """These accounts with some of the paths in place of theirs."""
-        size, wallet, entry = self.size.copy(), self.wallet.copy(), self.entry.copy()
-        size[:, paths], wallet[:, paths], entry[:, paths] = some.size, some.wallet, some.entry
+        size, wallet = self.size.copy(), self.wallet.copy()
+        size[:, paths], wallet[:, paths] = some.size, some.wallet
         fund, bad_debt, outside = self.fund.copy(), self.bad_debt.copy(), self.outside.copy()
         fund[paths], bad_debt[paths], outside[paths] = some.fund, some.bad_debt, some.outside
-        return replace(self, size=size, wallet=wallet, entry=entry, fund=fund, bad_debt=bad_debt, outside=outside)
+        return replace(self, size=size, wallet=wallet, fund=fund, bad_debt=bad_debt, outside=outside)
 
     def profit(self, unit_value: FloatArray) -> FloatArray:
         """Unrealised profit at a value of one unit, (accounts, paths)."""

@@ -240,10 +240,16 @@ class LeveragedTrader:
         else:
             closed = closing(some, rules, wanted(some, rules, mark), mark_usd=mark, fill_usd=fill)
             some = self._settled(some, closed, move, touched, events, mark, fill)
-        accounts = state.accounts.with_column(touched, some)
+        longs, shorts = state.long_trigger.copy(), state.short_trigger.copy()
+        longs[touched], shorts[touched] = trigger_prices(some, rules.contract)
+        now = replace(
+            state, accounts=state.accounts.with_column(touched, some), long_trigger=longs, short_trigger=shorts, events=tuple(events)
+        )
+        if not self.agent.delay_steps:
+            return now
         all_due, all_ordered = state.due.copy(), state.ordered.copy()
         all_due[:, touched], all_ordered[:, touched] = due, ordered
-        return self._with(replace(state, due=all_due, ordered=all_ordered, events=tuple(events)), accounts)
+        return replace(now, due=all_due, ordered=all_ordered)
 
     def _with(self, state: LeveragedState, accounts: Accounts) -> LeveragedState:
         longs, shorts = trigger_prices(accounts, self.agent.rules.contract)
