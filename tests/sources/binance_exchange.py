@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,13 +99,17 @@ class Bad:
 class BinanceExchange:
     """Both servers and the thread that moves the market, as a context manager."""
 
-    def __init__(self, *, seed: int = 1, every_seconds: float = 0.02) -> None:
+    def __init__(
+        self, *, seed: int = 1, every_seconds: float = 0.02, mid_tick: int = 10_000, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        at = {"mid_tick": mid_tick}
         self.markets = {
-            "spot": Market("spot", ModelBook(seed, futures=False)),
-            "usdm_depth": Market("usdm_depth", ModelBook(seed + 1, futures=True)),
-            "usdm_market": Market("usdm_market", ModelBook(seed + 2, futures=True)),
-            "coinm": Market("coinm", ModelBook(seed + 3, futures=True, symbol="BTCUSD_PERP")),
+            "spot": Market("spot", ModelBook(seed, futures=False, **at)),
+            "usdm_depth": Market("usdm_depth", ModelBook(seed + 1, futures=True, **at)),
+            "usdm_market": Market("usdm_market", ModelBook(seed + 2, futures=True, **at)),
+            "coinm": Market("coinm", ModelBook(seed + 3, futures=True, symbol="BTCUSD_PERP", **at)),
         }
+        self.middle_usd, self.clock_ns = mid_tick * 10.0, clock_ns
         self.asked: list[str] = []
         self.bad: dict[str, deque[Bad]] = {}
         self.lock = threading.Lock()
@@ -151,8 +156,9 @@ class BinanceExchange:
             client.send(message)
 
     def mark(self, symbol: str, **more: str) -> dict[str, Any]:
-        now = time.time_ns() // 1_000_000
-        plain = {"e": "markPriceUpdate", "E": now, "s": symbol, "p": "100001.5", "P": "100002.0", "i": "100000.5", "r": "0.00010000"}
+        now = self.clock_ns() // 1_000_000
+        mark, settle, index = (f"{self.middle_usd + more_usd:.1f}" for more_usd in (1.5, 2.0, 0.5))
+        plain = {"e": "markPriceUpdate", "E": now, "s": symbol, "p": mark, "P": settle, "i": index, "r": "0.00010000"}
         return {**plain, "T": now + 3_600_000, **more}
 
     # inside
@@ -164,7 +170,7 @@ class BinanceExchange:
             with self.lock:
                 for market in self.markets.values():
                     if market.name != "usdm_market":
-                        self._publish(market, market.book.event(time.time_ns() // 1_000_000))
+                        self._publish(market, market.book.event(self.clock_ns() // 1_000_000))
                 if now - marked_at > 0.2:
                     marked_at = now
                     self._push(self.markets["usdm_market"], "btcusdt@markPrice@1s", self.mark("BTCUSDT"))
@@ -231,7 +237,7 @@ class BinanceExchange:
     def _answer(self, path: str, query: dict[str, list[str]]) -> Bad:
         symbol = query["symbol"][0]
         if path.endswith("/openInterest"):
-            reply: dict[str, Any] = {"symbol": symbol, "openInterest": "80000.5", "time": time.time_ns() // 1_000_000}
+            reply: dict[str, Any] = {"symbol": symbol, "openInterest": "80000.5", "time": self.clock_ns() // 1_000_000}
         else:
             name = {"api": "spot", "fapi": "usdm_depth", "dapi": "coinm"}[path.split("/")[2]]
             with self.lock:

@@ -56,6 +56,7 @@ class Exchange:
     seed: int = 1
     now_ms: int = AS_OF_MS
     ticker_every_ms: int = 1_000
+    book_step_usd: float = 0.5
     # faults
     silent: set[str] = field(default_factory=set)
     """Channels, or beginnings of channels, that say nothing."""
@@ -75,8 +76,8 @@ class Exchange:
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
         self.change_id, self.trade_number = 1_000, 0
-        self.bids = {INDEX_USD - 0.5 * step: float(self.rng.randrange(1, 500) * 10) for step in range(1, 40)}
-        self.asks = {INDEX_USD + 0.5 * step: float(self.rng.randrange(1, 500) * 10) for step in range(1, 40)}
+        self.bids = {INDEX_USD - self.book_step_usd * step: float(self.rng.randrange(1, 500) * 10) for step in range(1, 40)}
+        self.asks = {INDEX_USD + self.book_step_usd * step: float(self.rng.randrange(1, 500) * 10) for step in range(1, 40)}
         self.trades: dict[str, list[Message]] = {"option": [], "future": []}
         self.requests: list[Message] = []
 
@@ -138,7 +139,7 @@ class Exchange:
         rows: dict[str, list[list[Any]]] = {"bids": [], "asks": []}
         for name, side, sign in (("bids", self.bids, -1), ("asks", self.asks, +1)):
             for _ in range(self.rng.randrange(0, 4)):
-                price = INDEX_USD + sign * 0.5 * self.rng.randrange(1, 60)
+                price = INDEX_USD + sign * self.book_step_usd * self.rng.randrange(1, 60)
                 if price in side and len(side) > 3 and self.rng.random() < 0.4:
                     del side[price]
                     rows[name].append(["delete", price, 0.0])
