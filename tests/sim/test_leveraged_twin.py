@@ -183,3 +183,23 @@ def test_the_market_is_its_slow_twin(contract: Contract, deleverages: bool, roun
     assert last.fund[0] == pytest.approx(slow["fund"], rel=1e-7, abs=1e-9 * first.wallet.sum())
     assert last.bad_debt[0] == pytest.approx(slow["bad_debt"], rel=1e-7, abs=1e-9 * first.wallet.sum())
     assert (last.size < first.size).any()
+
+
+@pytest.mark.parametrize("contract", list(Contract))
+@pytest.mark.parametrize("deleverages", [False, True])
+def test_with_nobody_on_the_other_side_the_rest_is_bad_debt(contract: Contract, deleverages: bool) -> None:
+    """Longs alone: once the fund is empty nobody can be deleveraged and nobody has won, so the venue is left with the loss."""
+    venue = rules(contract, deleverages=deleverages)
+    longs = tuple(LeverageBucket("long", leverage, 5e7, 1e5, 0.01, accounts=6) for leverage in (20.0, 60.0))
+    agent = LeveragedTraders("traders", 0, longs, venue, fund_usd=1e5)
+    moves = np.array([-0.02, -0.05, 0.01])
+    states, mine = recorded(scenario(moves, agent))
+    first, last = states[0].seats[mine].memory.accounts, states[-1].seats[mine].memory.accounts
+    linear = contract is Contract.LINEAR
+    entries = first.entry[:, 0] if linear else -1.0 / first.entry[:, 0]
+    columns = zip(first.size[:, 0], first.wallet[:, 0], entries, first.share[:, 0])
+    book = [{"side": 1.0, "size": float(z), "wallet": float(w), "entry": float(e), "share": float(m)} for z, w, e, m in columns]
+    slow = slow_run(book, moves, venue, float(first.fund[0]))
+    assert slow["bad_debt"] > 0.1 * first.wallet.sum()
+    assert last.bad_debt[0] == pytest.approx(slow["bad_debt"], rel=1e-9)
+    assert last.fund[0] == pytest.approx(0.0, abs=1e-9 * first.wallet.sum())
