@@ -419,3 +419,17 @@ def test_crab_starts_with_twice_its_notional_as_gain():
     assert block.net_flow_usd[0, 0] == 0.0
     assert block.net_flow_usd[0, 1] == pytest.approx(2e8 * (math.exp(0.04 - 0.36 * 15 / 525_600) - math.exp(0.02)), rel=1e-9)
     assert dollar_gamma_usd(HALF, SPOT) < 0.0
+
+
+def test_an_owner_who_hedges_in_a_thin_market_pays_for_the_vol_that_the_hedge_makes():
+    """Gain 0.3: realised variance is vol^2 / (1 - g)^2, the variance that the owner pays for vol^2 / (1 - g)."""
+    value = 0.3 * 4.0 / LAMBDA
+    owner = LpHedger("owner", PoolTerms(WeightedPool.worth(value, price_usd=SPOT), FREE), EveryStep(), 0)
+    plan = plan_run(market(owner, steps=288, minutes=5.0), seed=13)
+    found = [run_block(plan, first, 500) for first in range(0, 1500, 500)]
+    earned = np.concatenate([block.agents[0].pnl_usd.sum(axis=0) for block in found])
+    moves = np.concatenate([np.square(np.diff(block.log_price, axis=1)).sum(axis=1) for block in found]) * 365.0
+    years = 1.0 / 365.0
+    for estimates, theory in ((earned, -0.36 / 0.7 / 8.0 * value * years), (moves, 0.36 / 0.49)):
+        assert agrees(float(estimates.mean()), theory, float(estimates.std() / math.sqrt(estimates.size)))
+    assert abs(earned.mean() + 0.36 / 0.49 / 8.0 * value * years) > 4.0 * earned.std() / math.sqrt(earned.size)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.contracts.agent import SPOT, AgentContract
+from tests.experiments.scenario_texts import BASE, saved
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_files import Overrides, load_scenario
+from tailwag.experiments.simulate import simulate_file
 from tailwag.hedging.policies import Band, EveryStep, Leland
 from tailwag.liquidity.pools import RangePool, WeightedPool
 from tailwag.sim.agents.lp_hedger import LpHedger
@@ -109,3 +113,44 @@ def test_what_cannot_be_is_refused() -> None:
         PoolArbitrage("pool", PoolTerms(HALF, FREE), -1)
     with pytest.raises(InputError, match="base_bps"):
         PoolFee(30.0, most_bps=20.0)
+
+
+def test_the_example_of_pools_runs() -> None:
+    path = Path(__file__).resolve().parents[2] / "examples" / "pools_and_crab.toml"
+    document = simulate_file(load_scenario(path, overrides=Overrides(paths=16, hours=3.0))).document
+    assert [row["kind"] for row in document["assumptions"]["agents"]] == ["cpmm", "lp-hedger", "crab"]
+    assert document["assumptions"]["agents"][2]["policy"] == "after 24 h or a 1 % move, whichever is first"
+    assert document["assumptions"]["starting_gain"] == pytest.approx(0.203, abs=5e-4)
+    assert "538 M USD a day" in " ".join(document["assumptions"]["notes"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "said"),
+    [
+        ("cpmm", "value_usd = 1e8\nfee_bps = 5\nrange_usd = [1]\ndelay_steps = 0", "two prices"),
+        ("cpmm", "value_usd = 1e8\nfee_bps = 5\nrange_usd = [1, 2]\nweight = 0.5\ndelay_steps = 0", "expected one of range_usd, weight"),
+        ("cpmm", "value_usd = 1e8\ndelay_steps = 0", "fee_bps is missing"),
+        ("cpmm", "value_usd = 1e8\nfee_bps = 9000\ndelay_steps = 0", "base_bps"),
+        ("cpmm", 'value_usd = 1e8\nfee_bps = 5\npolicy = "every-step"\ndelay_steps = 0', "unknown key 'policy'"),
+        ("lp-hedger", 'value_usd = 1e8\nfee_bps = 5\npolicy = "leland:5bps,60min"\ndelay_steps = 0', "wants options"),
+        ("crab", "notional_usd = 1e8\ndelay_steps = 0", "keeper"),
+        ("crab", 'notional_usd = 1e8\npolicy = {kind = "every-step"}\ndelay_steps = 1', "time-or-threshold"),
+        ("crab", 'notional_usd = 1e8\nrules = "other"\ndelay_steps = 1', "squeeth_eth"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused_in_one_sentence(tmp_path: Path, kind: str, keys: str, said: str) -> None:
+    text = BASE[: BASE.index("[[agent]]")] + f'[[agent]]\nkind = "{kind}"\n{keys}\n'
+    with pytest.raises(InputError, match="(?s)" + said) as refused:
+        load_scenario(saved(tmp_path, text))
+    assert "\n" not in str(refused.value)
+
+
+def test_figures_that_a_file_leaves_out_are_the_protocols_of_the_day(tmp_path: Path) -> None:
+    text = BASE[: BASE.index("[[agent]]")] + '[[agent]]\nkind = "crab"\nnotional_usd = 1e8\niv = 5.0\ndelay_steps = 1\n'
+    file = load_scenario(saved(tmp_path, text))
+    agent = file.scenario.agents[0]
+    assert isinstance(agent, Crab)
+    assert (agent.rule, agent.funding) == (TimeOrThreshold(24.0, 0.01), FUNDING)
+    assert "funding is clamped: it pays for a vol of 2.65 at most" in " ".join(file.notes)
+    with pytest.raises(InputError, match="known from 2022-01-10"):
+        load_scenario(saved(tmp_path, text.replace("2026-03-01", "2021-03-01")))
