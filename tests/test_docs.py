@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if "_bu
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>\{?[\w-]*\}?)[^\n]*\n(?P<body>.*?)^(?P=ticks)\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 PROGRAMS = ("python", "{code-cell}")
-LIVE = re.compile(r"\b(deribit|okx|bybit|binance):[A-Z]+\b")
+LIVE = re.compile(r"\b(deribit|okx|bybit|binance)(-ws)?:[A-Z]+\b")
 READERS_FILES = frozenset(
     [
         "chain.json",
@@ -77,8 +77,9 @@ def all_commands() -> Iterator[tuple[Path, list[str]]]:
 
 
 def needs_the_reader(words: list[str]) -> bool:
+    """Whether a command waits for somebody: for a venue, a file of the reader's, or, as a service does, for the signal to stop."""
     named = {part for word in words for part in re.split(r"[:@+=/]", word)}
-    return any(LIVE.search(word) for word in words) or bool(named & READERS_FILES)
+    return words[1:2] == ["serve"] or any(LIVE.search(word) for word in words) or bool(named & READERS_FILES)
 
 
 def run_command(words: list[str], where: str) -> None:
