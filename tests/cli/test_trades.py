@@ -89,6 +89,7 @@ def measured(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_a_store_is_a_source_at_any_time_and_its_own_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(tmp_path / "market")
     with Recorder(store) as recorder:

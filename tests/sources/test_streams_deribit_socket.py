@@ -131,7 +131,7 @@ def test_a_flapping_exchange_gives_true_snapshots_or_none() -> None:
     with serve_exchange(exchange, step_seconds=0.05) as served, feeding(served) as feed:
         assert next(feed) is not None
         taken = nothing = 0
-        for drop in range(3):
+        for drop in range(2):
             served.refuse = drop == 1  # accepts and closes, again and again
             served.drop()
             gone = time.monotonic()
@@ -153,7 +153,7 @@ def test_a_flapping_exchange_gives_true_snapshots_or_none() -> None:
             eventually(lambda: next(feed))
         assert taken > 0
         assert nothing > 0
-        assert feed.counters()["connects"] >= 4
+        assert feed.counters()["connects"] >= 3
         snapshot = eventually(lambda: next(feed))
         with served.lock:
             rows = exchange.rows()
@@ -164,7 +164,7 @@ def test_a_flapping_exchange_gives_true_snapshots_or_none() -> None:
             assert interest == rows[name]["open_interest"]
 
 
-@pytest.mark.parametrize("raw", [b"\xff\x00\x01", '{"jsonrpc": "2.0", "meth'])
+@pytest.mark.parametrize("raw", [b"\xff\x00\x01", pytest.param('{"jsonrpc": "2.0", "meth', marks=pytest.mark.slow)])
 def test_garbled_frames_end_the_connection_and_the_next_one_is_good(raw: bytes | str) -> None:
     with serve_exchange(small_exchange(), step_seconds=0.05) as served, feeding(served) as feed:
         served.raw.append(raw)
@@ -215,6 +215,7 @@ def test_addresses_on_this_machine_and_encrypted_ones_are_taken() -> None:
 # the thread around the socket
 
 
+@pytest.mark.slow
 def test_a_message_too_large_invalid_text_and_a_bomb_end_the_connection() -> None:
     sends: list[Callable[[Any], None]] = [
         lambda connection: connection.send("x" * (2 << 20)),
@@ -252,7 +253,10 @@ def test_a_redirect_is_refused_and_said() -> None:
         assert session.heard == []
 
 
-@pytest.mark.parametrize("asked", ["60", "999999999999", "-5", "1e9", "Wed, 21 Oct 2026 07:28:00 GMT", None])
+@pytest.mark.parametrize(
+    "asked",
+    [None, *(pytest.param(text, marks=pytest.mark.slow) for text in ("60", "999999999999", "-5", "1e9", "Wed, 21 Oct 2026 07:28:00 GMT"))],
+)
 def test_a_venue_that_is_too_busy_is_not_asked_again_at_once(asked: str | None) -> None:
     def process(connection: Any, request: Any) -> Any:
         response = connection.respond(429, "later\n")
