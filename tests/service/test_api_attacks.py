@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -180,6 +182,47 @@ def test_an_attack_is_turned_away_within_a_second_and_harms_nothing(live: Live, 
     if status and b"application/json" in answer.lower():
         assert answer.partition(b"\r\n\r\n")[2].startswith(b'{"error":')
     assert httpx.get(f"{live.address}/healthz", verify=False).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/measure/latest", "/api/v1/stream"])
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_second_host_is_refused_whichever_comes_first(live: Live, path: str, own_first: bool) -> None:
+    """Even where both are the service's own: what stands between may have believed the other one."""
+    for other in ("evil.example", f"127.0.0.1:{live.port}"):
+        hosts = ["Host: HOST\r\n", f"Host: {other}\r\n"]
+        lines = "".join(hosts if own_first else hosts[::-1])
+        answer, _ = attacked(live, f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        assert answer.split(b" ")[1] in (b"400", b"403"), answer[:200]
+
+
+def test_the_gate_refuses_two_hosts_by_itself(live: Live) -> None:
+    """Whichever server stands in front of it: this one turns them away before they come here."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    def status(hosts: list[bytes]) -> int:
+        sent.clear()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "path": "/healthz",
+            "raw_path": b"/healthz",
+        }
+        scope |= {"query_string": b"", "root_path": "", "scheme": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", live.port)}
+        asyncio.run(live.app({**scope, "headers": [(b"host", host) for host in hosts]}, receive, send))
+        return int(sent[0]["status"])
+
+    own = f"127.0.0.1:{live.port}".encode()
+    assert [status([own]), status([own, b"evil.example"]), status([b"evil.example", own]), status([own, own]), status([])] == [200] + [
+        403
+    ] * 4
 
 
 def test_the_memory_that_an_attack_costs_is_small(live: Live) -> None:

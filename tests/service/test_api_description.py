@@ -119,6 +119,32 @@ def test_every_answer_of_every_route_has_a_type(description: dict[str, Any]) -> 
                 assert schema is None or "$ref" in schema or described_itself, (path, method, status)
 
 
+WRONG = {
+    403: {"headers": {"host": "evil.example"}},
+    405: {"method": "DELETE"},
+    414: {"params": {"x": "a" * 4_000}},
+    422: {"params": {"never": "1"}},
+    431: {"headers": {"x": "a" * 20_000}},
+}
+"""Questions that every route of the API turns away, by the status they get."""
+
+
+def test_what_turns_a_question_away_is_described(live: Live, description: dict[str, Any]) -> None:
+    seen: dict[int, int] = {}
+    with httpx.Client(verify=False, base_url=live.address, timeout=20.0) as client:
+        for path, methods in description["paths"].items():
+            for method, told in methods.items():
+                for wrong in WRONG.values():
+                    asked = {"method": method, "url": path.replace("{name}", "style.css"), **wrong}
+                    if path == "/api/v1/stream":
+                        continue
+                    status = client.request(**asked).status_code  # type: ignore[arg-type]
+                    seen[status] = seen.get(status, 0) + 1
+                    assert str(status) in told["responses"], (method, path, status)
+    assert set(seen) >= {403, 405, 414, 422, 431}
+    assert min(seen[403], seen[405], 2 * seen[422]) >= 8, seen
+
+
 def test_names_are_good_for_a_client_generator_and_examples_are_given(description: dict[str, Any]) -> None:
     operations = [operation for methods in description["paths"].values() for operation in methods.values()]
     names = [operation["operationId"] for operation in operations]

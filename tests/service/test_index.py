@@ -27,7 +27,8 @@ from tailwag.sources.store.recorder import Recorder
 
 MINUTE_NS = 60 * 10**9
 DAY_NS = 86_400 * 10**9
-FIRST_DAY = 1_789_482_600_000_000_000 // DAY_NS * DAY_NS
+FIRST_DAY = 1_789_862_400_000_000_000
+"""2026-09-20: the rules agree before its expiry and after."""
 FAR = 1 << 62
 RULES = ("long-calls-short-puts", "customers-sell-otm")
 
@@ -142,7 +143,7 @@ def exported(store: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict
 
 
 def test_every_value_is_what_plain_python_makes_of_the_exported_files(days: dict[str, Any], exported: list[dict[str, Any]]) -> None:
-    day = days["2026-09-15"]
+    day = days["2026-09-20"]
     for start, shown in ((390, day["before_expiry"]), (510, day["after_expiry"])):
         marks = window_by_hand(exported, 0, start)
         assert shown["measured"] == len(marks) == (12 if start == 390 else 11)
@@ -154,14 +155,16 @@ def test_every_value_is_what_plain_python_makes_of_the_exported_files(days: dict
         assert shown["hedged_open_interest_usd"] == pytest.approx(median([one["hedged"] for one in marks]), rel=1e-8)
     assert day["loop_gain"] == day["after_expiry"]["by_rule"][0]["loop_gain"]
     assert day["loop_gain"] < 0.0
-    assert day["loop_gain_before_expiry"] is day["expiry_step"] is None  # the rules disagreed before
+    assert day["loop_gain_before_expiry"] == day["before_expiry"]["by_rule"][0]["loop_gain"]
+    gains = [median([one["gain"][0] for one in window_by_hand(exported, 0, start)]) for start in (390, 510)]
+    assert day["expiry_step"] == pytest.approx(gains[1] - gains[0], rel=1e-6)
     assert day["synthetic"]
 
 
 def test_a_thin_day_has_no_value_and_a_disputed_one_gives_both_gains(days: dict[str, Any], exported: list[dict[str, Any]]) -> None:
-    thin, split = days["2026-09-16"], days["2026-09-17"]
+    thin, split = days["2026-09-21"], days["2026-09-22"]
     assert (thin["loop_gain"], thin["reason"]) == (None, "5 of 12 five-minute marks were measured, 6 are needed")
-    assert thin["loop_gain_before_expiry"] is None
+    assert thin["loop_gain_before_expiry"] is thin["expiry_step"] is None
     assert (split["loop_gain"], split["regime"]) == (None, "undetermined")
     marks = window_by_hand(exported, 2, 510)
     by_hand_gains = [median([one["gain"][rule] for one in marks]) for rule in (0, 1)]
@@ -171,7 +174,7 @@ def test_a_thin_day_has_no_value_and_a_disputed_one_gives_both_gains(days: dict[
 
 def test_currencies_do_not_mix(store: Path) -> None:
     found, _ = IndexDays(IndexOf("ETH")).days(History.open(store), 0, FAR)
-    assert [day["after_expiry"]["measured"] for day in found if day["date"] == "2026-09-17"] == [7]
+    assert [day["after_expiry"]["measured"] for day in found if day["date"] == "2026-09-22"] == [7]
     assert all(day["after_expiry"]["spot_usd"] is None or day["after_expiry"]["spot_usd"] < 10_000 for day in found)
     assert IndexDays(IndexOf("BTC", "elsewhere")).days(History.open(store), 0, FAR) == ([], None)
 
@@ -219,10 +222,10 @@ def test_the_command_writes_the_same_days_as_json_and_csv(store: Path, days: dic
     assert found["definition"]["schema"] == "tailwag.index/1"
     lines = (tmp_path / "index.csv").read_text().splitlines()
     assert lines[0].split(",")[:3] == ["date", "currency", "loop_gain"]
-    assert float(lines[1].split(",")[2]) == days["2026-09-15"]["loop_gain"]
+    assert float(lines[1].split(",")[2]) == days["2026-09-20"]["loop_gain"]
     assert lines[2].split(",")[2] == ""
-    one_day = run("index", str(copied), "--from", "2026-09-16T12:00:00Z", "--to", "2026-09-16T13:00:00Z")
-    assert one_day.out.decode().startswith("2026-09-16 BTC SYNTHETIC  no loop gain: 5 of 12")
+    one_day = run("index", str(copied), "--from", "2026-09-21T12:00:00Z", "--to", "2026-09-21T13:00:00Z")
+    assert one_day.out.decode().startswith("2026-09-21 BTC SYNTHETIC  no loop gain: 5 of 12")
     for words in (["--from", "yesterday"], ["--json", "-", "--csv", "-"], ["--currency", "btc"]):
         assert run("index", str(copied), *words).code == 2
     assert run("index", str(tmp_path / "nowhere")).code == 2
