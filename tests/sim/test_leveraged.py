@@ -18,6 +18,7 @@ from tailwag.margin.contract import Contract
 from tailwag.margin.funding import DeadBandFunding
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.rulebook import Rulebook
+from tailwag.market.snapshot import Futures
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.blocks import run_block
@@ -25,7 +26,7 @@ from tailwag.sim.dynamics import Gbm, Replay
 from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
-from tailwag.sim.leverage_buckets import LeverageBucket, buckets_from_open_interest
+from tailwag.sim.leverage_buckets import LeverageBucket, buckets_from_open_interest, perp_open_interest_usd
 from tailwag.sim.liquidation_events import Against, Liquidations
 from tailwag.sim.scenario import Scenario, starting_gain
 
@@ -347,3 +348,30 @@ def test_open_interest_becomes_buckets_and_nonsense_is_refused() -> None:
     for change in ({"side": "flat"}, {"leverage": 0.0}, {"notional_usd": -1.0}, {"entry_width_log": 0.0}, {"accounts": 0}):
         with pytest.raises(InputError):
             replace(mix[0], **change)
+
+
+def test_a_snapshot_states_the_open_interest_of_its_perps() -> None:
+    futures = Futures.from_columns(
+        instrument=["BTC-PERPETUAL", "BTC_USDC-PERPETUAL", "BTC-27MAR26", "BTCUSDT", "BTCUSD"],
+        venue=["deribit", "deribit", "deribit", "binance", "bybit"],
+        kind=["perp", "perp", "future", "perp", "perp"],
+        open_interest_usd=[1.0e9, 0.25e9, 9e9, 6e9, np.nan],
+    )
+    assert perp_open_interest_usd(futures) == pytest.approx(7.25e9)
+    assert perp_open_interest_usd(futures, venue="deribit") == pytest.approx(1.25e9)
+    with pytest.raises(InputError, match="on bybit"):
+        perp_open_interest_usd(futures, venue="bybit")
+
+
+def test_entries_are_those_of_the_accounts_that_are_alive() -> None:
+    """Longs of 50 x whose entries scatter by 5 %: quantiles of the normal law cut where an account would already be liquidated."""
+    bucket, venue = LeverageBucket("long", 50.0, 1e8, 1e5, 0.05, accounts=100), rules()
+    mean, _ = bucket.level_log(venue, SPOT)
+    found = bucket.entries_log(np.array([0.1, 0.5, 0.9]), venue, SPOT)
+    cut = norm.cdf(-mean / 0.05)
+    assert found == pytest.approx(0.05 * norm.ppf(np.array([0.1, 0.5, 0.9]) * cut), abs=1e-6)
+    assert (found + mean < 0.0).all()
+    there = np.linspace(-0.5, -1e-9, 20_001)
+    density = bucket.density_usd(there, venue, SPOT)
+    assert np.trapezoid(density, there) == pytest.approx(1e8, rel=1e-4)
+    assert not bucket.density_usd(-there, venue, SPOT)[:-1].any()
