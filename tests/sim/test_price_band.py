@@ -92,3 +92,12 @@ def test_a_band_that_is_none_is_refused(band: float, pause: float, window: float
 def test_the_inner_agent_answers_for_the_rest() -> None:
     assert (banded(DEALER).gamma_usd, banded(DEALER).name) == (DEALER.gamma_usd, "dealer")
     assert banded(DEALER).starting_dollar_gamma_usd(SPOT) == DEALER.starting_dollar_gamma_usd(SPOT)
+
+
+def test_a_late_ladder_waits_and_loses_no_level() -> None:
+    """One step late: what the pause keeps back is ordered after it, whole."""
+    late = LiquidationLadder("ladder", 1, density_usd=4e9)
+    found = flows(banded(late), [-0.03])
+    assert not found[:3].any()
+    assert found.sum() == pytest.approx(-0.03 * 4e9)
+    assert flows(banded(late), [-0.03, 0.01, 0.015]).sum() == pytest.approx(-0.005 * 4e9, rel=1e-9), "levels that price left are spared"

@@ -15,10 +15,11 @@ MOST_POINTS = 300
 
 
 def shown_paths(scenario: Scenario, columns: Columns, *, seed: int) -> list[dict[str, Any]]:
-    """The median and the worst path by largest distance from fundamental, each once more: price, fundamental, and bought by each agent so far (USD)."""
+    """The median and the worst path by largest distance from fundamental (a path that gave up is worse than any other), each once more: price, fundamental, and bought by each agent so far (USD)."""
     size = np.abs(columns["peak_excess"])
-    order = np.argsort(size, kind="stable")
-    chosen = [("median", int(order[(order.size - 1) // 2])), ("worst", int(order[-1]))]
+    order = np.lexsort((size, columns["stopped"]))
+    middle = np.argsort(size, kind="stable")[(size.size - 1) // 2]
+    chosen = [("median", int(middle)), ("worst", int(order[-1]))]
     stepped = step_block(scenario, seed=seed, engine=engine_of(scenario))
     return [_shown(scenario, stepped(path, 1, keep_agents=True), name, path) for name, path in chosen[: 2 if size.size > 1 else 1]]
 

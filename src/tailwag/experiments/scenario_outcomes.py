@@ -39,7 +39,7 @@ class Measure:
 MEASURES: tuple[Measure, ...] = (
     Measure("stopped", "paths that run away or exhaust the depth", "share", "harm"),
     Measure("halted", "paths on which trading is halted", "share", "cost"),
-    Measure("largest_excess", "largest distance of price from where it would stand with nobody trading", "log", "harm"),
+    Measure("largest_excess", "largest push away from the fundamental price", "log", "harm"),
     Measure("largest_fall", "deepest fall from a maximum on the way", "share", "harm"),
     Measure("realised_vol", "realised vol a year", "vol", "harm"),
     Measure("at_strike", "paths at the strike as the settlement window opens", "share", "harm"),

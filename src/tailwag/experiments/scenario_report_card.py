@@ -87,7 +87,7 @@ def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -
     figure.text(
         0.42,
         top,
-        drawable(f"{found.title}: what each switch changes", most=88),
+        "What each switch changes, on the same shocks",
         fontsize=10.5,
         weight="bold",
         color=colours.ink,
