@@ -18,8 +18,9 @@ def read_store(folder: Path) -> dict[int, bytes]:
     """Every payload by its number; AssertionError at the first byte that is not as the page says."""
     found: dict[int, bytes] = {}
     previous = bytes(32)
-    for path in store_files(folder):
-        data = path.read_bytes()
+    files = store_files(folder)
+    for path, after in zip(files, [*files[1:], None], strict=True):
+        data = path.read_bytes()[: ends_at(path, after)]
         line, _, body = data.partition(b"\n")
         head = checked(line)
         assert head["schema"] in ("tailwag.segment/1", "tailwag.compacted/1")
@@ -49,6 +50,16 @@ def store_files(folder: Path) -> list[Path]:
     return kept
 
 
+def ends_at(path: Path, after: Path | None) -> int | None:
+    """Where a segment ends by the head of the one that follows it: what stands behind was never acknowledged."""
+    if after is None or path.stem.count("-") == 2:
+        return None
+    with open(after, "rb") as stream:
+        place = checked(stream.readline().removesuffix(b"\n"))["previous_bytes"]
+    assert isinstance(place, int)
+    return place
+
+
 def checked(line: bytes) -> dict[str, object]:
     """A sealed line of JSON."""
     fields: dict[str, object] = json.loads(line)
@@ -58,10 +69,12 @@ def checked(line: bytes) -> dict[str, object]:
 
 
 def plain_records(body: bytes) -> list[tuple[bytes, bytes]]:
+    """Headers and payloads of the whole records."""
     found, place = [], 0
     while place < len(body):
         header = body[place : place + HEADER.size]
-        size = HEADER.unpack(header)[5]
+        if len(header) < HEADER.size or place + HEADER.size + (size := HEADER.unpack(header)[5]) > len(body):
+            break  # the newest segment may end in a part of a record
         found.append((header, body[place + HEADER.size : place + HEADER.size + size]))
         place += HEADER.size + size
     return found

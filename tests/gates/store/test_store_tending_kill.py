@@ -84,3 +84,20 @@ def test_killed_makers_of_tables_leave_none_that_is_wrong(tmp_path: Path) -> Non
         made = updated_tables(History.open(folder))
         assert [one.files["snapshots"]["rows"] for one in made] == [1] * 4
         assert verify_store(folder).damaged == ()
+
+
+def test_the_independent_reader_stops_at_what_was_never_acknowledged_and_at_nothing_else(tmp_path: Path) -> None:
+    told: dict[int, bytes] = {}
+    for _ in range(2):
+        with Recorder(tmp_path) as recorder:
+            for number in range(3):
+                payload = bytes([number]) * 100 * number
+                told[recorder.append_payload(payload, as_of_ns=1, received_ns=1).seq] = payload
+    for path in sorted(tmp_path.glob("segment-*.tws")):
+        path.write_bytes(path.read_bytes() + b"TWR\x01 half a record")
+    assert read_store(tmp_path) == told
+    first = min(tmp_path.glob("segment-*.tws"))
+    data = first.read_bytes()
+    first.write_bytes(data[:-150] + bytes([data[-150] ^ 1]) + data[-149:])
+    with pytest.raises(AssertionError):
+        read_store(tmp_path)
