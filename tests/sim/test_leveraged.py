@@ -170,7 +170,7 @@ def ladder_like(
 
 @pytest.mark.parametrize(
     ("branching", "paths"),
-    [(0.3, 3_000), pytest.param(0.3, 14_000, marks=pytest.mark.slow), pytest.param(0.6, 30_000, marks=pytest.mark.slow)],
+    [(0.3, 1_500), pytest.param(0.3, 14_000, marks=pytest.mark.slow), pytest.param(0.6, 30_000, marks=pytest.mark.slow)],
 )
 def test_t16_cascade_sizes_are_borel_tanner(branching: float, paths: int) -> None:
     """One size of position at random levels: a shock that ``hits`` of them reach liquidates a Borel-Tanner number."""

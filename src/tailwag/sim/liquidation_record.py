@@ -8,8 +8,9 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.margin.contract import Contract
-from tailwag.sim.agents.leveraged import LeveragedState, LeveragedTrader, LeveragedTraders
+from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.engine import RunPlan, Seat, init, plan_run, step
+from tailwag.sim.leveraged_trader import LeveragedState, LeveragedTrader
 from tailwag.sim.liquidation_events import Liquidations
 from tailwag.sim.scenario import Scenario
 

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.figures.numbers import money
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.margin.contract import Contract
+from tailwag.kernels.arrays import FloatArray
 from tailwag.margin.funding import funding_per_year
 from tailwag.margin.rulebook import Rulebook
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
-from tailwag.sim.leverage_buckets import SIDES, LeverageBucket, opened
-from tailwag.sim.leveraged_accounts import (
-    Accounts,
-    Closing,
-    account_sum,
-    closing,
-    funded,
-    settle,
-    taken_slope,
-    trigger_prices,
-    wanted,
-    wanted_slope,
-)
-from tailwag.sim.liquidation_events import Against, Liquidations
+from tailwag.sim.agents.protocol import Market, Trader
+from tailwag.sim.leverage_buckets import SIDES, LeverageBucket
+from tailwag.sim.leveraged_trader import LeveragedTrader
 
-TO_ENTER = 2
-"""Kind of draws that places entry prices, where they are drawn."""
 MOST_ACCOUNTS = 5_000
-SCAN_SHARE = 0.25
 EDGE_LOG = 1e-12
 
 
@@ -105,208 +89,6 @@ class LeveragedTraders:
             bucket.level_log(self.rules, market.spot_usd)
         rate = 0.0 if self.premium_share is None else funding_per_year(self.rules.funding, self.premium_share)
         return LeveragedTrader(self, market.spot_usd, rate)
-
-
-@dataclass(frozen=True, slots=True)
-class LeveragedState:
-    """Accounts, orders of the venue on their way, and how far price has been.
-
-    ``due`` (accounts, paths): steps until an order arrives, 0 = none, ``ordered`` its size; (paths,): first prices that liquidate.
-    """
-
-    accounts: Accounts
-    due: IntArray
-    ordered: FloatArray
-    long_trigger: FloatArray
-    short_trigger: FloatArray
-    lowest: FloatArray
-    highest: FloatArray
-    events: tuple[Liquidations, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LeveragedTrader:
-    """Leveraged traders at work; ``records``: keep every liquidation in the state."""
-
-    agent: LeveragedTraders
-    spot_usd: float
-    funding_per_year: float
-    records: bool = False
-
-    def init(self, paths: int, draw: Draws) -> LeveragedState:
-        """Everybody's position at the start."""
-        agent, linear = self.agent, self.agent.rules.contract is Contract.LINEAR
-        fund = agent.fund_usd if linear else agent.fund_usd / self.spot_usd
-        start = opened(agent.buckets, agent.rules, spot_usd=self.spot_usd, fund=fund, quantiles=self._quantiles(paths, draw))
-        accounts = (
-            replace(start, entry=np.broadcast_to(start.entry, (start.side.size, paths)).copy()) if start.entry.shape[1] != paths else start
-        )
-        longs, shorts = trigger_prices(accounts, agent.rules.contract)
-        nothing = np.zeros(paths)
-        due = np.zeros((accounts.side.size, paths), dtype=np.int64)
-        return LeveragedState(accounts, due, np.zeros(due.shape), longs, shorts, nothing, nothing)
-
-    def start_coin(self, state: LeveragedState) -> FloatArray:
-        """Longs less shorts at the start: coins, or for inverse contracts USD over the entry price."""
-        held = state.accounts.side * state.accounts.size
-        return account_sum(held if self._linear else -held * state.accounts.entry)
-
-    def act(self, view: View, account: Account, state: LeveragedState, draw: Draws) -> Orders:
-        """The venue's orders: positions whose margin is gone, sold or bought in at the market."""
-        nothing = np.zeros(view.log_price.shape)
-        if self.agent.delay_steps:
-            called = np.where(state.due == self.agent.delay_steps, state.ordered, 0.0)
-            amount = np.where(view.live, -account_sum(state.accounts.side * called), 0.0)
-            return Orders(usd=nothing, coin=amount) if self._linear else Orders(usd=amount, coin=nothing)
-
-        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            amount, slope = self._demand(log_price, view, state)
-            return (nothing, amount, nothing, slope) if self._linear else (amount, nothing, slope, nothing)
-
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
-
-    def options(self, move: Move, state: LeveragedState) -> tuple[None, LeveragedState]:
-        """No options; settles what was liquidated in the step, calls the next accounts, and charges funding."""
-        now = state
-        touched = move.live & ((move.spot_usd <= now.long_trigger) | (move.spot_usd >= now.short_trigger))
-        if self.agent.delay_steps:
-            touched = move.live & (touched | (now.due > 0).any(axis=0))
-        if touched.any():
-            now = self._liquidated(now, move, touched)
-        if self.funding_per_year != 0.0:  # on what is still open: the demand of this step was sized before it
-            rate = self.funding_per_year * move.step_years
-            now = self._with(now, funded(now.accounts, self.agent.rules, rate=rate, spot_usd=move.spot_usd, live=move.live))
-        low = np.where(move.live, np.minimum(now.lowest, move.log_price), now.lowest)
-        high = np.where(move.live, np.maximum(now.highest, move.log_price), now.highest)
-        return None, replace(now, lowest=low, highest=high)
-
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LeveragedState) -> FloatArray:
-        """Minus the notional per unit of log price at the frontier that the price touches, entries by their distribution."""
-        at_edge = (log_price <= state.lowest) | (log_price >= state.highest)
-        return np.where(at_edge, -self.agent.density_usd(log_price, self.spot_usd), 0.0)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LeveragedState) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: LeveragedState
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
-
-    @property
-    def _linear(self) -> bool:
-        return self.agent.rules.contract is Contract.LINEAR
-
-    def _quantiles(self, paths: int, draw: Draws) -> list[FloatArray]:
-        made, first = [], 0
-        for bucket in self.agent.buckets:
-            if self.agent.entries == "even":
-                middle = (np.arange(bucket.accounts) + 0.5) / bucket.accounts
-                made.append(np.repeat(middle[:, None], paths, axis=1))
-            else:
-                made.append(np.stack([draw(TO_ENTER, first + place) for place in range(bucket.accounts)]))
-            first += bucket.accounts
-        return made
-
-    def _demand(self, log_price: FloatArray, view: View, state: LeveragedState) -> tuple[FloatArray, FloatArray]:
-        """Amount to buy if the step cleared there, and its slope; only paths that reach a level are looked at."""
-        amount, slope = np.zeros(log_price.shape), np.zeros(log_price.shape)
-        mark = self.spot_usd * np.exp(log_price)
-        touched = view.live & ((mark <= state.long_trigger) | (mark >= state.short_trigger))
-        if not touched.any():
-            return amount, slope
-        some, rules, price = state.accounts.column(touched), self.agent.rules, mark[touched]
-        fill = 0.5 * (view.spot_usd[touched] + price)
-        closed = closing(some, rules, wanted(some, rules, price), mark_usd=price, fill_usd=fill)
-        amount[touched] = -account_sum(some.side * closed.sold)
-        slope[touched] = wanted_slope(some, rules, price) + taken_slope(some, rules, closed, mark_usd=price, fill_usd=fill)
-        return amount, slope
-
-    def _liquidated(self, state: LeveragedState, move: Move, touched: BoolArray) -> LeveragedState:
-        """The touched paths after the venue's work of this step."""
-        some, rules, mark, fill = state.accounts.column(touched), self.agent.rules, move.spot_usd[touched], move.fill_usd[touched]
-        due, ordered, events = state.due[:, touched], state.ordered[:, touched], list(state.events)
-        if self.agent.delay_steps:
-            arrived = Closing(np.where(due == 1, ordered, 0.0), np.zeros(ordered.shape))
-            some = self._settled(some, arrived, move, touched, events, mark, fill)
-            due = np.maximum(due - 1, 0)
-            wants = np.where(due == 0, wanted(some, rules, mark), 0.0)
-            called = closing(some, rules, wants, mark_usd=mark, fill_usd=mark)
-            some = self._settled(some, Closing(np.zeros(wants.shape), called.taken), move, touched, events, mark, mark)
-            fresh = called.sold > 0.0
-            due, ordered = np.where(fresh, self.agent.delay_steps, due), np.where(fresh, called.sold, ordered)
-        else:
-            closed = closing(some, rules, wanted(some, rules, mark), mark_usd=mark, fill_usd=fill)
-            some = self._settled(some, closed, move, touched, events, mark, fill)
-        longs, shorts = state.long_trigger.copy(), state.short_trigger.copy()
-        longs[touched], shorts[touched] = trigger_prices(some, rules.contract)
-        now = replace(
-            state, accounts=state.accounts.with_column(touched, some), long_trigger=longs, short_trigger=shorts, events=tuple(events)
-        )
-        if not self.agent.delay_steps:
-            return now
-        all_due, all_ordered = state.due.copy(), state.ordered.copy()
-        all_due[:, touched], all_ordered[:, touched] = due, ordered
-        return replace(now, due=all_due, ordered=all_ordered)
-
-    def _with(self, state: LeveragedState, accounts: Accounts) -> LeveragedState:
-        longs, shorts = trigger_prices(accounts, self.agent.rules.contract)
-        return replace(state, accounts=accounts, long_trigger=longs, short_trigger=shorts)
-
-    def _settled(
-        self,
-        some: Accounts,
-        closed: Closing,
-        move: Move,
-        touched: BoolArray,
-        events: list[Liquidations],
-        mark: FloatArray,
-        fill: FloatArray,
-    ) -> Accounts:
-        after, against = settle(some, self.agent.rules, closed, mark_usd=mark, fill_usd=fill)
-        if self.records:
-            events.extend(_events(some, closed, against, self.agent.rules, (move.step, np.flatnonzero(touched), fill)))
-        return after
-
-    def _scale(self, view: View) -> FloatArray | None:
-        """Rounds close a position over a move as wide as its maintenance margin: a cascade is not scanned in longer strides."""
-        if not self.agent.rules.rounds:
-            return None
-        least = min(bucket.maintenance(self.agent.rules, self.spot_usd) for bucket in self.agent.buckets)
-        return np.where(view.live, SCAN_SHARE * least, np.inf)
-
-
-def _events(
-    accounts: Accounts, closed: Closing, against: FloatArray, rules: Rulebook, when: tuple[int, IntArray, FloatArray]
-) -> list[Liquidations]:
-    """What one settlement closed, as rows: sold at the fill, deleveraged at the bankruptcy price on both sides."""
-    step, paths, fill = when
-    contract = rules.contract
-    whole = closed.sold + closed.taken
-    left = accounts.wallet + accounts.side * whole * (contract.unit_value(fill) - accounts.entry)
-    ruined = (whole >= accounts.size) & (left < 0.0)
-    open_size = np.where(accounts.size > 0.0, accounts.size, 1.0)
-    bankrupt = contract.price_usd(accounts.entry - accounts.side * accounts.wallet / open_size)
-    amount = account_sum(closed.taken)
-    met = account_sum(closed.taken * np.where(closed.taken > 0.0, bankrupt, 0.0)) / np.where(amount > 0.0, amount, 1.0)
-    rows = (
-        (closed.sold, np.broadcast_to(fill, closed.sold.shape), np.where(ruined, int(Against.FUND), int(Against.MARKET))),
-        (closed.taken, bankrupt, np.full(closed.taken.shape, int(Against.OTHER_SIDE))),
-        (against, np.broadcast_to(met, against.shape), np.full(against.shape, int(Against.BANKRUPT))),
-    )
-    made = []
-    for size, price, party in rows:
-        account, path = np.nonzero(size > 0.0)
-        if not account.size:
-            continue
-        at = price[account, path]
-        usd = size[account, path] * (at if contract is Contract.LINEAR else 1.0)
-        made.append(
-            Liquidations(np.full(account.size, step), paths[path], account, accounts.side[account, 0], usd, at, party[account, path])
-        )
-    return made
 
 
 def notional_usd(agent: LeveragedTraders, side: str) -> float:
