@@ -79,8 +79,12 @@ def check_series(world: World, copy: Path, before: bytes, after: bytes) -> None:
     with closing(Series(copy / "series" / "00ff")) as series:
         for field in ("gain.value", "gain.regime", "gain.sign"):
             found = {point.seq: point for point in series.points(field, source="demo", from_ns=0, to_ns=FAR, limit=100)[0]}
-            truth = {"gain.value": lambda seq: seq / 3.0, "gain.regime": lambda _: "damping", "gain.sign": lambda seq: seq % 2 == 0}[field]
-            assert all((one.value, one.as_of_ns) == (truth(seq), START_NS + seq) for seq, one in found.items()), "silently wrong"
+            truth: dict[str, Callable[[int], object]] = {
+                "gain.value": lambda seq: seq / 3.0,
+                "gain.regime": lambda _: "damping",
+                "gain.sign": lambda seq: seq % 2 == 0,
+            }
+            assert all((one.value, one.as_of_ns) == (truth[field](seq), START_NS + seq) for seq, one in found.items()), "silently wrong"
             assert set(found) == series.seqs()
         missing = set(range(1, ROWS + 1)) - series.seqs()
         assert named or not missing or is_shorter(before, after), "rows are gone and nothing says so"
