@@ -121,6 +121,14 @@ def test_the_example_of_pools_runs() -> None:
     assert [row["kind"] for row in document["assumptions"]["agents"]] == ["cpmm", "lp-hedger", "crab"]
     assert document["assumptions"]["agents"][2]["policy"] == "after 24 h or a 1 % move, whichever is first"
     assert document["assumptions"]["starting_gain"] == pytest.approx(0.203, abs=5e-4)
+    owner = document["pools"][1]
+    assert (owner["agent"], owner["paths"], owner["value_usd"]) == ("range owner", 16, pytest.approx(6e7))
+    assert owner["lost_usd"]["value"] == pytest.approx(owner["arbitrage_usd"]["value"] + owner["arbitrage_fees_usd"]["value"])
+    parts = document["pnl"][1]["parts_usd"]
+    paid = owner["arbitrage_fees_usd"]["value"] + owner["two_way_fees_usd"]["value"] - owner["lost_usd"]["value"]
+    assert parts["gamma_theta_usd"]["value"] == pytest.approx(paid, rel=1e-9)
+    assert abs(owner["residual_usd"]["value"]) < 1e-4
+    assert any("against rebalancing, of which arbitrageurs kept" in sentence for sentence in document["headline"])
     assert "538 M USD a day" in " ".join(document["assumptions"]["notes"])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
+from tailwag.experiments.run_pools import pool_sentences, pools
 from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
@@ -35,10 +36,10 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     """Plain values of one run; nothing in them depends on threads, folders or the clock.  Strict JSON may be written from it as it is."""
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
-    liquidated = liquidations(run)
+    liquidated, accounts = liquidations(run), pools(run)
     return {
         "schema": SCHEMA,
-        "headline": [*_headline(run, metrics, calibration), *liquidation_sentences(liquidated)],
+        "headline": [*_headline(run, metrics, calibration), *liquidation_sentences(liquidated), *pool_sentences(accounts)],
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
         "source": file.source.to_document(),
         "seed": run.seed,
@@ -52,6 +53,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "pnl": [_pnl(agent) for agent in metrics["agents"]],
         "events": events(file),
         "liquidations": liquidated,
+        "pools": accounts,
         "metrics": metrics,
     }
 

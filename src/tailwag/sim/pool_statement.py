@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.liquidity.pools import dollar_gamma_usd
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.pool_state import PoolTerms, block_now, open_pool, trade_pool, two_way_fee_usd
@@ -46,8 +46,12 @@ class PoolStatement:
         return self.value_end_usd - self.value_start_usd - (self.held_usd - self.lost_usd)
 
 
-def pool_statement(terms: PoolTerms, grid: TimeGrid, log_price: FloatArray, *, spot_usd: float) -> PoolStatement:
+def pool_statement(
+    terms: PoolTerms, grid: TimeGrid, log_price: FloatArray, *, spot_usd: float, stopped_step: IntArray | None = None
+) -> PoolStatement:
     """The account of a pool whose market went along ``log_price`` (paths, steps + 1), ln of the price over ``spot_usd``.
+
+    ``stopped_step`` (paths,): the last step in which a path traded; None where all went to the end.
 
     >>> from tailwag.liquidity.pools import WeightedPool
     >>> from tailwag.sim.pool_state import PoolFee
@@ -57,13 +61,14 @@ def pool_statement(terms: PoolTerms, grid: TimeGrid, log_price: FloatArray, *, s
     >>> round(float(told.lost_usd[0])), round(float(told.value_end_usd[0] - told.value_start_usd[0]))
     (38182, 0)
     """
-    paths, live = log_price.shape[0], np.ones(log_price.shape[0], dtype=np.bool_)
+    paths = log_price.shape[0]
+    last_step = np.full(paths, log_price.shape[1] - 1) if stopped_step is None else stopped_step
     state, pool = open_pool(terms, paths), terms.pool
     sums = np.zeros((6, paths))
     for step in range(1, log_price.shape[1]):
         before, after, years = log_price[:, step - 1], log_price[:, step], float(grid.step_years[step - 1])
         spot_before, spot = spot_usd * np.exp(before), spot_usd * np.exp(after)
-        block = block_now(terms, grid, step)
+        block, live = block_now(terms, grid, step), last_step >= step
         trade = trade_pool(terms, state, spot_usd=spot_usd, logs=(before, after), step_years=years, block=block, live=live)
         sums[0] += pool.coin(spot_usd * np.exp(state.pool_log)) * (spot - spot_before)
         sums[1] += trade.coin_out * spot - trade.cash_in_usd
