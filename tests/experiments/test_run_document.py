@@ -22,7 +22,8 @@ from tailwag.sim.run import default_metric_plan, simulate
 from tailwag.sim.state import PNL_PARTS
 
 KEYS = [
-    "schema", "headline", "scenario", "source", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "calibration", "outcomes", "pnl", "events", "metrics",
+    "schema", "headline", "scenario", "source", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "calibration", "outcomes", "pnl", "events", "liquidations",
+    "pools", "metrics",
 ]  # fmt: skip
 
 TWO_BOOKS = with_options(

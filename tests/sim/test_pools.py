@@ -449,3 +449,26 @@ def test_an_owner_who_hedges_in_a_thin_market_pays_for_the_vol_that_the_hedge_ma
     for estimates, theory in ((earned, -0.36 / 0.7 / 8.0 * value * years), (moves, 0.36 / 0.49)):
         assert agrees(float(estimates.mean()), theory, float(estimates.std() / math.sqrt(estimates.size)))
     assert abs(earned.mean() + 0.36 / 0.49 / 8.0 * value * years) > 4.0 * earned.std() / math.sqrt(earned.size)
+
+
+def test_crab_pays_the_squared_move_and_earns_funding_to_the_dollar():
+    """A jump of 10 % with the hedge of before: -N (1.1^2 - 1) of the short and +2 N 0.1 of the coin, together -0.01 N; a still day: N (1 - e^-iv^2/365)."""
+    jump = (
+        run_block(plan_run(market(crab(iv=0.0), steps=1, price=Replay(np.array([math.log(1.1)])), impact=0.0), seed=0), 0, 1)
+        .agents[0]
+        .pnl_usd
+    )
+    assert float(jump.sum()) == pytest.approx(-0.01 * 1e8, rel=1e-9)
+    assert float(jump[PART["gamma_theta_usd"], 0]) == pytest.approx(-0.01 * 1e8, rel=1e-9)
+    assert abs(float(jump[PART["residual_usd"], 0])) < 1e-3
+    still = run_block(plan_run(market(crab(iv=0.8), price=Replay(np.zeros(96)), impact=0.0), seed=0), 0, 1).agents[0].pnl_usd
+    assert float(still.sum()) == pytest.approx(-1e8 * math.expm1(-0.64 / 365.0), rel=1e-6)
+    assert float(still[PART["gamma_theta_usd"], 0]) == pytest.approx(0.64 / 365.0 * 1e8, rel=1e-2)
+
+
+def test_crab_earns_the_difference_of_the_variances():
+    """Sold at 90 %, 60 % comes: over a day N (0.81 - 0.36) / 365 on average."""
+    plan = plan_run(market(crab(iv=0.9, move=0.0), steps=96, impact=0.0), seed=17)
+    earned = np.concatenate([run_block(plan, first, 512).agents[0].pnl_usd.sum(axis=0) for first in range(0, 4096, 512)])
+    theory, error = 0.45 / 365.0 * 1e8, earned.std() / math.sqrt(earned.size)
+    assert agrees(float(earned.mean()), theory, float(error))
