@@ -17,7 +17,7 @@ import tailwag.experiments.library
 from tailwag.errors import InputError
 from tailwag.experiments.report_json import strict_json
 from tailwag.experiments.run_files import paths_archive
-from tailwag.experiments.scenario_arms import Arm, PartialArm, run_arm
+from tailwag.experiments.scenario_arms import Arm, PartialArm, run_arm, step_block
 from tailwag.experiments.scenario_compare import compared, first_events, links, mean_of, verdict
 from tailwag.experiments.scenario_files import Overrides, ScenarioFile
 from tailwag.experiments.scenario_library import library, library_names, library_story, open_story, story_files, story_text
@@ -27,9 +27,11 @@ from tailwag.experiments.scenario_report import scenario_html
 from tailwag.experiments.scenario_report_card import scenario_card
 from tailwag.experiments.scenario_story import Story, read_story
 from tailwag.experiments.scenario_switches import SWITCHES, chosen_switch, for_agents, kept_share
+from tailwag.sim.impact import ImpactModel
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.run import simulate
 from tailwag.sim.scenario import Scenario
+from tailwag.sim.state import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILES = sorted(Path(tailwag.experiments.library.__file__).parent.glob("*.toml"))
@@ -219,6 +221,24 @@ def test_linear_impact_leaves_the_market_nothing_to_answer() -> None:
     assert base.columns["moved:dealers"] == pytest.approx(base.columns["largest_excess"], abs=1e-13)
 
 
+def test_the_step_that_gives_up_is_no_move_of_the_price() -> None:
+    """A runaway's last price is the stated bound: it is no distance, no fall and no vol."""
+    story, file = opened("zero-dte", paths=16)
+    wild = replace(file.scenario, impact=ImpactModel(permanent_per_usd=4e-10), stop_log_move=0.03)
+    base = run_arm("wild", wild, watch_of(story), paths=16, seed=1, engine="plain").columns
+    ran = base["outcome"] == float(Outcome.RUNAWAY)
+    assert ran.any()
+    assert (base["stopped"] == ran).all()
+    block = step_block(wild, seed=1, engine="plain")(0, 16, keep_agents=True)
+    for path in np.flatnonzero(ran):
+        stop = block.stopped_step[path]
+        assert abs(block.log_price[path, stop]) == wild.stop_log_move
+        before = np.abs(block.log_price[path, :stop] - block.fundamental_log[path, :stop]).max()
+        assert base["largest_excess"][path] == before
+        squares = (np.diff(block.log_price[path, :stop]) ** 2).sum() / wild.grid.horizon_years
+        assert base["realised_vol"][path] == pytest.approx(math.sqrt(squares), rel=1e-12)
+
+
 def test_first_events_are_counted_once_a_path() -> None:
     hours = {
         "event:liquidation": np.array([2.0, np.inf, 1.0, np.inf]),
@@ -339,7 +359,7 @@ def test_february_replays_its_candles_and_the_loop_is_inverted_first() -> None:
     played = play(story, file, [chosen_switch("without:agent=dealers")])
     observed = np.asarray(file.scenario.price.log_returns)  # type: ignore[attr-defined]
     path = played.document["shown_paths"][0]
-    assert np.diff(np.log(path["price_usd"])) == pytest.approx(observed, abs=1e-9)
+    assert np.diff(np.log(path["price_usd"])) == pytest.approx(observed, abs=1e-7), "net deltas are read from a table"
     assert np.abs(np.diff(np.log(path["fundamental_usd"])) - observed).max() > 1e-3
     fall = next(row for row in played.document["comparisons"][0]["outcomes"] if row["outcome"] == "largest_fall")
     assert fall["difference"]["standard_error"] is None
