@@ -472,3 +472,14 @@ def test_crab_earns_the_difference_of_the_variances():
     earned = np.concatenate([run_block(plan, first, 512).agents[0].pnl_usd.sum(axis=0) for first in range(0, 4096, 512)])
     theory, error = 0.45 / 365.0 * 1e8, earned.std() / math.sqrt(earned.size)
     assert agrees(float(earned.mean()), theory, float(error))
+
+
+def test_a_pool_trades_in_steps_that_hold_a_block():
+    """Steps of 15 minutes, a block every 40: at 45, 90 and 120 minutes; a block of a step or less is every step."""
+    terms = PoolTerms(WeightedPool.worth(4e6, price_usd=SPOT), FREE, block_minutes=40.0)
+    scenario = market(PoolArbitrage("pool", terms), steps=8, impact=0.0)
+    flow = run_block(plan_run(scenario, seed=1), 0, 4).net_flow_usd
+    assert np.flatnonzero((flow != 0.0).all(axis=0)).tolist() == [2, 5, 7]
+    assert np.flatnonzero((flow != 0.0).any(axis=0)).tolist() == [2, 5, 7]
+    often = replace(terms, block_minutes=2.0)
+    assert (run_block(plan_run(market(PoolArbitrage("pool", often), steps=8, impact=0.0), seed=1), 0, 4).net_flow_usd != 0.0).all()
