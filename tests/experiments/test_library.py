@@ -22,7 +22,7 @@ from tailwag.experiments.scenario_compare import compared, first_events, links, 
 from tailwag.experiments.scenario_files import Overrides, ScenarioFile
 from tailwag.experiments.scenario_library import library, library_names, library_story, open_story, story_files, story_text
 from tailwag.experiments.scenario_outcomes import LIQUIDITY, MEASURES, settlement_steps
-from tailwag.experiments.scenario_play import play, switched, watch_of
+from tailwag.experiments.scenario_play import Stage, play, switched, watch_of
 from tailwag.experiments.scenario_report import scenario_html
 from tailwag.experiments.scenario_report_card import scenario_card
 from tailwag.experiments.scenario_story import Story, read_story
@@ -364,3 +364,14 @@ def test_february_replays_its_candles_and_the_loop_is_inverted_first() -> None:
     fall = next(row for row in played.document["comparisons"][0]["outcomes"] if row["outcome"] == "largest_fall")
     assert fall["difference"]["standard_error"] is None
     assert -0.03 < fall["difference"]["value"] < -0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_DATA)
+def test_the_docs_say_what_the_scenario_says(name: str) -> None:
+    """The answers of the reference are those of the default paths and seed."""
+    story = library_story(name)
+    said = play(story, open_story(story, given={}), stage=Stage(threads=2)).document["headline"]
+    text = " ".join((DOCS / "reference" / "scenario-library.md").read_text().replace("+-", "±").split())
+    for sentence in said:
+        assert sentence.replace("\u2212", "-").removesuffix(".") in text

@@ -1,0 +1,41 @@
+"""The page of a compared scenario in a real browser: from disk, with the network off, at desk and phone width, light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.experiments.test_report_browser import chromium, visit  # noqa: F401 - chromium is a fixture
+
+from tailwag.experiments.scenario_files import Overrides
+from tailwag.experiments.scenario_library import library_story, open_story
+from tailwag.experiments.scenario_play import play
+from tailwag.experiments.scenario_report import scenario_html
+from tailwag.experiments.scenario_switches import chosen_switch
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    story = library_story("zero-dte")
+    file = open_story(story, overrides=Overrides(paths=60), given={})
+    words = ("strike-limit", "batch", "internal-crossing", "without:agent=dealers")
+    found = tmp_path_factory.mktemp("scenario") / "zero.html"
+    found.write_text(scenario_html(play(story, file, [chosen_switch(word) for word in words]).document), encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_figure_is_drawn_offline(chromium: Any, page: Path, width: int, scheme: str) -> None:  # noqa: F811
+    seen = visit(chromium, page, width=width, scheme=scheme)
+    seen.draw_everything()
+    assert seen.errors == []
+    assert seen.requests == [page.as_uri()]
+    assert seen.page.locator(".figure").count() >= 7
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    box = seen.page.locator("h1").bounding_box()
+    assert box["y"] + box["height"] <= 800
+    seen.page.context.close()
