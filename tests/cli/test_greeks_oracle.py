@@ -100,11 +100,12 @@ def test_at_the_instant_of_expiry(forward, delta):
     assert (document["gamma"], document["vega"], document["theta"]) == (0.0, 0.0, 0.0)
 
 
-def test_extremes_are_numbers_or_refusals_never_crashes():
-    rng = random.Random(0)
+@pytest.mark.parametrize("cases", [120, pytest.param(400, marks=pytest.mark.slow)])
+def test_extremes_are_numbers_or_refusals_never_crashes(cases):
+    rng = random.Random(cases)
     values = ["0", "1e-15", "1e-9", "1e-4", "0.5", "1", "20", "65", "1000", "1e5", "1e15", "1e16", "-1", "nan", "inf", "1e-320", "1e308"]
     codes = []
-    for _ in range(400):
+    for _ in range(cases):
         forward, strike, years, vol, rate = (rng.choice(values) for _ in range(5))
         asked = ["--forward-usd", forward, "--strike-usd", strike, "--years", years, "--right", rng.choice(["call", "put"]), "--rate", rate]
         for command, extra in (("greeks", ["--iv", vol]), ("iv", [rng.choice(["--price-usd", "--price-coin"]), vol])):
@@ -113,7 +114,7 @@ def test_extremes_are_numbers_or_refusals_never_crashes():
             if outcome.code == 0:
                 assert outcome.document
             codes.append(outcome.code)
-    assert codes.count(0) > 20
+    assert codes.count(0) > cases // 20
 
 
 def test_a_discount_beyond_all_measure_is_refused():

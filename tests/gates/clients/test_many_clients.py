@@ -94,8 +94,8 @@ async def come_and_go(address: str, *, until: float, count: int) -> int:
 
 
 def test_those_who_read_miss_nothing(tmp_path: Path) -> None:
-    clients = gate_size(small=100, full=1_000)
-    seconds = min(5.0 + clients / 40.0, 30.0)
+    clients, crowded = gate_size(small=60, full=1_000), is_crowded()
+    seconds = min(4.0 + clients / 40.0, 30.0)
     with serving(tmp_path, "--store", str(tmp_path / "store"), "--every", "0.5") as service:
         warm_up(service)
         before = resident_mebibytes(service.process.pid)
@@ -112,18 +112,20 @@ def test_those_who_read_miss_nothing(tmp_path: Path) -> None:
         for wire in wires:
             wire.close()
         assert service.stop() == 0
-    print(f"{healthy} read, {len(wires)} deaf ({left} still there), {rounds} came and went, RSS +{growth:.0f} MiB, {found}")
+    print(
+        f"p99 {'is not judged: others wanted this machine' if crowded else 'is judged'}; {healthy} read, {len(wires)} deaf ({left} still there), {rounds} came and went, RSS +{growth:.0f} MiB, {found}"
+    )
     assert (found["lost_count"], found["gaps"], found["silent"]) == (0, 0, 0), found
     assert found["frames"] >= healthy * 2
-    assert found["p99"] <= P99_SECONDS * crowding(), f"{crowding():.1f} processes wanted each core"
+    assert crowded or found["p99"] <= P99_SECONDS, found
     assert growth <= RSS_MEBIBYTES
     # one that reads nothing costs a bounded outbox until its connection is full or its ping is unanswered, and is then let go
     assert left == 0 or seconds < SHEDDING_SECONDS, f"{left} deaf clients still there after {seconds:g} s"
 
 
-def crowding() -> float:
-    """How many processes want each core, 1 on a machine that has room: latency is promised for those."""
-    return max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+def is_crowded() -> bool:
+    """Whether more processes want this machine than it has cores before the test adds its own: latency is promised for one that has room."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def warm_up(service: Serving) -> None:
