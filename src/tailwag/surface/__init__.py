@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tailwag.market.forwards import ForwardCurve, forward_curve
 from tailwag.surface.arbitrage import CalendarViolation
 from tailwag.surface.dynamics import STICKY_MONEYNESS, STICKY_STRIKE, SmileDynamics, parse_dynamics
 from tailwag.surface.fit import fit_surface
-from tailwag.surface.forwards import ForwardCurve, forward_curve
 from tailwag.surface.quotes import SmilePoints
 from tailwag.surface.rows import RowVols, Surface
 from tailwag.surface.smile import Smile

@@ -12,10 +12,10 @@ from tailwag.kernels.svi_fit import fit_slices
 from tailwag.market.chain import Chain
 from tailwag.market.clock import years_to_expiry
 from tailwag.market.codes import RowCode
+from tailwag.market.forwards import ForwardCurve, forward_curve
 from tailwag.market.snapshot import Snapshot
 from tailwag.surface.arbitrage import calendar_violations, checked_range
 from tailwag.surface.curves import Curve, FlatCurve, KnotCurve, SviCurve
-from tailwag.surface.forwards import ForwardCurve, forward_curve
 from tailwag.surface.quotes import SmilePoints, points_by_entry, row_quotes, vega_share
 from tailwag.surface.rows import Surface
 from tailwag.surface.smile import Smile, SmileModel

@@ -11,7 +11,7 @@ from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, TextArray, f
 from tailwag.kernels.implied import implied_vol
 from tailwag.market.chain import Chain
 from tailwag.market.codes import NO_VENUE_VOL, RowCode
-from tailwag.surface.forwards import UNREADABLE, ForwardCurve
+from tailwag.market.forwards import UNREADABLE, ForwardCurve
 
 if TYPE_CHECKING:
     import polars

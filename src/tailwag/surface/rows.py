@@ -12,9 +12,9 @@ from tailwag.kernels.arrays import FloatArray, IntArray, TextArray, frozen
 from tailwag.market.chain import Chain
 from tailwag.market.clock import format_time
 from tailwag.market.codes import NO_VENUE_VOL, RowCode
+from tailwag.market.forwards import ForwardCurve
 from tailwag.surface.arbitrage import CalendarViolation
 from tailwag.surface.dynamics import SmileDynamics, parse_dynamics
-from tailwag.surface.forwards import ForwardCurve
 from tailwag.surface.smile import Smile, number_or_none
 from tailwag.surface.ssvi import SsviFit
 from tailwag.units import DAYS_PER_YEAR

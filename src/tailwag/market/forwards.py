@@ -12,8 +12,8 @@ from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, TextArray, f
 from tailwag.market.chain import Chain
 from tailwag.market.clock import format_time, years_to_expiry
 from tailwag.market.codes import RowCode
+from tailwag.market.parity import MIN_PAIRS, parity_forward
 from tailwag.market.snapshot import Futures
-from tailwag.surface.parity import MIN_PAIRS, parity_forward
 
 if TYPE_CHECKING:
     import polars
