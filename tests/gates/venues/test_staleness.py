@@ -99,7 +99,7 @@ def test_silent_ticker_channels_among_busy_ones(desk: StreamDesk) -> None:
     """One to three options say nothing more; all else goes on."""
     chance, limit = random.Random(f"channels/{gate_seed()}"), DeribitTiming().expected + PROMISED_SECONDS
     held = {name: option for name, option in desk.venue.exchange.options.items() if option.open_interest_coin > 1.0}
-    for case in range(gate_size(small=1, full=16)):
+    for case in range(gate_size(small=1, full=6)):
         names = chance.sample(sorted(held), chance.randint(1, 3))
         desk.silent = frozenset(f"ticker.{name}." for name in names)
         began = desk.bench.clock.seconds
@@ -117,7 +117,7 @@ def test_silent_ticker_channels_among_busy_ones(desk: StreamDesk) -> None:
 @pytest.mark.parametrize("what", ["no data", "index", "perp"])
 def test_a_silent_socket_index_or_perp(desk: StreamDesk, what: str) -> None:
     chance = random.Random(f"socket/{gate_seed()}")
-    for _ in range(gate_size(small=1, full=4)):
+    for _ in range(gate_size(small=1, full=2)):
         for _ in range(chance.randint(1, 3)):
             desk.second()
         desk.venue.fault = "socket open, no data" if what == "no data" else "tickers lost"
