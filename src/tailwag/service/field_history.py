@@ -18,6 +18,7 @@ from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND, NS_PER_YEAR
 if TYPE_CHECKING:
     from tailwag.service.api import Service
     from tailwag.service.publish import Publication
+    from tailwag.service.series import Series
 
 PAGE, LARGEST_PAGE = 5_000, 10_000
 MEASURED_PAGE = 6
@@ -113,16 +114,32 @@ def _measured_page(service: Service, field: str, source: str, span_ns: tuple[int
 
 
 def _realised_page(service: Service, field: str, source: str, span_ns: tuple[int, int], limit: int) -> Page:
-    """Annualised realised vol before each point, from the spots of the series."""
+    """Annualised realised vol before each recorded price that was believed, measured or not."""
     assert service.series is not None
     series, (from_ns, to_ns) = service.series, span_ns
     before_ns = REALISED_WINDOW_NS if field == REALISED else WINDOWS_NS[field] + MARK_NS + OLDEST_NS
-    spots, next_ns = series.points("spot_usd", source=source, from_ns=from_ns - before_ns, to_ns=to_ns, limit=MOST_SPOTS)
-    known = [point for point in spots if isinstance(point.value, float) and point.value > 0.0]
+    known, next_ns = recorded_prices(series, source, from_ns - before_ns, to_ns)
     times, prices = np.array([p.as_of_ns for p in known], dtype=np.int64), np.array([p.value for p in known], dtype=np.float64)
     vols = realised_vols(times, prices) if field == REALISED else vols_of_marks(times, prices, WINDOWS_NS[field])
     points = [Point(p.as_of_ns, p.seq, vol) for p, vol in zip(known, vols, strict=True) if p.as_of_ns >= from_ns]
     return Page(points[:limit], points[limit].as_of_ns if len(points) > limit else next_ns)
+
+
+def recorded_prices(series: Series, source: str, from_ns: int, to_ns: int) -> tuple[list[Point], int | None]:
+    """Index prices of the records of a source in order of time, and where the next ones start.
+
+    Where the journal of prices does not know a record yet (one of an earlier version, say), that of its measurement counts.
+    """
+    rows, next_ns = series.prices.of(source, from_ns=from_ns, to_ns=to_ns, limit=MOST_SPOTS)
+    until_ns = to_ns if next_ns is None else next_ns - 1
+    measured, following = series.points("spot_usd", source=source, from_ns=from_ns, to_ns=until_ns, limit=MOST_SPOTS)
+    journal = [Point(*row) for row in zip(rows["as_of_ns"].tolist(), rows["seq"].tolist(), rows["spot_usd"].tolist(), strict=True)]
+    if following is not None:
+        journal, next_ns = [point for point in journal if point.as_of_ns < following], following
+    told = {point.seq for point in journal}
+    found = sorted([*journal, *(point for point in measured if point.seq not in told)], key=lambda point: (point.as_of_ns, point.seq))
+    by_time = {point.as_of_ns: point for point in found if isinstance(point.value, float) and point.value > 0.0}
+    return list(by_time.values()), next_ns
 
 
 def realised_vols(times_ns: np.ndarray, spot_usd: np.ndarray) -> list[float | None]:

@@ -49,6 +49,7 @@ class Rows(Protocol):
     """Whoever keeps the series of measured numbers."""
 
     def append(self, publication: Publication) -> None: ...
+    def priced(self, source: str, snapshot: Snapshot, *, seq: int, believed: bool = True) -> None: ...
 
 
 class Log(Protocol):
@@ -131,6 +132,7 @@ class Monitor:
         self._sources = {plan.name: _Source(plan, Freshness(interval_seconds=plan.expected_seconds, started_at=now)) for plan in plans}
         self._waiting: dict[str, _Waiting] = {}
         self._arrived = threading.Condition()
+        self._measuring = False
         self._keeping = threading.Lock()
         self._stopped = threading.Event()
         self._beat_at = now
@@ -189,6 +191,7 @@ class Monitor:
         self._metrics.recorded(source.plan.name)
         with source.lock:
             doubt = source.freshness.doubt(snapshot, arrived_at=arrived_at)
+        self._keep_price(source.plan.name, snapshot, seq, believed=not doubt)
         if doubt:
             self._metrics.doubted(source.plan.name)
             self._log.warning("snapshot not believed", source=source.plan.name, seq=seq, reason=doubt)
@@ -236,6 +239,7 @@ class Monitor:
                 return False
             name = next(iter(self._waiting))
             waiting = self._waiting.pop(name)
+            self._measuring = True
         source = self._sources[name]
         try:
             self._measure(source, waiting)
@@ -245,7 +249,14 @@ class Monitor:
                 source.freshness.trouble(without_secrets(f"the last snapshot could not be measured: {sentence}"))
             self._metrics.failed(name, type(error).__name__)
             self._log.warning("snapshot not measured", source=name, seq=waiting.seq, reason=sentence)
+        finally:
+            self._measuring = False
         return True
+
+    def idle(self) -> bool:
+        """Whether no snapshot waits to be measured and none is being measured."""
+        with self._arrived:
+            return not self._waiting and not self._measuring
 
     def _measure(self, source: _Source, waiting: _Waiting) -> None:
         from tailwag.experiments.measure import measure
@@ -283,6 +294,14 @@ class Monitor:
             self._rows.append(publication)
         except Exception as error:  # the series can be made again from the store
             self._log.warning("series not written", source=publication.source, seq=publication.seq, reason=type(error).__name__)
+
+    def _keep_price(self, name: str, snapshot: Snapshot, seq: int, *, believed: bool) -> None:
+        if self._rows is None:
+            return
+        try:
+            self._rows.priced(name, snapshot, seq=seq, believed=believed)
+        except Exception as error:  # prices can be read again from the store
+            self._log.warning("price not written", source=name, seq=seq, reason=type(error).__name__)
 
     def _observe(self, name: str, publication: Publication, health: Health) -> None:
         for observer in self._observers:

@@ -96,8 +96,7 @@ def serve(plan: ServePlan, *, ready: Ready) -> None:
             compacting.start()
         server = _server(plan, create_app(service))
         service.monitor.start()
-        if filler is not None:
-            filler.start()
+        filler.start()
         stack.callback(service.monitor.stop)
         stack.callback(stopping.set)
         address = _address(plan.settings, listener)
@@ -178,12 +177,14 @@ def _alerts(plan: ServePlan, stack: ExitStack, *, world: World, log: Any) -> tup
     return desk, AlertObserver(desk, courier, clock=world.clock)
 
 
-def _filler(plan: ServePlan, service: Service, series: Series, world: World, recorder: Recorder) -> Filler | None:
-    """Who measures what an earlier run recorded and did not measure; None for a new store."""
-    if not recorder.last_seq:
-        return None
-    history = History.open(plan.store)
-    return Filler(history, series, plan.options, names=service.monitor.names, world=world, log=service.log)
+def _filler(plan: ServePlan, service: Service, series: Series, world: World, recorder: Recorder) -> Filler:
+    """Who measures what an earlier run recorded and did not measure, and what this one passes over."""
+    monitor = service.monitor
+
+    def again() -> History:
+        return service.archive.index(recorder.last_seq)
+
+    return Filler(again(), series, plan.options, names=monitor.names, world=world, log=service.log, again=again, idle=monitor.idle)
 
 
 def source_plans(plan: ServePlan, world: World) -> list[SourcePlan]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,18 +17,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailwag.errors import InputError
+from tailwag.service.prices import NOT_BELIEVED, Prices
 from tailwag.sources.store.lines import opened_row, sealed_row
 
 if TYPE_CHECKING:
     import polars
 
     from tailwag.experiments.options import MeasureOptions
+    from tailwag.market.snapshot import Snapshot
     from tailwag.service.publish import Publication
 
 ROWS_IN_A_FILE = 2_880
 LONGEST_LIST = 8
 LONGEST_TEXT = 200
+LAYOUTS_KEPT = 32
 JOURNAL = "newest.jsonl"
+PRICES = "prices"
 _ROW = {"seq", "as_of_ns", "source", "code_hash", "fields"}
 _LEFT_OUT = ("headline", "notes", "source.sha256")
 
@@ -46,6 +51,40 @@ class _File:
     path: Path
     first_ns: int
     last_ns: int
+
+
+class _Layouts:
+    """The fields of rows, held small: rows of the same fields share one table of places, equal texts are one text."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], dict[str, int]] = {}
+
+    def packed(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row whose fields are a :class:`_Fields`."""
+        keys = tuple(row["fields"])
+        if keys not in self._known:
+            if len(self._known) >= LAYOUTS_KEPT:
+                self._known.clear()
+            self._known[keys] = {key: place for place, key in enumerate(keys)}
+        values = tuple(sys.intern(value) if type(value) is str else value for value in row["fields"].values())
+        texts = {name: sys.intern(row[name]) for name in ("source", "code_hash")}
+        return {"seq": row["seq"], "as_of_ns": row["as_of_ns"], **texts, "fields": _Fields(self._known[keys], values)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    places: dict[str, int]
+    values: tuple[Any, ...]
+
+    def __contains__(self, field: str) -> bool:
+        return field in self.places
+
+    def get(self, field: str) -> Any:
+        place = self.places.get(field)
+        return None if place is None else self.values[place]
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        return zip(self.places, self.values, strict=True)
 
 
 def assumptions_digest(options: MeasureOptions) -> str:
@@ -100,7 +139,9 @@ class Series:
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._files = [found for path in sorted(folder.glob("rows-*.parquet")) if (found := _file_of(path)) is not None]
-        self._rows = _journal_rows(folder / JOURNAL)
+        self._layouts = _Layouts()
+        self._rows = [self._layouts.packed(row) for row in _journal_rows(folder / JOURNAL)]
+        self.prices = Prices(folder / PRICES)
         # unbuffered: a reader of the file sees whole lines
         self._journal = open(folder / JOURNAL, "ab", buffering=0)  # noqa: SIM115 - closed in close()
 
@@ -115,9 +156,14 @@ class Series:
         }
         with self._lock:
             self._journal.write(sealed_row(row))
-            self._rows.append(row)
+            self._rows.append(self._layouts.packed(row))
             if len(self._rows) >= self._rows_in_a_file:
                 self._seal()
+
+    def priced(self, source: str, snapshot: Snapshot, *, seq: int, believed: bool = True) -> None:
+        """Keep the index price of a recorded snapshot, whether it will be measured or not; that of one not believed counts nowhere."""
+        spot_usd = snapshot.spot_usd if believed else NOT_BELIEVED
+        self.prices.record(source, seq=seq, as_of_ns=snapshot.as_of_ns, spot_usd=spot_usd)
 
     def _seal(self) -> None:
         """Move the journal's rows into a Parquet file that appears whole; only then is the journal emptied."""
@@ -146,11 +192,11 @@ class Series:
         with self._lock:
             self._journal.close()
 
-    def seqs(self) -> set[int]:
-        """The numbers of every row."""
+    def seqs(self, from_ns: int = 0) -> set[int]:
+        """The numbers of every row; with ``from_ns`` those of earlier times may be left out."""
         with self._lock:
             found = {row["seq"] for row in self._rows}
-            files = tuple(self._files)
+            files = tuple(file for file in self._files if file.last_ns >= from_ns)
         for file in files:
             frame = self._read(file, ["seq"])
             found.update([] if frame is None else frame["seq"].to_list())
