@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from tailwag.sources.store.inventory import StoreFlow
 pytestmark = pytest.mark.realdata
 
 
-def test_backfilled_twice_the_inventory_is_the_sum_that_pandas_gives(tmp_path: Path) -> None:
+def test_backfilled_twice_the_inventory_is_the_sum_that_pandas_gives(data: Path, tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
-    folder = Path(os.environ["TAILWAG_DATA"]) / "deribit-trades"
+    folder = data / "deribit-trades"
     files = [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("*.csv"))]
     if len(files) < 7:
         pytest.skip("the trade files are not there")

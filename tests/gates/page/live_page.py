@@ -135,13 +135,19 @@ def until(question: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> 
     raise AssertionError("never came true")
 
 
+def browser_path() -> str:
+    """Where the browser is; the test is skipped, with what to install, where there is none."""
+    path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium")
+    if not path:
+        pytest.skip(MISSING)
+    return path
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A browser; the test is skipped, with what to install, where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium")
-    if not path:
-        pytest.skip(MISSING)
+    path = browser_path()
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
