@@ -8,17 +8,23 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from tests.service.live_service import NOON_NS, OPTIONS, SECOND_NS, Bench, Script, bench, market
+from tests.service.test_monitor_series import vol_by_hand
 
 from tailwag.errors import VenueError
-from tailwag.service.field_history import recorded_prices
+from tailwag.service.field_history import field_history, recorded_prices
 from tailwag.service.filling import LOOK_SECONDS, Filler
 from tailwag.service.prices import Prices
 from tailwag.service.series import Series, _Layouts
 from tailwag.sources.store.history import History
 from tailwag.sources.store.recorder import Recorder
+
+if TYPE_CHECKING:
+    from tailwag.service.api import Service
 
 FAR = 1 << 62
 DAY_NS = 86_400 * SECOND_NS
@@ -52,6 +58,26 @@ def test_every_recorded_price_counts_measured_or_not_and_a_restart_changes_nothi
         assert len(series.seqs()) == 3
     with closing(Series(tmp_path / "series")) as again:
         assert prices_of(again) == list(enumerate(given, start=1))
+
+
+def test_the_api_tells_the_vol_of_recorded_prices_before_and_after_a_restart(tmp_path: Path) -> None:
+    script, seconds = Script(), range(0, 45 * 100, 100)
+    with closing(Series(tmp_path)) as series:
+        here = bench(script, rows=series)
+        given = watched(here, script, seconds, measured_every=1_500)
+        before = vols(series)
+    prices = [(NOON_NS + second * SECOND_NS, price) for second, price in zip(seconds, given, strict=True)]
+    expected = [vol_by_hand(prices[: place + 1], at, 60) for place, (at, _) in enumerate(prices)]
+    assert before == [None if one is None else pytest.approx(one, rel=1e-8) for one in expected]
+    assert before[-1] is not None
+    with closing(Series(tmp_path)) as again:
+        assert vols(again) == before
+
+
+def vols(series: Series) -> list[float | str | bool | None]:
+    service = cast("Service", SimpleNamespace(series=series))
+    page = field_history(service, "realised_vol_1h", source="one", newest=None, span_ns=(0, FAR), limit=100)
+    return [point.value for point in page.points]
 
 
 def test_a_price_that_was_not_believed_counts_nowhere_whether_measured_later_or_not(tmp_path: Path) -> None:
