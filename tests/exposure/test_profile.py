@@ -108,12 +108,30 @@ def test_a_big_book_is_priced_in_parts_that_change_nothing(monkeypatch: pytest.M
     assert parts.gross_gex_usd_per_pct == pytest.approx(whole.gross_gex_usd_per_pct, rel=1e-13)
 
 
-def test_a_masked_book_profiles_to_zero_without_a_traceback() -> None:
+def test_a_book_masked_whole_is_unknown_everywhere_and_not_zero() -> None:
     chain = chain_of(1, [60_000.0], 30.0, 0.0, 10.0)
     profile = profile_of(chain, -1.0)
+    assert np.isnan(profile.gex_usd_per_pct).all()
+    assert np.isnan(profile.gross_gex_usd_per_pct).all()
+    assert np.isnan(profile.gex_at(60_000.0)).all()
+    assert profile.levels.flip_status is None
+    assert profile.levels.call_wall_usd is None
+    assert "flips unknown" in str(profile)
+    assert np.isnan(hedge_flows(profile, **scenario_grid()).expiry_usd).all()
+
+
+def test_a_masked_book_that_nobody_holds_profiles_to_zero() -> None:
+    profile = profile_of(chain_of(1, [60_000.0], 30.0, 0.0, 0.0), 0.0)
+    assert profile.totals.empty
     assert (profile.gex_usd_per_pct == 0.0).all()
     assert profile.levels.flip_status == "none"
-    assert profile.levels.call_wall_usd is None
+
+
+def test_an_expired_row_that_is_masked_hides_nothing() -> None:
+    chain = chain_of(1, [60_000.0, 60_000.0], [-1.0, 30.0], 0.6, [10.0, 0.0])
+    profile = profile_of(chain, -1.0)
+    assert not profile.book.is_unknown
+    assert profile.totals.gross_gex_usd_per_pct == 0.0
 
 
 def test_the_profile_prints_itself() -> None:
@@ -130,7 +148,7 @@ def test_a_row_that_no_kernel_prices_is_masked_and_the_rest_goes_on() -> None:
     assert profile.totals.gex_usd_per_pct == profile_of(chain.select([0]), -10.0).totals.gex_usd_per_pct
 
 
-def test_two_hundred_hostile_chains_give_finite_numbers_only() -> None:
+def test_two_hundred_hostile_chains_give_finite_numbers_or_are_unknown_whole() -> None:
     rng = np.random.default_rng(21)
     bad = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 1e308, 5e-324, 1e6])
     for _ in range(200):
@@ -145,6 +163,8 @@ def test_two_hundred_hostile_chains_give_finite_numbers_only() -> None:
         chain = validated(chain.with_columns(instrument=[f"BTC-{i}" for i in range(rows)], codes=np.zeros(rows, dtype=np.int64)))
         profile = profile_of(chain, np.where(chain.usable, -np.nan_to_num(chain.open_interest_coin), 0.0))
         flows = hedge_flows(profile, **scenario_grid())
+        held = np.isfinite(chain.open_interest_coin) & (chain.open_interest_coin > 0.0) & (days >= 0.0)
+        hidden = bool(held.any()) and not bool((held & profile.book.counted).any())
         for name in (
             "gex_usd_per_pct",
             "vanna_usd_per_volpt",
@@ -153,10 +173,10 @@ def test_two_hundred_hostile_chains_give_finite_numbers_only() -> None:
             "vega_usd_per_volpt",
             "gross_gex_usd_per_pct",
         ):
-            assert np.isfinite(getattr(profile, name)).all(), name
-            assert np.isfinite(getattr(profile.totals, name)), name
-        assert np.isfinite(flows.buy_usd).all()
-        assert np.isfinite(flows.residual_usd).all()
+            found = np.append(getattr(profile, name), getattr(profile.totals, name))
+            assert np.isnan(found).all() if hidden else np.isfinite(found).all(), name
+        for values in (flows.buy_usd, flows.residual_usd):
+            assert np.isnan(values).all() if hidden else np.isfinite(values).all()
         assert len(forward_view(profile)) >= 3
 
 

@@ -8,10 +8,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from tests.experiments.masked_chain import masked_document
 from tests.experiments.sample_document import empty_document, hostile_document, sample_document
 from tests.service.dashboard_server import DashboardServer
 
@@ -24,6 +26,7 @@ DOCUMENTS: dict[str, Any] = {
     "no-depth": lambda: sample_document(liquidity=False),
     "one-expiry": lambda: sample_document(expiries=1),
     "empty": empty_document,
+    "masked": masked_document,
     "hostile": hostile_document,
 }
 NOT_NUMBERS = re.compile(r"\b(NaN|undefined|null|Infinity|\[object)\b")
@@ -188,7 +191,9 @@ def test_a_stale_source_greys_its_numbers_and_says_since_when(live: Visit, serve
     server.beat("stale", age_s=12.0)
     live.state("stale", seconds=3)
     assert live.text("#live-name") == "Stale"
-    assert "since 09:30:00 UTC" in live.text("#live-detail")
+    assert re.search(r"^as of \d+ \w+ \d\d 09:30:00 UTC, received \d+ s ago", live.text("#live-detail")), (
+        "another day's market names its date"
+    )
     assert "silent for 12.0 s" in live.text("#live-detail")
     assert "not live" in live.text("#stale-banner")
     assert colour() != before
@@ -197,6 +202,69 @@ def test_a_stale_source_greys_its_numbers_and_says_since_when(live: Visit, serve
     live.state("live", seconds=3)
     assert colour() == before
     assert not live.page.locator("#stale-banner").is_visible()
+
+
+def test_since_is_said_only_where_the_market_keeps_the_time_of_the_viewer(chromium: Any) -> None:
+    now = datetime.now(UTC) - timedelta(seconds=12)
+    with DashboardServer({**sample_document(), "as_of": now.strftime("%Y-%m-%dT%H:%M:%SZ")}) as server:
+        seen = visit(chromium, server)
+        server.beat("stale", age_s=12.0)
+        seen.state("stale", seconds=3)
+        assert f"since {now:%H:%M:%S} UTC, " in seen.text("#live-detail")
+        seen.page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(20, ", the first measurement, 20 min ago"), (60, ""), (95, ", 1.6 h ago"), (150, ", 2.5 h ago")]
+)
+def test_what_changed_names_the_distance_unless_it_is_about_an_hour(chromium: Any, minutes: int, told: str) -> None:
+    document = sample_document()
+    with DashboardServer(document, past_steps=0) as server:
+        then = datetime.fromisoformat(document["as_of"]) - timedelta(minutes=minutes)
+        server.past = [{**document, "as_of": then.strftime("%Y-%m-%dT%H:%M:%SZ")}]
+        seen = visit(chromium, server)
+        seen.until("document.querySelector('#changes-title').textContent.includes('UTC')")
+        assert seen.text("#changes-title").casefold() == f"What changed since {then:%H:%M} UTC{told}".casefold()
+        seen.page.context.close()
+
+
+def test_a_market_masked_whole_is_unknown_and_says_so(chromium: Any) -> None:
+    with DashboardServer(masked_document(), past_steps=0) as server:
+        server.state = "degraded"
+        seen = visit(chromium, server, state="degraded")
+        assert (seen.text("#regime"), seen.text("#meaning")) == ("Unknown", "exposure could not be measured")
+        assert "is masked (iv_nonpositive 100%)" in seen.text("#headline")
+        assert [seen.text(f"#tiles .tile:nth-child({k}) .value") for k in (1, 2, 3, 4)] == ["n/a"] * 4
+        assert "masked" in seen.text("#tiles .tile:nth-child(2)")
+        assert "none" not in seen.text("#tiles").casefold()
+        assert "draws" not in seen.text("#answers")
+        assert set(seen.page.eval_on_selector_all("#market-flows .usd", "(all) => all.map((one) => one.textContent)")) == {"n/a"}
+        assert "every option that holds open interest" in seen.text("#degraded-banner")
+        assert not NOT_NUMBERS.search(seen.text("body"))
+        assert seen.errors == []
+        if os.environ.get("MASKED_SHOT"):
+            seen.page.screenshot(path=os.environ["MASKED_SHOT"], full_page=False)
+        seen.page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "meaning"),
+    [
+        (lambda one: one["exposure"].update(empty=True), "nobody holds anything here: there is nothing to hedge"),
+        (lambda one: one["gain"].update(hedge_share=0.0), "nothing of the book is hedged: there is no loop"),
+        (lambda one: [row.update(gex_usd_per_pct=-1e6) for row in one["gain"]["by_rule"]], "draws of one rule disagree on who is short"),
+        (lambda one: None, "the rules that say who is short disagree on the sign"),
+    ],
+    ids=["empty", "unhedged", "draws", "rules"],
+)
+def test_an_open_sign_is_given_its_own_reason(chromium: Any, change: Any, meaning: str) -> None:
+    document = sample_document()
+    document["gain"]["regime"] = "undetermined"
+    change(document)
+    with DashboardServer(document, past_steps=0) as server:
+        seen = visit(chromium, server)
+        assert seen.text("#meaning") == meaning
+        seen.page.context.close()
 
 
 def test_a_server_that_falls_silent_is_not_believed_for_longer_than_it_promised(chromium: Any, server: DashboardServer) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import orjson
 import pytest
 from tests.service.live_service import NOON_NS, OPTIONS, Memory, Script, bench, market
 
 import tailwag as tw
 from tailwag.errors import StoreError, VenueError
+from tailwag.market.codes import RowCode
 from tailwag.service.monitor import SourcePlan
 from tailwag.sources.feeds import Feed
 
@@ -133,6 +135,35 @@ def test_a_snapshot_that_cannot_be_measured_does_not_stop_the_next(monkeypatch: 
     here.feed(script, market(2.0))
     assert [frame["seq"] for frame in measures(here.frames)] == [1, 3]
     assert '"reason": "internal error (ZeroDivisionError)"' in here.log.getvalue()
+
+
+def test_a_reply_masked_whole_is_recorded_and_stale_at_once_and_never_published() -> None:
+    script = Script()
+    here = bench(script)
+    sound, hidden = market(0.0), market(1.0)
+    empty = np.zeros(len(hidden.chain))
+    codes = hidden.chain.codes | int(RowCode.IV_NONPOSITIVE)
+    hidden = hidden.with_parts(
+        chain=hidden.chain.with_columns(iv=empty, mark_quoted=empty, bid_quoted=empty, ask_quoted=empty, codes=codes)
+    )
+    here.feed(script, sound)
+    assert here.state() == "ok"
+    here.feed(script, hidden)
+    here.monitor.watch()
+    assert here.state() == "stale"
+    here.pass_seconds(1.0)
+    assert here.state() == "stale"
+    assert [frame["seq"] for frame in measures(here.frames)] == [1]
+    assert len(here.keeper.kept) == 2
+    reasons = [frame["reasons"] for kind, _, frame in here.frames if kind == "heartbeat" and frame["source_state"] == "stale"]
+    assert "held no usable option" in reasons[-1][0]
+    assert "iv_nonpositive 100%" in reasons[-1][0]
+    script.items.append(market(2.0))
+    here.monitor.turn("one")
+    here.monitor.watch()
+    assert here.state() == "stale", "only a snapshot that was measured clears it"
+    here.monitor.measure_one()
+    assert here.state() == "ok"
 
 
 def test_observers_raise_alerts_and_a_broken_one_stops_nobody() -> None:

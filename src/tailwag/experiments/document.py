@@ -99,8 +99,8 @@ def _rows(group: Breakdown, label: str, kept: Iterable[str]) -> Iterable[dict[st
 
 
 def profile_block(profile: Profile, gains: Any) -> list[dict[str, Any]]:
-    """One row per spot level, none where spot is unknown (an empty reply); gain is null where no depth is known."""
-    if not np.isfinite(profile.spot_usd).all():
+    """One row per spot level, none where spot (an empty reply) or the book (masked whole) is unknown; gain is null where no depth is known."""
+    if profile.book.is_unpriced or not np.isfinite(profile.spot_usd).all():
         return []
     known = [None] * len(profile.spot_usd) if gains is None else numbers(gains)
     return [

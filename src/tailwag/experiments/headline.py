@@ -16,6 +16,8 @@ def headline(document: dict[str, Any]) -> list[str]:
     """
     if document["chain"]["open_interest_coin"] == 0.0:
         return [sentence for sentence in (_regime(document), _doubts(document)) if sentence]
+    if document["exposure"].get("reason"):
+        return [_unknown(document), *([f"DEGRADED: {' '.join(document['degraded'])}"] if len(document["degraded"]) > 1 else [])]
     parts = [_regime(document), _strength(document), _flip(document), _flows(document), _next_expiry(document), _doubts(document)]
     return [sentence for sentence in parts if sentence]
 
@@ -31,6 +33,8 @@ def _regime(document: dict[str, Any]) -> str:
     if gain["regime"] == "undetermined":
         if len({_side(rule["gex_usd_per_pct"]) for rule in by_rule}) == 1:
             bands = document["bands"]
+            if bands is None and not by_rule[0]["gex_usd_per_pct"]:
+                return f"{made}sign undetermined: net gamma at this spot is zero under {', '.join(rule['rule'] for rule in by_rule)}."
             share = "some" if bands is None else f"{bands['short_gamma_share']:.0%}"
             return f"{made}sign undetermined: {by_rule[0]['rule']} has dealers short gamma in {share} of its draws and long in the others."
         sides = ", ".join(f"{rule['rule']} {_side(rule['gex_usd_per_pct'])}" for rule in by_rule)
@@ -42,6 +46,12 @@ def _regime(document: dict[str, Any]) -> str:
     }[gain["regime"]]
     under = by_rule[0]["rule"] if len(by_rule) == 1 else f"all of {', '.join(rule['rule'] for rule in by_rule)}"
     return f"{made}{verb} in {document['currency']} at {document['spot_usd']:,.0f} USD (under {under})."
+
+
+def _unknown(document: dict[str, Any]) -> str:
+    """All open interest is masked: that and why, and no fact about a market that nobody can see."""
+    made = "SYNTHETIC demo data: " if document["source"]["synthetic"] else ""
+    return f"{made}Unknown: {document['exposure']['reason']}."
 
 
 def _side(gex: float | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from tailwag.errors import EmptyChainError, RuleError
 from tailwag.experiments.headline import headline
 from tailwag.experiments.laws import chosen_laws
+from tailwag.experiments.masked import unknown_gain
 from tailwag.experiments.options import MeasureOptions, refuse_impossible
 from tailwag.kernels.arrays import frozen
 from tailwag.positioning import CustomersSellOtm, FlowRule, LongCallsShortPuts, Rule, infer_positions
@@ -116,6 +117,9 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         for book in books
     )
     headline_law, others = chosen_laws(snapshot, options)
+    if profiles[0].book.is_unknown:
+        laws = (headline_law, *others)
+        return Measurement(snapshot, options, surface, positions, profiles, unknown_gain(profiles, laws, options), laws)
     gain = loop_gain(
         profiles[0],
         headline_law,

@@ -18,6 +18,7 @@ from tailwag.experiments.document import (
 )
 from tailwag.experiments.headline import headline
 from tailwag.experiments.laws import NO_LAW
+from tailwag.experiments.masked import masked_sentence, unpriced_sentence, without_nan
 from tailwag.market.clock import format_time
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "right": by_right(profile.book, numeraire=profile.numeraire),
     }
     flow = hedge_flows(profile, **scenario_grid(SPOT_MOVES_PCT, VOL_MOVES_VOLPT, HORIZONS_HOURS))
-    degraded = list(snapshot.degraded)
-    known = math.isfinite(snapshot.spot_usd)  # an empty reply states none, and has nothing that could flow
+    why = masked_sentence(profile.book)
+    degraded = [*snapshot.degraded, *filter(None, [f"{why}." if why else "", unpriced_sentence(profile.book)])]
+    # an empty reply states no spot and has nothing that could flow; of a chain masked whole nobody knows what could
+    known = math.isfinite(snapshot.spot_usd) and not profile.book.is_unpriced
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "status": "degraded" if degraded else "ok",
@@ -58,9 +61,9 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         ],
         "assumptions": _assumptions(measurement),
         "chain": chain_block(snapshot, profile.book),
-        "exposure": exposure_block(profile.totals, groups),
+        "exposure": {**exposure_block(profile.totals, groups), **({"reason": why} if why else {})},
         "profile": profile_block(profile, gain.gain_over_spot),
-        "levels": levels_block(profile.levels),
+        "levels": {**levels_block(profile.levels), **({"flips_reason": why} if why else {})},
         "flows": flows_block(flow) if known else [],
         "gain": _gain_block(measurement),
         "bands": _bands_block(exposure_bands(profile)) if known else None,
@@ -85,9 +88,14 @@ def _notes(measurement: Measurement) -> list[str]:
 
 
 def _assumptions(measurement: Measurement) -> dict[str, Any]:
+    from tailwag.liquidity import UnknownImpact
+
     options, gain = measurement.options, measurement.gain
     origin = {"given": "given", "book": "books", "square-root": "volume"}
-    known = gain.depth_usd_per_pct is not None
+    law = measurement.laws[0]
+    # of a chain masked whole no flow is known and so no depth for it: what was stated about liquidity stands all the same
+    hidden = measurement.profiles[0].book.is_unknown
+    known = not isinstance(law, UnknownImpact) if hidden else gain.depth_usd_per_pct is not None
     return {
         "rules": [profile.book.rule for profile in measurement.profiles],
         "dynamics": options.dynamics,
@@ -99,7 +107,11 @@ def _assumptions(measurement: Measurement) -> dict[str, Any]:
         "hedge_share": options.hedge_share,
         "move_pct": options.move_pct,
         "spot_vol_beta": options.spot_vol_beta,
-        "liquidity": {"law": gain.law, "from": origin.get(gain.law, "none") if known else "none", "source": gain.headline.source},
+        "liquidity": {
+            "law": gain.law,
+            "from": origin.get(gain.law, "none") if known else "none",
+            "source": law.source if hidden else gain.headline.source,
+        },
     }
 
 
@@ -115,12 +127,21 @@ def _gain_block(measurement: Measurement) -> dict[str, Any]:
     )
     ratios = liquidity_ratios(hedged, book=book, daily_volume_usd=None if root is None else root.daily_volume_usd, within_pct=gain.move_pct)
     document = gain.document()
-    return {
+    block = {
         **document,
         "by_law": [law for law in document["by_law"] if law["law"] != NO_LAW],
         "hedged_open_interest_usd": hedged,
         "hedged_open_interest_to_liquidity": [ratio.document() for ratio in ratios],
     }
+    return _unknown_block(block, masked_sentence(profile.book) or unpriced_sentence(profile.book)) if profile.book.is_unpriced else block
+
+
+def _unknown_block(block: dict[str, Any], why: str) -> dict[str, Any]:
+    """The gain block of a book that cannot be repriced: no hedge of it is known, and no share of anything that would be."""
+    ratios = [{**ratio, "ratio": None, "reason": why} for ratio in block["hedged_open_interest_to_liquidity"]]
+    said = [f"Loop gain unknown: {why}"] if block["value"] is None else block["sentences"]
+    found: dict[str, Any] = without_nan({**block, "sentences": said, "hedged_open_interest_usd": None})
+    return {**found, "hedged_open_interest_to_liquidity": ratios}
 
 
 def _bands_block(bands: Any) -> dict[str, Any] | None:

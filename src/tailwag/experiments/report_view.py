@@ -120,7 +120,11 @@ def answer(document: Document) -> Answer:
     """
     lines = sentences(document, "headline")
     regime = str(part(document, "gain").get("regime") or "unknown")
+    if part(document, "exposure").get("reason"):
+        regime = "unknown"
     name, meaning = REGIMES.get(regime, ("Unknown", "exposure could not be measured"))
+    if regime == "undetermined":
+        meaning = undetermined_meaning(document)
     rules = sentences(part(document, "assumptions"), "rules")
     degraded = sentences(document, "degraded")
     if document.get("status") == "degraded" and not degraded:
@@ -139,6 +143,23 @@ def answer(document: Document) -> Answer:
         synthetic=bool(part(document, "source").get("synthetic")),
         degraded=tuple(degraded),
     )
+
+
+def undetermined_meaning(document: Document) -> str:
+    """Why the sign is open: nobody holds or hedges anything, the rules disagree, or one rule's own draws do.
+
+    >>> undetermined_meaning({"exposure": {"empty": True}})
+    'nobody holds anything here: there is nothing to hedge'
+    """
+    if part(document, "exposure").get("empty") is True:
+        return "nobody holds anything here: there is nothing to hedge"
+    if part(document, "gain").get("hedge_share") == 0.0:
+        return "nothing of the book is hedged: there is no loop"
+    exposures = [row.get("gex_usd_per_pct") for row in records(document, "gain", "by_rule")]
+    signs = {(gex > 0) - (gex < 0) for gex in exposures if known(gex)}
+    if len(signs) == 1:
+        return "net gamma is zero at this spot" if signs == {0} else "draws of one rule disagree on who is short"
+    return REGIMES["undetermined"][1]
 
 
 def _first_sentence(lines: Sequence[str]) -> str:

@@ -132,7 +132,24 @@ class Book:
     @property
     def is_empty(self) -> bool:
         """True when nobody holds anything: every exposure is 0 and no level exists."""
-        return not bool(np.any(np.nan_to_num(self.position_coin) != 0.0)) and not bool(np.any(self.open_interest_coin != 0.0))
+        return not self.is_unknown and not bool(np.any(np.nan_to_num(self.position_coin) != 0.0)) and not self._holds(self.counted)
+
+    @property
+    def is_unknown(self) -> bool:
+        """True when open interest is there and every bit of it is masked: no exposure can be told, which is not the same as none."""
+        return not self._holds(self.counted) and self._is_held()
+
+    @property
+    def is_unpriced(self) -> bool:
+        """True when open interest is there and none of it can be repriced; gamma may still come from the file."""
+        return not self._holds(self.counted & self.usable) and self._is_held()
+
+    def _holds(self, rows: BoolArray) -> bool:
+        return bool(np.any(self.chain.open_interest_coin[rows] != 0.0))
+
+    def _is_held(self) -> bool:
+        """Whether anybody holds an option that has not expired, masked or not."""
+        return bool(np.any(self.chain.live_open_interest_coin[(self.codes & int(RowCode.EXPIRED)) == 0] > 0.0))
 
     def __str__(self) -> str:
         held = self.position_coin[self.counted]

@@ -55,13 +55,13 @@ class ExposureBands:
 
 
 def exposure_bands(profile: Profile) -> ExposureBands | None:
-    """Bands of GEX and nearest flip over the drawn positions; None where the rule carries no draws.
+    """Bands of GEX and nearest flip over the drawn positions; None where the rule carries no draws, or all is masked.
 
     Every option's gamma over the profile's spots is computed once and each draw is a weighted sum of it; the crossing nearest to spot is
     then refined by repricing, all draws at once.
     """
     book = profile.book
-    if book.draws is None or not book.draws.shape[0]:
+    if book.draws is None or not book.draws.shape[0] or book.is_unpriced:
         return None
     held = np.where(book.counted, np.nan_to_num(book.draws), 0.0)
     order = book.chain.order_by_contents

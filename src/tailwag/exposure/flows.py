@@ -137,6 +137,9 @@ def book_flows(book: Book, *, dynamics: SmileDynamicsLike, move_pct: Any, vol_mo
         "vanna_usd": -vanna * spot,
         "charm_usd": -net_charm * spot * ahead / HOURS_PER_YEAR,
     }
+    if book.is_unpriced:
+        buy_coin[:] = expiry_usd[:] = np.nan
+        parts = {name: np.full_like(moves, np.nan) for name in parts}
     buy_usd = buy_coin * spot
     residual = buy_usd - (parts["gamma_usd"] + parts["vanna_usd"] + parts["charm_usd"])
     columns = {"spot_move_pct": moves, "vol_move_volpt": shifts, "hours": ahead, "buy_coin": buy_coin, "buy_usd": buy_usd, **parts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class Projection:
     gross_gex_usd_per_pct: float
     vanna_usd_per_volpt: float
     charm_usd_per_day: float
-    flip_status: FlipStatus
+    flip_status: FlipStatus | None
     flips: tuple[Flip, ...]
 
     @property
@@ -170,7 +171,7 @@ def forward_view(profile: Profile, *, hours: tuple[float, ...] = FORWARD_HOURS, 
 
 
 def projected(profile: Profile, ahead_ns: int, event: str = "", *, vols: FloatArray | None = None) -> Projection:
-    """The book ``ahead_ns`` nanoseconds from now with spot and volatilities unchanged."""
+    """The book ``ahead_ns`` nanoseconds from now with spot and volatilities unchanged; NaN and no status where all of it is masked."""
     book, here = profile.book, np.ones(1)
     signed, unsigned = (
         in_report_units(
@@ -179,15 +180,16 @@ def projected(profile: Profile, ahead_ns: int, event: str = "", *, vols: FloatAr
         for weights in (book.position_coin, np.where(book.usable, book.open_interest_coin, 0.0))
     )
     flips = book_flips(book, profile.spot_usd, dynamics=profile.dynamics, ahead_ns=ahead_ns, vols=vols)
+    unknown = math.nan if book.is_unpriced else 0.0
     return Projection(
         hours=ahead_ns / NS_PER_HOUR,
         at_ns=book.at_ns + ahead_ns,
         event=event,
-        gex_usd_per_pct=float(signed["gex_usd_per_pct"][0]) + 0.0,
-        gross_gex_usd_per_pct=float(unsigned["gex_usd_per_pct"][0]) + 0.0,
-        vanna_usd_per_volpt=float(signed["vanna_usd_per_volpt"][0]) + 0.0,
-        charm_usd_per_day=float(signed["charm_usd_per_day"][0]) + 0.0,
-        flip_status=flip_status(flips),
+        gex_usd_per_pct=float(signed["gex_usd_per_pct"][0]) + unknown,
+        gross_gex_usd_per_pct=float(unsigned["gex_usd_per_pct"][0]) + unknown,
+        vanna_usd_per_volpt=float(signed["vanna_usd_per_volpt"][0]) + unknown,
+        charm_usd_per_day=float(signed["charm_usd_per_day"][0]) + unknown,
+        flip_status=None if book.is_unpriced else flip_status(flips),
         flips=flips,
     )
 

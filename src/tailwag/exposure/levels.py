@@ -45,13 +45,14 @@ class Concentration:
 class Levels:
     """Prices that traders watch, each null (None) where it does not exist.
 
-    ``flips``: every spot at which the repriced net GEX changes sign.  ``flip_stability``: change of the nearest flip per USD of spot when
+    ``flips``: every spot at which the repriced net GEX changes sign; ``flip_status`` is None where all open interest is masked, so that
+    nobody can tell.  ``flip_stability``: change of the nearest flip per USD of spot when
     spot is bumped by 0.1 % and each strike keeps its quoted volatility.  Walls: strike with the largest unsigned call (put) gamma over all
     expiries.  ``zero_dte_share``: share of gross gamma that expires within 24 hours.
     """
 
     spot_usd: float
-    flip_status: FlipStatus
+    flip_status: FlipStatus | None
     flips: tuple[Flip, ...]
     flip_stability: float | None
     call_wall_usd: float | None
@@ -76,7 +77,7 @@ class Levels:
             "edge": f"a flip{away}, at the edge of the range",
         }
         walls = f"call wall {_money(self.call_wall_usd)}, put wall {_money(self.put_wall_usd)}, most gamma {_money(self.absolute_gamma_strike_usd)}"
-        return f"{kind[self.flip_status]}; {walls}"
+        return f"{'flips unknown' if self.flip_status is None else kind[self.flip_status]}; {walls}"
 
     def to_frame(self) -> polars.DataFrame:
         """One row per level: name, time where it belongs to an expiry, price."""
@@ -95,7 +96,7 @@ def book_levels(book: Book, spots_usd: FloatArray, *, dynamics: SmileDynamicsLik
     call, put, both = (_wall(book, rights) for rights in ((1,), (-1,), (1, -1)))
     return Levels(
         spot_usd=book.spot_usd,
-        flip_status=flip_status(flips),
+        flip_status=None if book.is_unpriced else flip_status(flips),
         flips=flips,
         flip_stability=flip_stability(book, flips, dynamics=dynamics),
         call_wall_usd=call,

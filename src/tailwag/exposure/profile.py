@@ -62,6 +62,8 @@ class Profile:
         Raises ProfileRangeError outside the range.
         """
         spots = self._inside(spot_usd)
+        if self.book.is_unpriced:
+            return np.full_like(spots, np.nan)
         gamma = gamma_on_grid(self.book, spots / self.book.spot_usd, self.book.position_coin, dynamics=self.dynamics)[0]
         return np.asarray(gamma * spots**2 / 100.0)
 
@@ -150,7 +152,7 @@ def book_profile(
         dynamics=smile,
         numeraire=numeraire,
         spot_usd=frozen(spots),
-        gross_gex_usd_per_pct=frozen(gross * spots**2 / 100.0),
+        gross_gex_usd_per_pct=frozen(np.full_like(spots, np.nan) if book.is_unpriced else gross * spots**2 / 100.0),
         totals=exposure_totals(book, numeraire=numeraire),
         levels=book_levels(book, spots, dynamics=smile),
         **{name: frozen(values) for name, values in measures.items()},
@@ -176,9 +178,11 @@ def spot_grid(spot_usd: float, spot_range: tuple[float, float] | None = None, sp
 
 
 def exposures_on(book: Book, spots_usd: FloatArray, *, dynamics: SmileDynamicsLike, numeraire: Numeraire = "usd") -> dict[str, FloatArray]:
-    """Every measure of the book at spots (s,), repriced under ``dynamics``."""
+    """Every measure of the book at spots (s,), repriced under ``dynamics``; NaN where all open interest is masked."""
     ratios = spots_usd / book.spot_usd
     measures = exposures_of(net_on_grid(book, ratios, dynamics=dynamics)[0], spots_usd)
+    if book.is_unpriced:
+        return {name: np.full_like(spots_usd, np.nan, dtype=np.float64) for name in measures}
     if numeraire == "coin":
         weights = book.position_coin / book.forward_usd
         per_forward = net_on_grid(book, ratios, dynamics=dynamics, weights=weights, priced=True)[0, :, PRICE] / ratios

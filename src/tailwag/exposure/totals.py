@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +35,8 @@ MEASURES = (
     "delta_usd",
     "vega_usd_per_volpt",
 )
+REPRICED_MEASURES = ("vanna_usd_per_volpt", "charm_usd_per_day", "delta_usd", "vega_usd_per_volpt")
+"""What no file states: these need a volatility and a forward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Exposure:
     """The book's exposures at the current spot, one number each.  Units in the names; + GEX: dealers are long gamma (damping).
 
     ``charm_usd_per_day`` is delta that the book gains in a day with nothing moving (the hedge is its negative).  Gross takes open interest
-    unsigned over every counted row, whatever the rule.
+    unsigned over every counted row, whatever the rule.  Where all open interest is masked every measure is NaN, null in documents.
     """
 
     gex_usd_per_pct: float
@@ -119,6 +122,9 @@ class Exposure:
     def __str__(self) -> str:
         if self.empty:
             return f"no open interest: every exposure is 0 ({self.rule})"
+        if math.isnan(self.gex_usd_per_pct):
+            codes = ", ".join(share.code for share in self.masked)
+            return f"all open interest is masked ({codes}): no exposure is known ({self.rule})"
         side, deed = ("long", "sell") if self.gex_usd_per_pct > 0 else ("short", "buy")
         return (
             f"under {self.rule} dealers are {side} gamma: they {deed} {abs(self.gex_usd_per_pct) / 1e6:,.1f} M USD when spot rises 1 % from "
@@ -134,7 +140,7 @@ class Exposure:
             for name in (*MEASURES, "numeraire", "gamma_source", "spot_usd", "rule", "masked_open_interest_share")
             if hasattr(self, name)
         ]
-        return pl.DataFrame({name: [getattr(self, name)] for name in kept})
+        return pl.DataFrame({name: [getattr(self, name)] for name in kept}).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def row_exposures(book: Book, *, numeraire: Numeraire = "usd") -> FloatArray:
@@ -173,6 +179,9 @@ def exposure_totals(book: Book, *, numeraire: Numeraire = "usd") -> Exposure:
     Source: docs/reference/measure-json; docs/explanation/greeks-and-conventions.
     """
     sums = dict(zip(MEASURES, (exact_sum(row) for row in row_exposures(book, numeraire=numeraire)), strict=True))
+    # a sum of nothing is 0, and a book that is masked whole is not flat: nobody knows what it holds
+    if book.is_unpriced:
+        sums |= dict.fromkeys(MEASURES if book.is_unknown else REPRICED_MEASURES, math.nan)
     return Exposure(
         gex_usd_per_pct=sums["gex_usd_per_pct"],
         gross_gex_usd_per_pct=sums["gross_gex_usd_per_pct"],

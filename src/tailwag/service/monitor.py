@@ -265,6 +265,9 @@ class Monitor:
         with self._metrics.measuring():
             measurement = measure(waiting.snapshot, self.options)
             document = measurement.document()
+        if unknown := document["exposure"].get("reason"):
+            self._refuse(source, waiting.seq, f"the last reply held no usable option: {unknown}")
+            return
         publication = Publication(
             source=name,
             currency=waiting.snapshot.currency,
@@ -286,6 +289,13 @@ class Monitor:
         self.board.publish(publication, health)
         self._keep_row(publication)
         self._observe(name, publication, health)
+
+    def _refuse(self, source: _Source, seq: int, sentence: str) -> None:
+        """A snapshot that is recorded and of which nothing is known: the numbers of the one before stay, and are told to be stale."""
+        with source.lock:
+            source.freshness.refuse(sentence)
+        self._metrics.doubted(source.plan.name)
+        self._log.warning("snapshot not believed", source=source.plan.name, seq=seq, reason=sentence)
 
     def _keep_row(self, publication: Publication) -> None:
         if self._rows is None:

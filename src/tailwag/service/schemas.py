@@ -59,7 +59,7 @@ _FLOW = _numbers(
 _QUANTILES = _numbers("p05", "p50", "p95")
 _MASKED = {"code": TEXT, "instruments": COUNT, "open_interest_share": SHARE}
 _REGIME = one_of("damping", "amplifying", "runaway", "undetermined")
-_FLIP_STATUS = one_of("none", "one", "many", "edge")
+_FLIP_STATUS = maybe(one_of("none", "one", "many", "edge"))
 _FLIP = {"spot_usd": NUMBER, "crossing": one_of("negative-to-positive", "positive-to-negative")}
 _STATE = one_of("ok", "degraded", "stale")
 
@@ -212,6 +212,7 @@ COMPONENTS: dict[str, Shape] = {
     "Exposure": {
         **_EXPOSURE,
         "empty": YES_NO,
+        "reason?": TEXT,
         "by_expiry": [{"expiry": TIME, **_EXPOSURE, **_numbers("open_interest_coin", "forward_usd", "atm_iv")}],
         "by_strike": [{"strike_usd": NUMBER, **_EXPOSURE, **_numbers("call_gex_usd_per_pct", "put_gex_usd_per_pct", "open_interest_coin")}],
         "by_venue": [{"venue": TEXT, **_EXPOSURE, **_numbers("open_interest_coin")}],
@@ -219,6 +220,7 @@ COMPONENTS: dict[str, Shape] = {
     },
     "Levels": {
         "flip_status": _FLIP_STATUS,
+        "flips_reason?": TEXT,
         "flips": [_FLIP],
         **_numbers("flip_stability", "call_wall_usd", "put_wall_usd", "absolute_gamma_strike_usd", "zero_dte_share"),
         "max_pain": [{"expiry": TIME, "strike_usd": NUMBER_OR_NULL}],

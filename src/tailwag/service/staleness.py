@@ -80,6 +80,7 @@ class Freshness:
         self._set_back: _SetBack | None = None
         self._stillness = Stillness()
         self._doubt = ""
+        self._refused = ""
         self._trouble = ""
         self._degraded: tuple[str, ...] = ()
         self._options: dict[tuple[str, str], _Option] = {}
@@ -128,7 +129,7 @@ class Freshness:
     def believe(self, snapshot: Snapshot, *, arrived_at: float, degraded: tuple[str, ...] = ()) -> None:
         """Take a snapshot that was measured as the source's newest; only this clears staleness."""
         self._believed_at, self._as_of_ns, self._spot_usd = arrived_at, snapshot.as_of_ns, snapshot.spot_usd
-        self._pending, self._set_back, self._doubt, self._trouble = None, None, "", ""
+        self._pending, self._set_back, self._doubt, self._refused, self._trouble = None, None, "", "", ""
         self._degraded = (*degraded, *self._stillness.doubts(snapshot, arrived_at=arrived_at))
         chain = snapshot.chain
         rows = zip(
@@ -145,6 +146,10 @@ class Freshness:
             elif (venue, name) in self._options:
                 self._options[venue, name].listed_at = arrived_at
 
+    def refuse(self, sentence: str) -> None:
+        """Take the newest snapshot, measured, as one that says nothing: stale at once, until another is believed."""
+        self._refused = sentence
+
     def trouble(self, sentence: str) -> None:
         """Remember why the last turn failed; shown with the staleness that follows if it goes on."""
         self._trouble = sentence
@@ -152,10 +157,10 @@ class Freshness:
     def health(self, at: float) -> Health:
         """The source as it stands at ``at``."""
         if self._believed_at is None:
-            return self._stale(None, self._trouble or self._doubt or "no snapshot has been measured yet")
+            return self._stale(None, self._trouble or self._doubt or self._refused or "no snapshot has been measured yet")
         age = max(at - self._believed_at, 0.0)
-        if self._doubt:
-            return self._stale(age, self._doubt)
+        if self._doubt or self._refused:
+            return self._stale(age, self._doubt or self._refused)
         if age > self.max_age_seconds:
             return self._stale(age, self._trouble or f"silent for {age:,.1f} s, at most {self.max_age_seconds:,.1f} s are expected")
         silent, share = self._silent(at)

@@ -161,7 +161,7 @@ def test_a_source_that_falls_silent_turns_grey_and_the_other_does_not(browser: A
             assert seen.ask(colour) != lively
             assert "grayscale" in seen.ask("getComputedStyle(document.querySelector('#answers')).filter")
             assert "not live" in seen.text("#stale-banner")
-            assert re.search(r"since \d\d:\d\d:\d\d UTC", seen.text("#live-detail"))
+            assert re.search(r"(since|as of \d+ \w+ \d\d) \d\d:\d\d:\d\d UTC", seen.text("#live-detail"))
             assert violations(seen) == []
             seen.until("document.querySelector('#sources-table').innerText.includes('stale')")
             seen.page.select_option("#source-choice", "demo")

@@ -14,7 +14,18 @@ const REGIMES = {
 };
 export const regimeOf = (document) => {
   const regime = part(document, "gain").regime;
-  return Object.hasOwn(REGIMES, regime ?? "") ? regime : "unknown";
+  return Object.hasOwn(REGIMES, regime ?? "") && !part(document, "exposure").reason ? regime : "unknown";
+};
+// Why a sign is open: nobody holds or hedges anything, one rule's own draws disagree, or the rules do.
+const meaningOf = (document) => {
+  const [regime, { empty }, { hedge_share: hedged }] = [regimeOf(document), part(document, "exposure"), part(document, "gain")];
+  if (regime === "unknown") return "exposure could not be measured";
+  if (regime !== "undetermined") return REGIMES[regime][1];
+  if (empty === true) return "nobody holds anything here: there is nothing to hedge";
+  if (hedged === 0) return "nothing of the book is hedged: there is no loop";
+  const signs = new Set(records(document, "gain", "by_rule").map((row) => row.gex_usd_per_pct).filter(known).map(Math.sign));
+  if (signs.size !== 1) return REGIMES.undetermined[1];
+  return signs.has(0) ? "net gamma is zero at this spot" : "draws of one rule disagree on who is short";
 };
 export const regimeName = (document) => (REGIMES[regimeOf(document)] || ["Unknown"])[0];
 
@@ -24,6 +35,8 @@ export const nearestFlip = (document) => {
   return known(spot) ? flips.sort((one, other) => Math.abs(one.spot_usd - spot) - Math.abs(other.spot_usd - spot))[0] : flips[0];
 };
 export const away = (level, spot) => (known(level) && known(spot) && spot > 0 ? percent(level / spot - 1, { signed: true }) : "n/a");
+// A tile has room for a few words; the whole reason is the headline.
+const hidden = (document) => (part(document, "exposure").reason ? "every option with open interest is masked" : "");
 const joined = (...parts) => parts.filter(Boolean).join("; ");
 
 // The gains of the rules that disagree; a rule whose flow the depth cannot price has a sign, and no number.
@@ -44,7 +57,7 @@ const gainTile = (document) => {
   const gain = part(document, "gain");
   if (!known(gain.value)) {
     const even = gain.break_even_depth_usd_per_pct;
-    const why = plainText(gain.reason || gain.value_reason || "no liquidity is known, so no gain is shown", 160);
+    const why = hidden(document) || plainText(gain.reason || gain.value_reason || "no liquidity is known, so no gain is shown", 160);
     return ["Break-even depth", known(even) ? `${money(even)} per 1 %` : "n/a", joined(known(even) ? "the loop gain is 1 in size where this much moves the price 1 %" : "", why), "plain"];
   }
   const span = known(gain.low) && known(gain.high) ? `range ${gainText(gain.low)} to ${gainText(gain.high)}` : "";
@@ -59,6 +72,7 @@ const flipTile = (document) => {
   if (!flip) {
     const told = { none: "one sign over the whole profile", edge: "exposure nears zero at the edge of the profile" };
     const why = Object.hasOwn(told, levels.flip_status ?? "") ? told[levels.flip_status] : plainText(levels.flips_reason || "not known", 160);
+    if (hidden(document)) return ["Nearest flip", "n/a", hidden(document), "plain"];
     return ["Nearest flip", why === told[levels.flip_status] ? "none" : "n/a", why, "plain"];
   }
   const sides = { "negative-to-positive": "amplifying below, damping above", "positive-to-negative": "damping below, amplifying above" };
@@ -70,7 +84,7 @@ const flipTile = (document) => {
 const exposureTile = (document) => {
   const { gex_usd_per_pct: net, gross_gex_usd_per_pct: gross } = part(document, "exposure");
   const share = known(net) && known(gross) && gross > 0 ? `${percent(Math.abs(net) / gross)} of the gross ${money(gross)}` : `gross ${money(gross)}`;
-  return ["Net GEX per 1 %", money(net, { signed: true }), known(gross) ? `${share}, by the first rule` : "not known", !known(net) || net === 0 || regimeOf(document) === "undetermined" ? "plain" : net > 0 ? "damping" : "amplifying"];
+  return ["Net GEX per 1 %", money(net, { signed: true }), known(gross) ? `${share}, by the first rule` : hidden(document) || "not known", !known(net) || net === 0 || regimeOf(document) === "undetermined" ? "plain" : net > 0 ? "damping" : "amplifying"];
 };
 
 const expiryTile = (document) => {
@@ -120,7 +134,7 @@ const showWords = (document) => {
   const lines = sentences(document, "headline").map((line) => plainText(line.replace(/^SYNTHETIC demo data: /, ""), 500));
   byId("answer").className = `card answer ${regime}`;
   setText(byId("regime"), regimeName(document));
-  setText(byId("meaning"), REGIMES[regime]?.[1] ?? "exposure could not be measured");
+  setText(byId("meaning"), meaningOf(document));
   setText(byId("headline"), lines[0] ?? "Nothing could be measured.");
   byId("more").replaceChildren(...lines.slice(1).map((line) => element("p", { text: line })));
   show(byId("more-fold"), lines.length > 1);
@@ -194,10 +208,11 @@ const change = (now, then, words) => (known(now) && known(then) ? (now === then 
 const relative = (now, then) => (known(now) && known(then) && then > 0 ? percent(now / then - 1, { signed: true }) : "");
 
 // What changed since `before`, an older document; null says why there is none.
-// A market younger than an hour is compared with its first measurement, and says so.
+// A market younger than an hour is compared with its first measurement, and says so; so does any other distance that is not about an hour.
 const sinceFirst = (document, before) => {
   const seconds = (moment(document.as_of) - moment(before.as_of)) / 1000;
-  return seconds > 0 && seconds < 3300 ? `, the first measurement, ${lasting(seconds)} ago` : "";
+  if (seconds > 0 && seconds < 3300) return `, the first measurement, ${lasting(seconds)} ago`;
+  return seconds > 3900 ? `, ${lasting(seconds)} ago` : "";
 };
 export const showChanges = (document, before, why = "") => {
   const place = byId("changes-list");

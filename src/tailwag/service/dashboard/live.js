@@ -57,12 +57,20 @@ const why = () => {
   return reasons.length ? `; ${plainText(reasons[0], 160)}` : "";
 };
 
+// "since" names a time so long ago by this clock too; of another day's market (a replay) the date is named, and the age is that of its arrival.
+const SAME_CLOCK_S = 90;
+const toldAt = (document, from) => {
+  if (!from) return `since ${plainText(document.as_of, 40)}, `;
+  const apart = Math.abs((Date.now() - from) / 1000 - age());
+  return apart <= SAME_CLOCK_S ? `since ${clock(from)} UTC, ` : `as of ${stamp(document.as_of)}, received `;
+};
+
 // The verdict: { state, detail }. Whatever is not known to be good is not live.
 export const verdict = () => {
   const { document, frame } = facts;
   if (!document) return { state: facts.trouble && !facts.connected ? "lost" : "waiting", detail: facts.trouble || "for the first measurement" };
   const from = moment(document.as_of);
-  const left = `since ${from ? `${clock(from)} UTC` : plainText(document.as_of, 40)}, ${lasting(age())} ago`;
+  const left = `${toldAt(document, from)}${lasting(age())} ago`;
   if (!facts.connected && (!facts.contact || since(facts.contact) > LONGEST_LOSS_S)) return { state: "lost", detail: left };
   if (facts.lag && since(facts.lag) > LONGEST_LAG_S) return { state: "stale", detail: `${left}; the newest measurement could not be fetched${facts.trouble ? `: ${plainText(facts.trouble, 120)}` : ""}` };
   const limit = frame?.max_age_s;
