@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.service.alerts_world import SECOND_NS, Bin, at_ns, measured, only, told
 
-from tailwag.errors import StoreBusyError, StoreError
+from tailwag.errors import StoreBusyError
 from tailwag.service.alerts import AlertDesk, AlertSettings, Channel
 from tailwag.service.alerts.delivery import Message, Outcome
 from tailwag.service.alerts.settings import DeliverySettings
@@ -143,21 +144,137 @@ def test_every_line_is_synced_before_anything_follows(tmp_path: Path) -> None:
     assert disk.calls == ["write", "sync"] * 3
 
 
+def journalled(folder: Path) -> dict[str, str]:
+    """Rule and phase of each alert in a copy of the journal, read by a desk of its own, and how far it has come."""
+    copy = folder.parent / f"copy-{folder.name}"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    with AlertDesk(copy, settings(), send=Bin()) as desk:
+        return {f"{item['rule']} {item['phase']}": item["deliveries"]["desk"]["status"] for item in desk.history()}
+
+
 @pytest.mark.parametrize("kind", ["write", "sync"])
-def test_a_full_disk_decides_nothing_and_the_alert_comes_when_there_is_room(tmp_path: Path, kind: str) -> None:
-    disk, sent = WatchedDisk(), Bin()
-    with AlertDesk(tmp_path, settings(), send=sent, disk=disk) as desk:
+def test_on_a_full_disk_alerts_go_out_once_say_so_and_are_written_down_when_there_is_room(tmp_path: Path, kind: str) -> None:
+    disk, sent, said = WatchedDisk(), Bin(), list[str]()
+    folder = tmp_path / "alerts"
+    with AlertDesk(folder, settings(), send=sent, disk=disk, say=said.append) as desk:
         disk.broken = kind
-        with pytest.raises(StoreError, match="No space left"):
-            ring(desk, 0)
-        assert desk.deliver(DESK, at_ns=at_ns(0)) is None
-        disk.broken = ""
         assert ring(desk, 0) == [("BTC/gain", "raised")]
         drain(desk)
-    assert len(sent.keys) == 1
+        assert len(sent.keys) == 1
+        assert "could not be written down: it may come again after a restart" in sent.taken[0].body
+        for step in (0, 2, 4):  # the same state of the market, and more turns of the courier
+            assert ring(desk, step) == []
+            drain(desk)
+        assert ring(desk, 5) == [("BTC/gain", "cleared")]
+        drain(desk)
+        assert len(sent.keys) == 2
+        assert len([text for text in said if "No space left" in text]) == 1, "said once, not at each try"
+        disk.broken = ""
+        assert desk.deliver(DESK, at_ns=at_ns(9)) is None
+        assert journalled(folder) == {"gain raised": "sent", "gain cleared": "sent"}
+        assert ring(desk, 6) == [("BTC/gain", "raised")]
+        drain(desk)
+        assert "could not be written down" not in sent.taken[-1].body
+    with AlertDesk(folder, settings(), send=sent) as desk:
+        assert desk.deliver(DESK, at_ns=at_ns(19)) is None
+        assert len(desk.history()) == 3
+    assert len(sent.keys) == len(set(sent.keys)) == 3
+
+
+def test_what_was_written_down_before_the_disk_filled_goes_out_too(tmp_path: Path) -> None:
+    disk, sent = WatchedDisk(), Bin()
+    with AlertDesk(tmp_path, settings(), send=sent, disk=disk) as desk:
+        ring(desk, 0)
+        disk.broken = "write"
+        drain(desk)
+        assert [message.key for message in sent.taken] == [desk.history()[0]["id"]]
+        assert "could not be written down" in sent.taken[0].body
+    again = Bin()
+    with AlertDesk(tmp_path, settings(), send=again) as desk:  # the disk refused to the last: this run knows nothing of the sending
+        drain(desk)
+    assert again.keys == sent.keys, "a second sending has the same id"
+
+
+def test_a_refusal_of_the_other_side_on_a_full_disk_is_tried_again_under_the_same_id(tmp_path: Path) -> None:
+    disk, sent = WatchedDisk(), Bin(refuse=2)
+    with AlertDesk(tmp_path, settings(), send=sent, disk=disk) as desk:
+        disk.broken = "sync"
+        ring(desk, 0)
+        drain(desk)
+        drain(desk)
+    assert len(sent.tried) == 3
+    assert len({message.key for message in sent.tried}) == len(sent.keys) == 1
+
+
+def test_a_long_outage_of_the_disk_fills_no_memory(tmp_path: Path) -> None:
+    disk, sent = WatchedDisk(), Bin()
+    with AlertDesk(tmp_path, settings(history=5, queue_limit=8), send=sent, disk=disk) as desk:
+        disk.broken = "write"
+        for step in range(60):
+            ring(desk, step)
+            drain(desk)
+        assert len(desk.history(most=1000)) <= 7
+    assert len(sent.keys) == len(set(sent.keys)) == 60
+
+
+def test_no_half_journal_is_left_to_hold_the_last_room(tmp_path: Path) -> None:
+    disk = WatchedDisk()
+    with AlertDesk(tmp_path, settings(), send=Bin(), disk=disk) as desk:
+        disk.broken = "sync"
+        ring(desk, 0)
+        drain(desk)
+        assert {path.name for path in tmp_path.iterdir()} <= {"lock", "alerts.journal"}
+
+
+@pytest.mark.parametrize("lines_before", [0, 1])
+def test_from_a_removed_folder_alerts_go_out_and_are_written_down_when_it_is_back(tmp_path: Path, lines_before: int) -> None:
+    folder, sent = tmp_path / "alerts", Bin()
+    with AlertDesk(folder, settings(), send=sent) as desk:
+        for step in range(lines_before):
+            ring(desk, step)
+            drain(desk)
+        folder.rename(tmp_path / "away")
+        ring(desk, lines_before)
+        drain(desk)
+        assert len(sent.keys) == lines_before + 1
+        assert "could not be written down" in sent.taken[-1].body
+        assert not folder.exists(), "a folder that is gone is not made anew: it may be a disk that is not there"
+        (tmp_path / "away").rename(folder)
+        drain(desk)
+        assert len(journalled(folder)) == lines_before + 1
+    with AlertDesk(folder, settings(), send=sent) as desk:
+        assert desk.deliver(DESK, at_ns=at_ns(9)) is None
+    assert len(sent.keys) == lines_before + 1
+
+
+def test_a_journal_that_was_taken_away_alone_is_written_anew(tmp_path: Path) -> None:
+    sent = Bin()
+    with AlertDesk(tmp_path, settings(), send=sent) as desk:
+        ring(desk, 0)
+        drain(desk)
+        (tmp_path / "alerts.journal").unlink()
+        ring(desk, 1)
+        drain(desk)
     with AlertDesk(tmp_path, settings(), send=sent) as desk:
         assert desk.deliver(DESK, at_ns=at_ns(9)) is None
-        assert len(desk.history()) == 1
+        assert len(desk.history()) == 2
+    assert len(sent.keys) == 2
+
+
+def test_a_folder_that_another_desk_has_made_anew_is_left_to_it(tmp_path: Path) -> None:
+    folder, sent = tmp_path / "alerts", Bin()
+    with AlertDesk(folder, settings(), send=sent) as desk:
+        ring(desk, 0)
+        drain(desk)
+        shutil.rmtree(folder)
+        with AlertDesk(folder, settings(), send=Bin()) as other:
+            ring(other, 0)
+            before = (folder / "alerts.journal").read_bytes()
+            ring(desk, 1)
+            drain(desk)
+            assert (folder / "alerts.journal").read_bytes() == before
+    assert len(sent.keys) == 2
 
 
 def test_a_success_that_the_disk_refuses_to_record_is_not_sent_again_by_this_process(tmp_path: Path) -> None:
@@ -172,8 +289,7 @@ def test_a_success_that_the_disk_refuses_to_record_is_not_sent_again_by_this_pro
     with AlertDesk(tmp_path, settings(), send=send, disk=disk) as desk:
         ring(desk, 0)
         desk.deliver(DESK, at_ns=at_ns(0))
-        with pytest.raises(StoreError):
-            desk.deliver(DESK, at_ns=at_ns(1))
+        assert desk.deliver(DESK, at_ns=at_ns(1)) is None
         disk.broken = ""
         assert desk.deliver(DESK, at_ns=at_ns(2)) is None
     with AlertDesk(tmp_path, settings(), send=Bin()) as desk:

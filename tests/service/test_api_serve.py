@@ -117,6 +117,8 @@ def test_killed_and_started_again_it_goes_on_counting_and_keeps_every_number(tmp
         (("--source", "nonsense"), "expected demo, replay:FOLDER"),
         (("--source", "replay:/nowhere"), "replay: expects a folder"),
         (("--dynamics", "nonsense"), "nonsense"),
+        (("--source", "demo", "--currency", "DOGE"), "expected a demo currency (BTC, ETH), got 'DOGE'"),
+        (("--source", "deribit:NOCOIN"), "expected a currency such as BTC or ETH, got 'NOCOIN'"),
     ],
 )
 def test_what_cannot_be_served_is_refused(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.service.live_service import SECOND_NS, Script, VirtualTime, bench, market
 
+from tailwag.errors import InputError
 from tailwag.service.staleness import Freshness, SourceState
 
 PROMISED_SECONDS = 5.0
@@ -160,5 +161,34 @@ def test_before_the_first_snapshot_a_source_is_stale_and_says_why() -> None:
     assert here.state() == "stale"
     assert [(kind, frame["source_state"], frame["seq"]) for kind, _, frame in here.frames] == [("heartbeat", "stale", 0)]
     here.pass_seconds(0.5)
+    assert here.board.sources()["one"][1].reasons == ("starting: no snapshot has been measured yet",)
+    here.pass_seconds(60.0)
     assert here.board.sources()["one"][1].reasons == ("no snapshot has been measured yet",)
     assert VirtualTime().world().wait(1.0) is False
+
+
+def test_why_nothing_has_come_yet_is_told_with_the_next_look() -> None:
+    script = Script(items=[InputError("expected a demo currency (BTC, ETH), got 'DOGE'")])
+    here = bench(script)
+    here.monitor.turn("one")
+    here.pass_seconds(0.5)
+    assert here.board.sources()["one"][1].reasons == ("expected a demo currency (BTC, ETH), got 'DOGE'",)
+    assert here.frames[-1][2]["reasons"] == ["expected a demo currency (BTC, ETH), got 'DOGE'"]
+
+
+def test_a_source_that_was_never_live_is_starting_for_a_minute_or_three_intervals_and_never_ok() -> None:
+    for every_seconds, first_seconds in ((1.0, 60.0), (60.0, 180.0)):
+        watch = Freshness(interval_seconds=every_seconds, started_at=100.0)
+        for after in (0.0, 30.0, first_seconds - 0.5):
+            health = watch.health(100.0 + after)
+            assert (health.state, health.starting) == (SourceState.STALE, True)
+        health = watch.health(100.0 + first_seconds)
+        assert (health.state, health.starting) == (SourceState.STALE, False)
+
+
+def test_a_source_that_was_live_is_never_starting_again() -> None:
+    watch = Freshness(interval_seconds=1.0, started_at=0.0)
+    watch.believe(market(0.0), arrived_at=0.5)
+    assert watch.health(1.0).state is SourceState.OK
+    health = watch.health(5.0)
+    assert (health.state, health.starting) == (SourceState.STALE, False)

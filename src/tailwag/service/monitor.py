@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tailwag.errors import TailwagError
 from tailwag.service.build import code_hash
 from tailwag.service.log import without_secrets
-from tailwag.service.publish import Board, Publication
+from tailwag.service.publish import Board, Publication, nothing_from
 from tailwag.service.staleness import Freshness, Health, SourceState
 from tailwag.units import NS_PER_SECOND
 
@@ -29,7 +29,8 @@ SURFACE = "surface"
 PATIENCE_SECONDS = 10.0
 """A reply that took longer than this is counted as so much older: parts of it may be."""
 Observer = Callable[[Publication, Health], Iterable[Mapping[str, Any]]]
-"""Sees each publication and each change of health; what it returns goes out as alerts."""
+"""Sees each publication and each change of health; what it returns goes out as alerts.  A source that never published, once its first time
+is up, comes as a publication with seq 0 and an empty document."""
 
 
 class Acknowledged(Protocol):
@@ -102,6 +103,7 @@ class _Source:
     failures: int = 0
     last_state: SourceState | None = None
     last_reasons: tuple[str, ...] = ()
+    was_starting: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -333,17 +335,23 @@ class Monitor:
             with source.lock:
                 health = source.freshness.health(now)
             changed = self._note(source, health)
-            if changed or beat:
+            if changed or beat or self._new_reason(source, health):
                 self._tell_health(name, health)
-            newest = self.board.sources()[name][0] if changed else None
-            if newest is not None:
-                self._observe(name, newest, health)
+            newest = self.board.sources()[name][0]
+            if changed and not (newest is None and health.starting):
+                self._observe(name, newest or nothing_from(name), health)
+
+    def _new_reason(self, source: _Source, health: Health) -> bool:
+        """Whether a source that has shown nothing so far has something new to say of why: that is all a viewer has of it."""
+        new = health.age_seconds is None and health.reasons != source.last_reasons
+        source.last_reasons = health.reasons
+        return new
 
     def _note(self, source: _Source, health: Health) -> bool:
-        """Whether the state differs from the one last told."""
-        changed = health.state != source.last_state
+        """Whether the state differs from the one last told; to have had time enough to start is a change too."""
+        changed = health.state != source.last_state or health.starting != source.was_starting
         if changed:
-            source.last_state = health.state
+            source.last_state, source.was_starting = health.state, health.starting
             self._log.info("source state", source=source.plan.name, state=str(health.state), reasons=list(health.reasons))
         return changed
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from tailwag.service.staleness import Health
 from tailwag.service.summary import summary
 
 ALERTS_KEPT = 1_000
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 Listener = Callable[[str, str, bytes], None]
 """Told the kind (measure, heartbeat, alert), the source, and the frame as JSON."""
 
@@ -42,6 +44,11 @@ class Publication:
             "instruments": sum(one["instruments"] for one in chain["masked"]),
             "open_interest_share": chain["masked_open_interest_share"],
         }
+
+
+def nothing_from(source: str) -> Publication:
+    """What stands for a source that has published nothing: numbered 0, with an empty document."""
+    return Publication(source, "", 0, 0, 0, NOTHING, None, 0, "")
 
 
 def frame(kind: str, publication: Publication | None, health: Health, **more: Any) -> dict[str, Any]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 3.0
 """Beyond the expected interval; with the tick of the watch it stays under the five seconds that are promised."""
+FIRST_SECONDS, FIRST_INTERVALS = 60.0, 3.0
+"""How long a source may take to be live for the first time, whichever is larger, before its silence is an alert: a service that has just
+started is not yet measuring."""
 LARGEST_JUMP = 2.0
 """Spot more than this many times the last one, or less than one part in it, wants to be seen again before it is believed."""
 CONFIRMATIONS = 3
@@ -40,6 +43,8 @@ class Health:
     reasons: tuple[str, ...] = ()
     silent_instruments: int = 0
     silent_open_interest_share: float = 0.0
+    starting: bool = False
+    """Stale only because it has just started: never live so far, and its first time is not up.  No numbers to use, and no alert."""
 
 
 @dataclass(slots=True)
@@ -72,7 +77,8 @@ class Freshness:
 
     def __init__(self, *, interval_seconds: float, started_at: float, grace_seconds: float = GRACE_SECONDS) -> None:
         self.max_age_seconds = interval_seconds + grace_seconds
-        self._started_at = started_at
+        self._first_until = started_at + max(FIRST_SECONDS, FIRST_INTERVALS * interval_seconds)
+        self._was_live = False
         self._believed_at: float | None = None
         self._as_of_ns = 0
         self._spot_usd = math.nan
@@ -157,12 +163,15 @@ class Freshness:
     def health(self, at: float) -> Health:
         """The source as it stands at ``at``."""
         if self._believed_at is None:
-            return self._stale(None, self._trouble or self._doubt or self._refused or "no snapshot has been measured yet")
+            nothing_yet = f"{self._prefix(at)}no snapshot has been measured yet"
+            return self._stale(at, None, self._trouble or self._doubt or self._refused or nothing_yet)
         age = max(at - self._believed_at, 0.0)
         if self._doubt or self._refused:
-            return self._stale(age, self._doubt or self._refused)
+            return self._stale(at, age, self._doubt or self._refused)
         if age > self.max_age_seconds:
-            return self._stale(age, self._trouble or f"silent for {age:,.1f} s, at most {self.max_age_seconds:,.1f} s are expected")
+            silent_for = f"{self._prefix(at)}silent for {age:,.1f} s, at most {self.max_age_seconds:,.1f} s are expected"
+            return self._stale(at, age, self._trouble or silent_for)
+        self._was_live = True
         silent, share = self._silent(at)
         reasons = self._degraded
         if silent and share > 0.0:
@@ -170,8 +179,14 @@ class Freshness:
         state = SourceState.DEGRADED if reasons else SourceState.OK
         return Health(state, age, self.max_age_seconds, reasons, silent, share)
 
-    def _stale(self, age: float | None, reason: str) -> Health:
-        return Health(SourceState.STALE, age, self.max_age_seconds, (reason,), len(self._options), 1.0)
+    def _stale(self, at: float, age: float | None, reason: str) -> Health:
+        return Health(SourceState.STALE, age, self.max_age_seconds, (reason,), len(self._options), 1.0, self._starting(at))
+
+    def _starting(self, at: float) -> bool:
+        return not self._was_live and at < self._first_until
+
+    def _prefix(self, at: float) -> str:
+        return "starting: " if self._starting(at) else ""
 
     def _silent(self, at: float) -> tuple[int, float]:
         """Options not yet expired that were usable before and are no more: how many, and their share of open interest.

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tailwag.errors import EmptyChainError, FileFormatError, InputError, VenueError
+from tailwag.market.instrument import CURRENCIES
 from tailwag.market.snapshot import Snapshot
-from tailwag.sources.opening import bare_name, checked_path_text, links_in, list_folder, read_file
+from tailwag.sources.opening import bare_name, checked_path_text, list_folder, read_file
 from tailwag.units import NS_PER_SECOND
 
 VENUES = ("deribit", "okx", "bybit", "binance")
@@ -71,12 +72,15 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
     if "+" in word and not os.path.exists(word):
         return _merged(word, around)
     if word == "demo":
+        _refuse_demo(around.currency)
         return Feed(word, _demo(around), DEMO_SECONDS)
     if colon and kind == "replay":
         return Feed(word, _replay(rest, around, speed), None)
     if colon and kind in VENUES:
         if not rest:
             raise InputError(f"{word} names no currency; write it after the colon, such as {kind}:BTC")
+        if rest not in CURRENCIES:
+            raise InputError(f"expected a currency such as BTC or ETH, got {rest[:20]!a} in {word[:40]!a}; write it in capitals")
         return _live(word, kind, rest, around)
     if colon and kind == "deribit-ws":
         return _deribit_stream(word, rest, around)
@@ -84,10 +88,7 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
         return _binance_stream(word, rest, around)
     checked_path_text(word)
     if not os.path.exists(word):
-        raise InputError(
-            f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join((*VENUES, *STREAMS))}), several such as deribit:BTC+binance-ws:BTC, "
-            f"a file or a folder, got {word[:80]!a}"
-        )
+        raise InputError(f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join(VENUES)}), a file or a folder, got {word[:80]!a}")
     return Feed(
         bare_name(word), _changing(word, around) if again else iter((_loaded(word, around, None),)), LIVE_SECONDS if again else None
     )
@@ -113,6 +114,13 @@ def one_snapshot(word: str, around: Surroundings) -> Snapshot:
             f"{word}: nothing has come that can be used ({'; '.join(feed.why() if feed.why else ()) or 'no reason known'}); try again"
         )
     return snapshot
+
+
+def _refuse_demo(currency: str) -> None:
+    from tailwag.sources.demo_chain import SCALES
+
+    if currency not in SCALES:
+        raise InputError(f"expected a demo currency ({', '.join(SCALES)}), got {currency[:20]!a}; choose one of these")
 
 
 def _demo(around: Surroundings) -> Iterator[Snapshot]:
@@ -210,8 +218,7 @@ def _from_files(folder: str, around: Surroundings) -> Iterator[Snapshot]:
     moments = replay_moments(folder, around)
     if not moments:
         raise InputError(
-            f"replay: found no snapshot with {around.currency} options in {bare_name(folder)}{links_in(folder)}; "
-            "give another folder or --currency"
+            f"replay: found no snapshot with {around.currency} options in {bare_name(folder)}; give another folder or --currency"
         )
     return (_loaded(moment.path, around, moment.as_of_ns) for moment in moments)
 

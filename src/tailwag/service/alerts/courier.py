@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from tailwag.errors import StoreError
 from tailwag.service.alerts.channels import Channel
 from tailwag.service.alerts.desk import AlertDesk
 from tailwag.service.alerts.journal import Say
@@ -54,11 +53,7 @@ class Courier:
             self._woken[channel.name].wait(self._nap(channel))
 
     def _nap(self, channel: Channel) -> float:
-        try:
-            next_ns = self._desk.deliver(channel, at_ns=self._clock())
-        except StoreError as error:
-            self._say(f"alerts: {error}")
-            return LONGEST_NAP_SECONDS
+        next_ns = self._desk.deliver(channel, at_ns=self._clock())
         if next_ns is None:
             return LONGEST_NAP_SECONDS
         return min(LONGEST_NAP_SECONDS, max(0.0, (next_ns - self._clock()) / NS_PER_SECOND))

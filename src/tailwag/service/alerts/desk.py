@@ -30,6 +30,7 @@ class AlertDesk:
     An alert exists from the moment that :meth:`observe` returns it: it and what the rules then remember are one line on the device.
     ``sending`` is on the device before an attempt and ``sent`` after it.  A crash between the two leaves the outcome unknown; the alert
     is then sent again under the same id.  So each alert is delivered at least once, and exactly once where the receiver honours the id.
+    While the disk refuses, alerts go out all the same, once in this process, and say that a restart may send them again.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class AlertDesk:
         self._journal = Journal(folder, disk=disk, say=say)
         self._ledger: Ledger = ledger_of(self._journal.lines)
         self._journal.lines = []
-        self._owed: list[dict[str, Any]] = []
+        self._behind = False
+        """Whether the ledger knows what the journal does not."""
         self._held: tuple[str, ...] = ()
 
     # looking
@@ -94,10 +96,10 @@ class AlertDesk:
     ) -> tuple[Alert, ...]:
         """Hold the newest measurements against the rules; what is returned is on the device.
 
-        Raises StoreError where it could not be written down: nothing was decided, the next call decides anew.
+        Where the disk refuses it is decided all the same and will be delivered; it is written down as soon as the disk takes it.
         """
         with self._lock:
-            self._settle_up()
+            self._catch_up()
             step = evaluate(self._ledger.state, documents, self.settings, at_ns=at_ns, age_seconds=age_seconds, stale=stale)
             if step.held != self._held:
                 for sentence in set(step.held) - set(self._held):
@@ -137,7 +139,7 @@ class AlertDesk:
         Returns when to call again (UTC ns; ``at_ns`` where more is waiting now), or None where nothing is waiting.
         """
         with self._lock:
-            self._settle_up()
+            self._catch_up()
             found = self._ledger.next_for(channel.name)
             if found is None:
                 return None
@@ -152,31 +154,32 @@ class AlertDesk:
                 return at_ns
             attempt, alert = delivery.attempts + 1, self._ledger.alerts[name]
             self._write({"kind": "sending", "id": name, "channel": channel.name, "attempt": attempt, "at_ns": at_ns})
-        outcome = self._attempt(channel, alert)
+            written = not self._behind
+        outcome = self._attempt(channel, alert, written=written)
         with self._lock:
             self._record(channel, name, attempt, outcome, at_ns)
             return at_ns if outcome.taken else self._ledger.deliveries[(channel.name, name)].next_ns or at_ns
 
-    def _attempt(self, channel: Channel, alert: Alert) -> Outcome:
+    def _attempt(self, channel: Channel, alert: Alert, *, written: bool) -> Outcome:
         try:
             address = channel.address()
         except TailwagError as error:
             return Outcome(False, str(error))
         except OSError as error:
             return Outcome(False, f"the address cannot be read ({type(error).__name__})")
-        return self._send(message_of(alert), address, self.settings.delivery.timeout_seconds)
+        return self._send(message_of(alert, written=written), address, self.settings.delivery.timeout_seconds)
 
     def _record(self, channel: Channel, name: str, attempt: int, outcome: Outcome, at_ns: int) -> None:
         limits = self.settings.delivery
         if outcome.taken:
-            self._write_owed({"kind": "sent", "id": name, "channel": channel.name, "attempt": attempt, "at_ns": at_ns})
+            self._write({"kind": "sent", "id": name, "channel": channel.name, "attempt": attempt, "at_ns": at_ns})
             self._channel_well(channel.name, at_ns)
         elif attempt >= limits.attempts:
             self._give_up(channel, name, outcome.reason, at_ns)
         else:
             next_ns = at_ns + round(backoff_seconds(name, attempt, limits) * NS_PER_SECOND)
             self._say(f"alerts: channel {channel.name}: attempt {attempt} failed, {outcome.reason}; next at {format_time(next_ns)}")
-            self._write_owed(
+            self._write(
                 {
                     "kind": "failed",
                     "id": name,
@@ -190,7 +193,7 @@ class AlertDesk:
 
     def _give_up(self, channel: Channel, name: str, reason: str, at_ns: int) -> None:
         """The dead letter: kept in the history, and told through the other channels."""
-        self._write_owed({"kind": "dead", "id": name, "channel": channel.name, "at_ns": at_ns, "reason": reason})
+        self._write({"kind": "dead", "id": name, "channel": channel.name, "at_ns": at_ns, "reason": reason})
         self._channel_trouble(channel.name, at_ns, f"{self.settings.delivery.attempts} attempts failed, {reason}")
 
     def _channel_trouble(self, channel: str, at_ns: int, why: str) -> None:
@@ -223,11 +226,7 @@ class AlertDesk:
             sentence=sentence,
             evidence={"channel": channel},
         )
-        try:
-            self._decide([alert], AlertState(conditions, state.memories, serial), at_ns, without=channel)
-        except StoreError as error:
-            # the next loss of the same channel tells it again: the condition was not written either
-            self._say(f"alerts: {error}")
+        self._decide([alert], AlertState(conditions, state.memories, serial), at_ns, without=channel)
 
     def begin(self, *, at_ns: int) -> None:
         """Tell of damage found in the journal, and give up what waits for channels that the settings no longer name."""
@@ -254,31 +253,42 @@ class AlertDesk:
     # writing
 
     def _write(self, line: dict[str, Any]) -> None:
-        """On the device first, then true."""
-        if not self._journal.sound or self._journal.large:
-            self._ledger.forget(self.settings.delivery.history)
-            self._journal.rewrite(self._ledger.base())
-        self._journal.append(line)
+        """On the device first, then true; where the disk refuses it is true all the same, for as long as this process lives."""
+        try:
+            self._settle_up()
+            self._journal.append(line)
+        except StoreError as error:
+            self._fall_behind(error)
         self._ledger.apply(line)
 
-    def _write_owed(self, line: dict[str, Any]) -> None:
-        """What has happened is true even where the disk refuses to take it: this process acts on it, and writes it when it can."""
-        try:
-            self._write(line)
-        except StoreError as error:
-            self._say(f"alerts: {error}")
-            self._ledger.apply(line)
-            self._owed.append(line)
+    def _fall_behind(self, error: StoreError) -> None:
+        if not self._behind:
+            self._say(f"alerts: {error}; alerts go out all the same, and are written down as soon as the disk takes them")
+        self._behind = True
+
+    def _catch_up(self) -> None:
+        """Write what is owed, if the disk takes it now."""
+        if self._behind:
+            try:
+                self._settle_up()
+            except StoreError as error:
+                self._fall_behind(error)
 
     def _settle_up(self) -> None:
-        """Write what is owed before anything else; raises StoreError while the disk refuses."""
-        while self._owed:
-            self._write(self._owed[0])
-            self._owed.pop(0)
+        """The journal as it must be before a further line: whole, of one piece with what has happened, and not too large."""
+        if not (self._behind or self._journal.large or not self._journal.sound):
+            return
+        self._ledger.forget(self.settings.delivery.history)
+        self._journal.rewrite(self._ledger.base())
+        if self._behind:
+            self._say("alerts: the journal is written again, nothing is missing from it")
+        self._behind = False
 
     def close(self) -> None:
-        """Give the folder back; everything decided is safe."""
-        self._journal.close()
+        """Give the folder back; everything decided is safe, unless the disk refuses to the last."""
+        with self._lock:
+            self._catch_up()
+            self._journal.close()
 
     def __enter__(self) -> AlertDesk:
         return self
@@ -298,9 +308,13 @@ def backoff_seconds(name: str, attempt: int, limits: DeliverySettings) -> float:
     return whole * (0.5 + 0.5 * spread)
 
 
-def message_of(alert: Alert) -> Message:
-    """The message of an alert; a daily note comes with its card."""
-    body = f"{alert.sentence}\n\n{format_time(alert.at_ns)[:19]}Z  {alert.key}  id {alert.id}"
+UNWRITTEN = "This alert could not be written down: it may come again after a restart."
+
+
+def message_of(alert: Alert, *, written: bool = True) -> Message:
+    """The message of an alert; a daily note comes with its card.  One that is not ``written`` down says so."""
+    sentence = alert.sentence if written else f"{alert.sentence}\n{UNWRITTEN}"
+    body = f"{sentence}\n\n{format_time(alert.at_ns)[:19]}Z  {alert.key}  id {alert.id}"
     picture = None
     if alert.rule == "note":
         from tailwag.service.alerts.card import note_card

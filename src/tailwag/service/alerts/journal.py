@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tailwag.errors import StoreBusyError
+from tailwag.errors import StoreBusyError, StoreError
 from tailwag.sources.store.disk import Disk, SystemDisk, disk_trouble, write_whole
 from tailwag.sources.store.lines import opened_line, sealed_line
-from tailwag.sources.store.lock import take_lock
+from tailwag.sources.store.lock import LOCK_NAME, take_lock
 
 NAME = "alerts.journal"
 REWRITE_BYTES = 8 << 20
@@ -59,9 +60,11 @@ class Journal:
     def append(self, fields: Mapping[str, Any]) -> None:
         """Make a line durable; it is when this returns, and only then.
 
-        Raises StoreError where the disk refuses; the journal must then be written anew before the next line, see :attr:`sound`.
+        Raises StoreError where the disk refuses, or the folder is gone; the journal must then be written anew before the next line, see
+        :attr:`sound`.
         """
         line = sealed_line({**fields, "n": self._next})
+        self._refuse_if_gone()
         with disk_trouble(self.folder, "write down an alert"):
             self._sound = False  # until the sync has come back nobody knows what is on the device
             if self._descriptor is None:
@@ -82,11 +85,18 @@ class Journal:
         return self._end > self._rewrite_at
 
     def rewrite(self, fields: Mapping[str, Any]) -> None:
-        """Replace the whole journal, at once or not at all, by one line that says all that counts."""
+        """Replace the whole journal, at once or not at all, by one line that says all that counts; raises as :meth:`append` does."""
         line = sealed_line({**fields, "n": self._next})
+        self._refuse_if_not_ours()
+        self._sound = False
         with disk_trouble(self.folder, "write the alert journal anew"):
             self._close_file()
-            write_whole(self._disk, self.path, line)
+            try:
+                write_whole(self._disk, self.path, line)
+            except OSError:
+                with suppress(OSError):  # half a file would hold the little room that is left
+                    self._disk.remove(self.path.with_name(f".{NAME}.part"))
+                raise
         self._end, self._next, self._sound = len(line), self._next + 1, True
         self._rewrite_at = max(REWRITE_BYTES, 4 * len(line))
 
@@ -129,6 +139,19 @@ class Journal:
         write_whole(self._disk, kept, data)
         self._say(f"{self.path}: {self.damaged} lines are damaged or missing; the file is kept as {kept.name}, the whole lines count")
 
+    def _refuse_if_gone(self) -> None:
+        """A file without a name takes every line and keeps none."""
+        self._refuse_if_not_ours()
+        if self._descriptor is not None and not _same(self._descriptor, self.path):
+            self._sound = False
+            raise StoreError(f"{self.path}: the alert journal was taken away; it is written anew")
+
+    def _refuse_if_not_ours(self) -> None:
+        """A folder that is gone may be a disk that is not there, one that was made anew another process's."""
+        if not _same(self._lock, self.folder / LOCK_NAME):
+            self._sound = False
+            raise StoreError(f"{self.folder}: the alert journal is gone from under its writer; put the folder back, or start anew")
+
     def _open(self) -> None:
         fresh = not self.path.exists()
         self._descriptor = self._disk.open(self.path, os.O_WRONLY | os.O_CREAT)
@@ -139,6 +162,14 @@ class Journal:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             self._disk.close(descriptor)
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    """Whether this is still the file of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def _silent(_text: str) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class AlertObserver:
     """Hands what the monitor publishes to the desk, and the desk's alerts back; ``clock`` gives UTC nanoseconds.
 
-    A source that the monitor calls stale is stale for the rules too, whatever its age.
+    A source that the monitor calls stale is stale for the rules too, whatever its age.  One that is only starting is not judged at all: it
+    is neither live nor late.
     """
 
     def __init__(self, desk: AlertDesk, courier: Courier, *, clock: Callable[[], int]) -> None:
@@ -26,14 +27,15 @@ class AlertObserver:
         self._seen: dict[str, tuple[Publication, Health]] = {}
 
     def __call__(self, publication: Publication, health: Health) -> list[Mapping[str, Any]]:
-        """The alerts of one publication, each on the device; raises StoreError where they cannot be written down."""
+        """The alerts of one publication, each on its way, and on the device where the disk takes it."""
         with self._lock:
             self._seen[publication.source] = (publication, health)
+            judged = {name: pair for name, pair in self._seen.items() if not pair[1].starting}
             alerts = self._desk.observe(
-                {name: seen.document for name, (seen, _) in self._seen.items()},
+                {name: seen.document for name, (seen, _) in judged.items()},
                 at_ns=self._clock(),
-                age_seconds={name: how.age_seconds for name, (_, how) in self._seen.items() if how.age_seconds is not None},
-                stale={name: _why(how) for name, (_, how) in self._seen.items() if how.state == "stale"},
+                age_seconds={name: how.age_seconds for name, (_, how) in judged.items() if how.age_seconds is not None},
+                stale={name: _why(how) for name, (_, how) in judged.items() if how.state == "stale"},
             )
         if alerts:
             self._courier.wake()
