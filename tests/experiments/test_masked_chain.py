@@ -133,3 +133,9 @@ def test_the_page_shows_it(document: dict[str, Any]) -> None:
     page = report_html(document)
     assert "is masked (iv_nonpositive 100%)" in page
     assert "disagree" not in page
+
+
+def test_a_desks_book_in_a_chain_masked_whole_is_unpriced_and_not_worth_nothing() -> None:
+    block = measurement_of(chain_rows(), own_book="instrument,contracts\nBTC-27MAR26-70000-C,10\n").document()["my_book"]
+    assert set(block["greeks"].values()) == {None}
+    assert [row["instrument"] for row in block["unpriced"]] == ["BTC-27MAR26-70000-C"]

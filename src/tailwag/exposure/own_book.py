@@ -254,7 +254,7 @@ def _own_greeks(book: Book | None, futures_coin: float, spot_usd: float) -> OwnG
     if book is None:
         return OwnGreeks(0.0, 0.0, futures_coin * spot_usd, futures_coin, futures_coin, *(0.0,) * 9)
     usd, coin = exposure_totals(book), exposure_totals(book, numeraire="coin")
-    value = exact_sum(np.nan_to_num(book.position_coin * book.greeks[PRICE]))
+    value = np.nan if book.is_unpriced else exact_sum(np.nan_to_num(book.position_coin * book.greeks[PRICE]))
     delta_usd = usd.delta_usd + futures_coin * spot_usd
     return OwnGreeks(
         value_usd=value,
