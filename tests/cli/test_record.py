@@ -72,6 +72,21 @@ def test_a_folder_is_played_again_in_the_order_of_its_times(captures: Path, tmp_
     assert copies == acks, "a store plays what it holds, byte for byte"
 
 
+def test_what_is_played_into_a_store_twice_is_warned_of_once(captures: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    first, _ = recorded(f"replay:{captures}", store=store)
+    assert "counts twice" not in first.err
+    again, acks = recorded(f"replay:{captures}", store=store)
+    assert (again.code, len(acks)) == (0, 3)
+    assert again.err.count("counts twice") == 1
+    assert f"2026-09-15T14:30:00Z is already record 1 of {store}" in again.err
+    file, _ = recorded(captures / "c.parquet", store=store)
+    assert f"2026-09-15T15:30:00Z is already record 2 of {store}" in file.err
+    save(demo(seed=99, as_of_ns=DEFAULT_AS_OF_NS), tmp_path / "other.parquet")
+    other, _ = recorded(tmp_path / "other.parquet", store=store)
+    assert "counts twice" not in other.err, "the same time of another source"
+
+
 def test_speed_paces_a_replay_by_its_own_times(captures: Path, tmp_path: Path) -> None:
     started = time.monotonic()
     _, acks = recorded(f"replay:{captures}", "--speed", "36000", store=tmp_path / "store")

@@ -97,3 +97,20 @@ def test_the_demo_is_the_market_of_the_clock() -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no snapshot with BTC options"):
         open_feed(f"replay:{tmp_path}", World().around)
+
+
+def test_a_folder_of_links_is_refused_with_what_links_are(tmp_path: Path) -> None:
+    hourly(tmp_path / "files", [0])
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "now.parquet").symlink_to(tmp_path / "files" / "9.parquet")
+    with pytest.raises(InputError, match="links in it are not followed"):
+        open_feed(f"replay:{tmp_path / 'links'}", World().around)
+    with pytest.raises(FileFormatError, match="links in it are not followed"):
+        open_feed(str(tmp_path / "links"), World().around)
+
+
+def test_a_word_that_is_none_is_told_all_the_words() -> None:
+    with pytest.raises(InputError) as refused:
+        open_feed("nonsense:BTC", World().around)
+    for word in ("demo", "replay:FOLDER", "deribit,", "deribit-ws", "binance-ws", "deribit:BTC+binance-ws:BTC"):
+        assert word in str(refused.value)

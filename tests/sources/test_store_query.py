@@ -321,3 +321,119 @@ def test_recording_compacts_as_it_goes(tmp_path: Path) -> None:
     assert run("record", "demo", "--store", str(folder), "--every", "0.001", "--count", "8", "--segment-mib", "0.2", "--compact") == 0
     assert len(list(folder.glob("segment*"))) == 2
     assert len(History.open(folder)) == 8
+
+
+# what a service wrote, and what a measurement says
+
+
+def _with_own_forwards(snapshot: Snapshot) -> Snapshot:
+    """Rows of one expiry that were crawled moments apart: each with an underlying of its own."""
+    import numpy as np
+
+    chain = snapshot.chain
+    jitter = np.random.default_rng(5).uniform(-2.5e-4, 2.5e-4, len(chain))
+    return snapshot.with_parts(chain=chain.with_columns(underlying_usd=chain.underlying_usd * (1.0 + jitter)))
+
+
+def test_gross_and_signed_gex_are_those_of_the_measurement(tmp_path: Path) -> None:
+    from tailwag import MeasureOptions, measure
+    from tailwag.positioning import parse_rule
+
+    snapshot = _with_own_forwards(demo(seed=3))
+    with Recorder(tmp_path / "market") as recorder:
+        recorder.append(snapshot, received_ns=1)
+    totals = measure(snapshot, MeasureOptions(rules=(parse_rule("long-calls-short-puts"),), dynamics="sticky-strike")).profiles[0].totals
+    [(gross,)] = ask(tmp_path / "market", "select gross_gex_usd_per_pct from snapshots")
+    [(signed,)] = ask(tmp_path / "market", 'select sum(gross_gex_usd_per_pct * "right") from options')
+    assert gross == pytest.approx(totals.gross_gex_usd_per_pct, rel=1e-9)
+    assert signed == pytest.approx(totals.gex_usd_per_pct, rel=1e-9)
+
+
+def test_a_snapshot_of_masked_rows_only_has_an_unknown_gex(tmp_path: Path) -> None:
+    import numpy as np
+
+    snapshot = demo(seed=3)
+    chain = snapshot.chain
+    masked = chain.with_columns(iv=np.full(len(chain), np.nan))
+    with Recorder(tmp_path / "market") as recorder:
+        recorder.append(snapshot.with_parts(chain=masked), received_ns=1)
+    assert ask(tmp_path / "market", "select gross_gex_usd_per_pct from snapshots") == [(None,)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as a service leaves it: its series sealed into files and in the journal, a field that has had three kinds among them."""
+    from contextlib import closing
+
+    from tests.service.live_service import NOON_NS, OPTIONS, SECOND_NS, market
+
+    from tailwag.experiments.measure import measure
+    from tailwag.service.publish import Publication
+    from tailwag.service.series import Series, assumptions_digest
+
+    folder = tmp_path_factory.mktemp("served") / "market"
+    with Recorder(folder) as recorder:
+        recorder.append(market(), received_ns=1)
+    document = measure(market(), OPTIONS).document()
+    assert document["as_of"]
+    with closing(Series(folder / "series" / assumptions_digest(OPTIONS), rows_in_a_file=2)) as series:
+        for number, odd in enumerate(("text", 2.5, True, 4.0, "late"), 1):
+            when = NOON_NS + number * SECOND_NS
+            series.append(Publication("one", "BTC", number, when, when, {**document, "odd": odd}, None, 0, "abc"))
+    return folder
+
+
+def test_the_series_of_a_service_is_asked_with_its_times(served: Path) -> None:
+    from datetime import datetime
+
+    rows = ask(served, 'select seq, as_of, "gain.value", odd, "odd:t", "odd:b" from series order by seq')
+    assert [row[0] for row in rows] == [1, 2, 3, 4, 5]
+    assert all(isinstance(row[1], datetime) for row in rows)
+    assert len({row[2] for row in rows}) == 1
+    assert [row[3:] for row in rows] == [
+        (None, "text", None),
+        (2.5, None, None),
+        (None, None, True),
+        (4.0, None, None),
+        (None, "late", None),
+    ]
+    assert ask(served, 'select "odd:t" from series where seq = 5') == [("late",)]
+    everything = Queries(served).ask("select * from series order by seq")
+    assert len({name.lower() for name in everything.columns}) == len(everything.columns)
+    assert [row[everything.columns.index("as_of")] for row in everything.rows] == [row[1] for row in rows]
+    with pytest.raises(SystemExit, match="0"):
+        main(["query", str(served), "--views"])
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS"])
+def test_where_the_disk_takes_no_tables_they_are_made_for_the_question(
+    store: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    import errno
+    import os
+    import shutil
+
+    from tailwag.errors import StoreError
+    from tailwag.sources.store import periods
+    from tailwag.sources.store.disk import SystemDisk
+
+    shutil.rmtree(store / "tables")
+    code = getattr(errno, number)
+
+    def refuses(_disk: SystemDisk, _path: Path) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(SystemDisk, "make_folder", refuses)
+    for view in ("snapshots", "options", "trades", "depth"):
+        assert ask(store, EVERYTHING.format(view)) == ask(recorded, EVERYTHING.format(view))
+    with pytest.raises(SystemExit, match="0"):
+        main(["query", str(store), "select count(*) from snapshots"])
+    said = capsys.readouterr().err
+    assert f"could not be kept ({os.strerror(code)})" in said
+    assert not (store / "tables").exists()
+    monkeypatch.setattr("tailwag.sources.store.sql.frames_in_memory", lambda history, **span: periods.frames_in_memory(history, limit=5))
+    with pytest.raises(StoreError) as told:
+        ask(store, "select * from snapshots")
+    assert "acknowledged" not in str(told.value)
+    assert "--from and --to" in str(told.value)
+    assert "the records are untouched" in str(told.value)

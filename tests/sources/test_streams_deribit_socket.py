@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -375,3 +376,25 @@ def test_serve_measures_the_stream_and_says_stale_when_it_falls_silent(tmp_path:
         finally:
             process.terminate()
             process.wait(10.0)
+
+
+def test_without_a_network_each_failed_connection_is_said_while_the_first_snapshot_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    said: list[str] = []
+    # the patience of the first turn is its sleeps: it ends once three failures have been said, or after as many steps as it would take
+    feed = DeribitFeed(
+        "BTC",
+        clock=time.time_ns,
+        sleep=lambda seconds: time.sleep(0.0 if len(said) >= 3 else seconds),
+        say=said.append,
+        address=f"ws://127.0.0.1:{port}/ws/api/v2",
+        backoff=quick(),
+    )
+    try:
+        assert next(feed) is None
+    finally:
+        feed.close()
+    failures = [text for text in said if "connecting again in" in text]
+    assert len(failures) >= 3
+    assert all(text.startswith("deribit-ws:BTC: connection lost: ConnectionRefusedError") for text in failures)

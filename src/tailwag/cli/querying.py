@@ -67,6 +67,10 @@ def _progress(text: str) -> None:
 def _say_what_is_missing(request: QueryRequest, answer: Answer) -> None:
     if answer.more:
         sys.stderr.write(f"tailwag: the first {request.rows} rows; more with --rows\n")
+    if answer.unkept:
+        sys.stderr.write(
+            f"tailwag: the tables could not be kept ({answer.unkept}), so they were made for this question alone; the next takes as long\n"
+        )
     if answer.left_out:
         first = ", ".join(map(str, answer.left_out[:10]))
         sys.stderr.write(

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from tailwag.errors import InputError, StoreBusyError, StoreError, TailwagError, VenueError
 
 if TYPE_CHECKING:
+    from tailwag.market.snapshot import Snapshot
     from tailwag.sources.faulty_feed import FaultyFeed
     from tailwag.sources.feeds import Feed
+    from tailwag.sources.store.doubles import Doubles
     from tailwag.sources.store.recorder import Acknowledgement, Recorder
     from tailwag.sources.store.verify import Verification
 
@@ -67,7 +69,9 @@ def run_record(request: RecordRequest) -> None:
         replayed = _replayed(request, feeds)
         with Recorder(request.store, segment_bytes=_segment_bytes(request.segment_mib), say=_complain) as recorder:
             first = recorder.last_seq + 1
-            _Recording(request, recorder, stopped, replayed.clock).run(replayed.feeds)
+            recording = _Recording(request, recorder, stopped, replayed.clock)
+            recording.watch_for_doubles()
+            recording.run(replayed.feeds)
             _tell_faults(replayed)
             if request.ack_fd != 1:
                 _summarise(request.store, first, recorder.last_seq)
@@ -179,6 +183,26 @@ class _Recording:
         self._left = math.inf if request.count is None else request.count
         self._troubles: dict[str, str] = {}
         self._compacted = 0
+        self._doubles: Doubles | None = None
+
+    def watch_for_doubles(self) -> None:
+        """What is played again may be in the store already: index what is there before the first record."""
+        played = [word for word in self._request.source if word.startswith("replay:") or os.path.exists(word)]
+        if played and self._recorder.last_seq:
+            from tailwag.sources.store.doubles import Doubles
+
+            self._doubles = Doubles.of_store(Path(self._request.store))
+
+    def _warn_of_double(self, snapshot: Snapshot) -> None:
+        seq = None if self._doubles is None else self._doubles.seq_of(snapshot)
+        if seq is not None:
+            from tailwag.market.clock import format_time
+
+            self._doubles = None  # one sentence is enough
+            _complain(
+                f"{snapshot.source.name} at {format_time(snapshot.as_of_ns)} is already record {seq} of {self._request.store}: "
+                "what is played again is recorded again and counts twice; stop, or give another --store"
+            )
 
     def run(self, feeds: list[Feed]) -> None:
         """Until every feed has ended, the count is reached, or a signal came."""
@@ -217,6 +241,7 @@ class _Recording:
         try:
             snapshot = next(feed.snapshots)
             if snapshot is not None and not self._stopped.is_set():
+                self._warn_of_double(snapshot)
                 done = self._recorder.append(snapshot, received_ns=self._clock())
                 if feed.kept is not None:
                     feed.kept()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tailwag.errors import EmptyChainError, RuleError
 from tailwag.experiments.headline import headline
 from tailwag.experiments.laws import chosen_laws
-from tailwag.experiments.masked import unknown_gain
 from tailwag.experiments.options import MeasureOptions, refuse_impossible
-from tailwag.kernels.arrays import frozen
 from tailwag.positioning import CustomersSellOtm, FlowRule, LongCallsShortPuts, Rule, infer_positions
 
 if TYPE_CHECKING:
@@ -31,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["MeasureOptions", "Measurement", "measure"]
 
 FORWARDS = ("market", "index")
-NO_CARRY_VENUES = frozenset({"cboe"})
-"""Files that state a spot and no forward: the published figures for them take no carry (r = q = 0)."""
 OWN_TRADES = "snapshot-trades"
 """Label of the flow rule that the snapshot's own trades make."""
 
@@ -117,9 +111,6 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         for book in books
     )
     headline_law, others = chosen_laws(snapshot, options)
-    if profiles[0].book.is_unknown:
-        laws = (headline_law, *others)
-        return Measurement(snapshot, options, surface, positions, profiles, unknown_gain(profiles, laws, options), laws)
     gain = loop_gain(
         profiles[0],
         headline_law,
@@ -134,19 +125,12 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
 
 def _forwards(snapshot: Snapshot, options: MeasureOptions) -> ForwardCurve:
     """Each expiry's forward: the market's own, or the index for all (no carry), which is what files without forwards are published with."""
-    from tailwag.surface import forward_curve
+    from tailwag.market.forwards import forward_curve, pricing_curve
 
     if options.forward not in (None, *FORWARDS):
         raise RuleError(f"forward {options.forward!r} is unknown; use one of {', '.join(FORWARDS)}")
     curve = forward_curve(snapshot.chain, snapshot.futures, day_count=options.day_count)
-    flat = np.isin(curve.venue, list(NO_CARRY_VENUES)) if options.forward is None else np.full(len(curve), options.forward == "index")
-    flat &= np.isfinite(curve.index_usd)
-    return replace(
-        curve,
-        forward_usd=frozen(np.where(flat, curve.index_usd, curve.forward_usd)),
-        source=frozen(np.where(flat, "index", curve.source), object),
-        discount=frozen(np.where(flat, 1.0, curve.discount)),
-    )
+    return pricing_curve(curve, forward=options.forward)
 
 
 def _worst(snapshot: Snapshot) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,8 @@ UNREADABLE = RowCode.NAME_INVALID | RowCode.UNKNOWN_CURRENCY | RowCode.TIME_INVA
 """Rows of which not even the contract is known."""
 SAME_FOR_ALL = 1e-5
 """A venue whose 'underlying' differs by less than this over its expiries sends its index, not forwards."""
+NO_CARRY_VENUES = frozenset({"cboe"})
+"""Files that state a spot and no forward: the published figures for them take no carry (r = q = 0)."""
 TOLERATED_BASIS = 0.05
 TOLERATED_BASIS_PER_YEAR = 0.25
 
@@ -123,6 +125,18 @@ def forward_curve(chain: Chain, futures: Futures | None = None, *, day_count: st
         index_usd=frozen(index),
         discount=frozen([discount for _, _, discount in found]),
         years=frozen(years),
+    )
+
+
+def pricing_curve(curve: ForwardCurve, *, forward: str | None = None) -> ForwardCurve:
+    """The forwards that options are priced on: 'market' the curve's own, 'index' the index for all (no carry), None by venue."""
+    flat = np.isin(curve.venue, list(NO_CARRY_VENUES)) if forward is None else np.full(len(curve), forward == "index")
+    flat &= np.isfinite(curve.index_usd)
+    return replace(
+        curve,
+        forward_usd=frozen(np.where(flat, curve.index_usd, curve.forward_usd)),
+        source=frozen(np.where(flat, "index", curve.source), object),
+        discount=frozen(np.where(flat, 1.0, curve.discount)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tailwag.errors import EmptyChainError, FileFormatError, InputError, VenueError
 from tailwag.market.instrument import CURRENCIES
 from tailwag.market.snapshot import Snapshot
-from tailwag.sources.opening import bare_name, checked_path_text, list_folder, read_file
+from tailwag.sources.opening import bare_name, checked_path_text, links_in, list_folder, read_file
 from tailwag.units import NS_PER_SECOND
 
 VENUES = ("deribit", "okx", "bybit", "binance")
@@ -88,7 +88,10 @@ def open_feed(word: str, around: Surroundings, *, speed: float | None = None, ag
         return _binance_stream(word, rest, around)
     checked_path_text(word)
     if not os.path.exists(word):
-        raise InputError(f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join(VENUES)}), a file or a folder, got {word[:80]!a}")
+        raise InputError(
+            f"expected demo, replay:FOLDER, VENUE:CURRENCY ({', '.join((*VENUES, *STREAMS))}), several such as deribit:BTC+binance-ws:BTC, "
+            f"a file or a folder, got {word[:80]!a}"
+        )
     return Feed(
         bare_name(word), _changing(word, around) if again else iter((_loaded(word, around, None),)), LIVE_SECONDS if again else None
     )
@@ -218,7 +221,8 @@ def _from_files(folder: str, around: Surroundings) -> Iterator[Snapshot]:
     moments = replay_moments(folder, around)
     if not moments:
         raise InputError(
-            f"replay: found no snapshot with {around.currency} options in {bare_name(folder)}; give another folder or --currency"
+            f"replay: found no snapshot with {around.currency} options in {bare_name(folder)}{links_in(folder)}; "
+            "give another folder or --currency"
         )
     return (_loaded(moment.path, around, moment.as_of_ns) for moment in moments)
 

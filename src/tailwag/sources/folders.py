@@ -13,7 +13,7 @@ from tailwag.sources.deribit import snapshot_from_records
 from tailwag.sources.deribit_records import Record, Records, as_number, gathered_records
 from tailwag.sources.files import kind_of_file, read_snapshot_file
 from tailwag.sources.listing import OPTION, kind_of
-from tailwag.sources.opening import RawFile, bare_name, list_folder, read_member
+from tailwag.sources.opening import RawFile, bare_name, links_in, list_folder, read_member
 from tailwag.sources.strict_json import parse_json
 from tailwag.units import NS_PER_MINUTE
 
@@ -251,4 +251,6 @@ def _nothing_found(path: str, refusals: list[str], skipped: list[str]) -> FileFo
     if refusals:
         return EmptyChainError("; ".join(refusals[:3]))
     seen = f"only {', '.join(skipped[:5])}" if skipped else "nothing"
-    return FileFormatError(f"{bare_name(path)}: expected a folder with chain files (JSON, CSV, Parquet), found {seen}; give another")
+    return FileFormatError(
+        f"{bare_name(path)}: expected a folder with chain files (JSON, CSV, Parquet), found {seen}{links_in(path)}; give another"
+    )

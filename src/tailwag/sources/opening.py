@@ -109,6 +109,16 @@ def list_folder(path: str | os.PathLike[str], *, limit: int = 10_000) -> list[st
     return sorted(names)
 
 
+def links_in(path: str | os.PathLike[str]) -> str:
+    """Half a sentence on the links of a folder; nothing where it has none."""
+    try:
+        with os.scandir(checked_path_text(path)) as entries:
+            found = any(entry.is_symlink() for entry in entries)
+    except OSError:
+        return ""
+    return " (links in it are not followed: put the files themselves there)" if found else ""
+
+
 def _refuse_name(name: str) -> None:
     lowered = name.lower()
     for ending in _REFUSED_NAMES:

@@ -89,11 +89,11 @@ def write_whole(disk: Disk, target: Path, data: bytes) -> None:
 
 
 @contextmanager
-def disk_trouble(folder: Path, doing: str) -> Iterator[None]:
-    """Say in one sentence what the disk refused; whatever was going on is not acknowledged."""
+def disk_trouble(folder: Path, doing: str, so: str = "") -> Iterator[None]:
+    """Say in one sentence what the disk refused, and ``so`` what that means for whoever asked."""
     try:
         yield
     except OSError as trouble:
         reason = trouble.strerror or str(trouble)
         remedy = "free some space" if trouble.errno in _FULL else "check the disk, its permissions and that it is not mounted read-only"
-        raise StoreError(f"{folder}: could not {doing} ({reason}), so nothing was acknowledged; {remedy}") from trouble
+        raise StoreError(f"{folder}: could not {doing} ({reason}){f', so {so}' if so else ''}; {remedy}") from trouble

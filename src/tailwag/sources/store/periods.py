@@ -30,6 +30,8 @@ SEAL = "seal"
 SCHEMA = "tailwag.tables/1"
 NEWEST_RECORDS = 32
 """Records in one period of the newest hour."""
+IN_MEMORY_RECORDS = 1_000
+"""Where the disk takes no tables, so many records are made into tables for one question alone."""
 _DIGITS = 32
 
 
@@ -172,7 +174,7 @@ def updated_tables(
     folder, disk = history.folder, disk or SystemDisk()
     periods = periods_of(_all_entries(history))
     wanted = [period for period in periods if _touches(period, from_ns, to_ns)]
-    with disk_trouble(folder / FOLDER, "write the tables"):
+    with disk_trouble(folder / FOLDER, "write the tables", "the query has none to read; the records are untouched"):
         before = {period.name: made_period(folder, period, tables) for period in wanted if period.name not in distrusted}
         missing = [period for period in wanted if before.get(period.name) is None]
         if missing:
@@ -186,6 +188,18 @@ def updated_tables(
                         _make(history, period, disk)
     found = [before.get(period.name) or made_period(folder, period, tables) for period in wanted]
     return [made for made in found if made is not None]
+
+
+def frames_in_memory(
+    history: History, *, from_ns: int | None = None, to_ns: int | None = None, limit: int = IN_MEMORY_RECORDS
+) -> tuple[Frames, tuple[int, ...]] | None:
+    """The rows of the records that the tables would have, and the numbers of damaged ones; None where they are more than ``limit``."""
+    periods = [period for period in periods_of(_all_entries(history)) if _touches(period, from_ns, to_ns)]
+    entries = tuple(entry for period in periods for entry in period.entries)
+    if len(entries) > limit:
+        return None
+    many, left_out = _readable_frames(history, entries)
+    return joined_frames(many), tuple(left_out)
 
 
 def _touches(period: Period, from_ns: int | None, to_ns: int | None) -> bool:

@@ -21,7 +21,7 @@ def export_snapshots(history: History, entries: Iterable[Entry], out: Path) -> l
     Raises StoreError for a damaged record or a disk that refuses.
     """
     disk, written = SystemDisk(), []
-    with disk_trouble(out, "write the snapshots"):
+    with disk_trouble(out, "write the snapshots", "the export is not complete"):
         disk.make_folder(out)
         for entry in entries:
             stamp = format_time(entry.record.as_of_ns).replace(":", "").replace("-", "")
@@ -41,7 +41,7 @@ def export_table(history: History, entries: Iterable[Entry], out: Path) -> int:
 
     beside = out.with_name(f".{out.name}.part")
     writer, rows = None, 0
-    with disk_trouble(out, "write the table"):
+    with disk_trouble(out, "write the table", "there is none"):
         try:
             for table in _tables(history, entries):
                 writer = writer or pq.ParquetWriter(beside, table.schema, compression="zstd", write_page_checksum=True)

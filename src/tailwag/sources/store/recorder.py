@@ -62,7 +62,7 @@ class Recorder:
         self._disk: Disk = disk or SystemDisk()
         self._segment_bytes = segment_bytes
         self._segment: _Segment | None = None
-        with disk_trouble(self.folder, "open the store"):
+        with disk_trouble(self.folder, "open the store", "it is as it was"):
             self._make_folder(self.folder.resolve())
             self._lock = take_lock(self.folder, self._disk)
             try:
@@ -120,7 +120,7 @@ class Recorder:
             raise InputError(f"a record of {len(payload)} bytes, at most {PAYLOAD_LIMIT_BYTES} are recorded; split it by currency")
         seq, previous = self._last_seq + 1, self._last_hash
         record = sealed_record(payload, seq=seq, as_of_ns=as_of_ns, received_ns=received_ns, previous=previous, kind=kind)
-        with disk_trouble(self.folder, f"record snapshot {record.seq}"):
+        with disk_trouble(self.folder, f"record snapshot {record.seq}", "nothing was acknowledged"):
             # before: a fenced writer must not touch what the new one may count on; after: what the new one did not see is not acknowledged
             refuse_if_fenced(self.folder, self.epoch)
             segment = self._write(record, payload)

@@ -12,6 +12,9 @@ from tailwag.sources.store.lines import opened_row
 FOLDER = "series"
 JOURNAL = "newest.jsonl"
 _PLAIN = ("seq", "as_of_ns", "source")
+_OWN = frozenset({"assumptions", "as_of", *_PLAIN})
+"""Columns of every row: a field of the document with such a name says the same in words and is left out."""
+_KINDS = "ntb"
 
 
 def series_columns(folder: Path) -> list[tuple[str, str]]:
@@ -26,16 +29,36 @@ def series_table(folder: Path, columns: set[str] | None) -> Any:
     """Rows of every set of assumptions, of all columns or of those named; a file that is not what was written gives none."""
     import pyarrow as pa
 
+    asked = None if columns is None else _asked(columns)
     tables: list[Any] = []
     for place in sorted(path for path in (folder / FOLDER).glob("*") if path.is_dir()):
-        files = [_file_table(path, columns) for path in sorted(place.glob("rows-*.parquet"))]
-        files.append(_journal_table(place / JOURNAL, columns))
+        files = [_file_table(path, asked) for path in sorted(place.glob("rows-*.parquet"))]
+        files.append(_journal_table(place / JOURNAL, asked))
         tables.extend(_with_place(table, place.name) for table in files if table is not None and table.num_rows)
     if not tables:
         return _with_place(
             pa.table({"seq": pa.array([], pa.int64()), "as_of_ns": pa.array([], pa.int64()), "source": pa.array([], pa.string())}), ""
         )
-    return pa.concat_tables(tables, promote_options="default")
+    names = _names({name for table in tables for name in table.column_names})
+    return pa.concat_tables(
+        [table.rename_columns([names[name] for name in table.column_names]) for table in tables], promote_options="default"
+    )
+
+
+def _asked(columns: set[str]) -> set[str]:
+    """The fields of these columns: PATH:KIND is asked for by either name."""
+    lower = {name.lower() for name in columns}
+    return lower | {name[:-2] for name in lower if name[-2:] in (":t", ":b")}
+
+
+def _names(there: set[str]) -> dict[str, str]:
+    """Columns under the path of their field; of a field that has had several kinds, the first of number, text and truth value alone."""
+    found = {}
+    for name in there:
+        kind, colon, field = name.partition(":")
+        before = _KINDS[: _KINDS.index(kind)] if colon else ""
+        found[name] = name if not colon else f"{field}:{kind}" if any(f"{one}:{field}" in there for one in before) else field
+    return found
 
 
 def damaged_series(folder: Path) -> list[str]:
@@ -61,11 +84,12 @@ def _is_sealed(path: Path, data: bytes) -> bool:
     return sha256(data).hexdigest()[:32] == path.stem.rpartition("-")[2]
 
 
-def _wanted(field: str, columns: set[str] | None) -> bool:
-    return columns is None or field.lower() in {name.lower() for name in columns}
+def _wanted(field: str, asked: set[str] | None) -> bool:
+    return field.lower() not in _OWN and (asked is None or field.lower() in asked)
 
 
-def _file_table(path: Path, columns: set[str] | None) -> Any:
+def _file_table(path: Path, asked: set[str] | None) -> Any:
+    """Rows of a file, fields under KIND:PATH."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,44 +99,39 @@ def _file_table(path: Path, columns: set[str] | None) -> Any:
             return None
         with pq.ParquetFile(io.BytesIO(data)) as opened:
             there = opened.schema_arrow.names
-            # numbers first: a field that was a number once and a text another time is the number
-            fields = {name: name.partition(":") for name in sorted(there) if ":" in name}
-            chosen = [name for name, (_, _, field) in fields.items() if _wanted(field, columns)]
+            chosen = [name for name in sorted(there) if ":" in name and _wanted(name.partition(":")[2], asked)]
             table = opened.read([*(name for name in _PLAIN if name in there), *chosen])
     except (OSError, pa.ArrowException):
         return None
-    return _renamed(table)
+    # polars writes large strings, a journal's are plain ones
+    texts = [pa.string() if one.type == pa.large_string() else one.type for one in table.schema]
+    return table.cast(pa.schema(list(zip(table.column_names, texts))))
 
 
-def _renamed(table: Any) -> Any:
-    """Columns under the path of their field; of a field that has had several kinds, numbers under it and the others under PATH:KIND."""
-    names: list[str] = []
-    for name in table.column_names:
-        kind, colon, field = name.partition(":")
-        names.append(name if not colon else field if kind == "n" or f"n:{field}" not in table.column_names else f"{field}:{kind}")
-    return table.rename_columns(names)
-
-
-def _journal_table(path: Path, columns: set[str] | None) -> Any:
+def _journal_table(path: Path, asked: set[str] | None) -> Any:
+    """Rows of a journal, fields under KIND:PATH."""
     import pyarrow as pa
 
     rows = [row for row in _journal_rows(path) if row is not None]
     if not rows:
         return None
     found: dict[str, Any] = {name: [row[name] for row in rows] for name in _PLAIN}
-    types = {"seq": pa.int64(), "as_of_ns": pa.int64(), "source": pa.string()}
-    for field in sorted({field for row in rows for field in row["fields"] if _wanted(field, columns)}):
-        values = [row["fields"].get(field) for row in rows]
-        numbers = [float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None for value in values]
-        if any(value is not None for value in numbers):
-            found[field], types[field] = numbers, pa.float64()
-        else:
-            texts = [value if isinstance(value, str) else None for value in values]
-            truths = [value if isinstance(value, bool) else None for value in values]
-            kept, kind = (texts, pa.string()) if any(value is not None for value in texts) else (truths, pa.bool_())
-            if any(value is not None for value in kept):
-                found[field], types[field] = kept, kind
-    return pa.table({name: pa.array(values, types[name]) for name, values in found.items()})
+    for rank, row in enumerate(rows):
+        for field, value in row["fields"].items():
+            kind = _kind(value)
+            if kind and _wanted(field, asked):
+                found.setdefault(f"{kind}:{field}", [None] * len(rows))[rank] = float(value) if kind == "n" else value
+    types = {"seq": pa.int64(), "as_of_ns": pa.int64(), "source": pa.string(), "n": pa.float64(), "t": pa.string(), "b": pa.bool_()}
+    return pa.table({name: pa.array(values, types.get(name) or types[name[0]]) for name, values in sorted(found.items(), key=_order)})
+
+
+def _order(column: tuple[str, Any]) -> tuple[bool, str]:
+    """Those of every row first, then the fields by path."""
+    return ":" in column[0], column[0].partition(":")[2]
+
+
+def _kind(value: Any) -> str:
+    return "b" if isinstance(value, bool) else "t" if isinstance(value, str) else "n" if isinstance(value, (int, float)) else ""
 
 
 def _with_place(table: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tailwag.errors import InputError, MissingPackageError, StoreError
 from tailwag.sources.store.history import History
-from tailwag.sources.store.periods import FOLDER, Made, columns_are_whole, updated_tables
+from tailwag.sources.store.periods import FOLDER, IN_MEMORY_RECORDS, Made, columns_are_whole, frames_in_memory, updated_tables
 from tailwag.sources.store.series_files import damaged_series, series_columns, series_table
 from tailwag.sources.store.tables import TABLES, empty_frames
 
@@ -35,7 +35,7 @@ VIEWS = (*TABLES, "series")
 class Answer:
     """Rows of a query; ``more`` where it had more than the limit, ``left_out`` the damaged records that gave no rows.
 
-    ``damaged_series`` are the files of the series that gave none either.
+    ``damaged_series`` are the files of the series that gave none either; ``unkept`` says why the disk kept no tables, where it did not.
     """
 
     columns: tuple[str, ...]
@@ -43,6 +43,7 @@ class Answer:
     more: bool = False
     left_out: tuple[int, ...] = ()
     damaged_series: tuple[str, ...] = ()
+    unkept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Queries:
 
     def __init__(self, folder: Path, *, limits: Limits | None = None, progress: Callable[[str], None] | None = None) -> None:
         self._history = History.open(folder)
-        self._limits, self._progress = limits or Limits(), progress
+        self._limits, self._progress, self._unkept = limits or Limits(), progress, ""
 
     def ask(self, sql: str, *, from_ns: int | None = None, to_ns: int | None = None) -> Answer:
         """Run one SELECT; with ``from_ns`` and ``to_ns`` only records of days that touch the span are looked at.
@@ -86,20 +87,38 @@ class Queries:
         finally:
             connection.close()
         series = tuple(damaged_series(self._history.folder)) if "series" in named.tables else ()
-        return Answer(columns, rows[: self._limits.rows], len(rows) > self._limits.rows, left_out, series)
+        return Answer(columns, rows[: self._limits.rows], len(rows) > self._limits.rows, left_out, series, self._unkept)
 
     def _register(self, connection: Any, named: _Named, from_ns: int | None, to_ns: int | None) -> tuple[int, ...]:
         wanted = [name for name in TABLES if name in named.tables]
         left_out: set[int] = set()
         if wanted:
-            made = self._trusted(wanted, named, from_ns, to_ns)
-            left_out.update(seq for one in made for seq in one.left_out)
+            tables, damaged = self._tables(wanted, named, from_ns, to_ns)
+            left_out.update(damaged)
             for name in wanted:
-                _register(connection, name, _dataset(self._history.folder, name, made))
+                _register(connection, name, tables[name])
         if "series" in named.tables:
             columns = None if named.every_column else named.columns
             connection.register("series", series_table(self._history.folder, columns))
         return tuple(sorted(left_out))
+
+    def _tables(self, wanted: list[str], named: _Named, from_ns: int | None, to_ns: int | None) -> tuple[dict[str, Any], set[int]]:
+        """Each table and the damaged records that are not in them; made for this question alone where the disk keeps none."""
+        self._unkept = ""
+        try:
+            made = self._trusted(wanted, named, from_ns, to_ns)
+        except StoreError as refused:
+            if not isinstance(refused.__cause__, OSError):
+                raise
+            found = frames_in_memory(self._history, from_ns=from_ns, to_ns=to_ns)
+            if found is None:
+                raise StoreError(
+                    f"{refused}; or ask for at most {IN_MEMORY_RECORDS:,} records with --from and --to, which need no tables"
+                ) from refused
+            self._unkept = refused.__cause__.strerror or str(refused.__cause__)
+            return {name: found[0][name].to_arrow(compat_level=_plain_text()) for name in wanted}, set(found[1])
+        datasets = {name: _dataset(self._history.folder, name, made) for name in wanted}
+        return datasets, {seq for one in made for seq in one.left_out}
 
     def _trusted(self, wanted: list[str], named: _Named, from_ns: int | None, to_ns: int | None) -> list[Made]:
         """Periods whose columns have just been found whole; what is not is made anew, once."""

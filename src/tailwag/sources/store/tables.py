@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from tailwag.market.book import OrderBook
     from tailwag.market.chain import Chain
     from tailwag.market.liquidations import Liquidations
-    from tailwag.market.snapshot import Snapshot
+    from tailwag.market.snapshot import Futures, Snapshot
     from tailwag.market.trades import Trades
     from tailwag.sources.store.history import History
     from tailwag.sources.store.segments import Entry
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a column changes: tables of another version are made anew."""
 DEPTHS_PCT = (0.1, 0.5, 1.0, 2.0)
 TABLES = ("snapshots", "options", "futures", "depth", "trades", "liquidations")
@@ -63,7 +63,7 @@ def record_frames(history: History, entry: Entry) -> Frames:
 def snapshot_frames(snapshot: Snapshot, *, seq: int, received_ns: int) -> Frames:
     """The rows of a snapshot, by table; tables without a row are left out."""
     stamp = Stamp(seq, snapshot.as_of_ns, snapshot.currency)
-    options = _options(snapshot.chain, snapshot.spot_usd, stamp)
+    options = _options(snapshot.chain, snapshot.futures, snapshot.spot_usd, stamp)
     found = {
         "snapshots": _summary(snapshot, options, stamp, received_ns),
         "options": options,
@@ -85,7 +85,7 @@ def empty_frames() -> Frames:
     stamp = Stamp(0, 0, "")
     chain = Chain.from_columns(currency="", as_of_ns=0, instrument=[])
     snapshot = Snapshot("", 0, 1.0, chain, Futures.from_columns(), Source("", ""))
-    options = _options(chain, 1.0, stamp)
+    options = _options(chain, snapshot.futures, 1.0, stamp)
     return {
         "snapshots": _summary(snapshot, options, stamp, 0).clear(),
         "options": options,
@@ -128,10 +128,10 @@ def _time(time_ns: int) -> Any:
     return pl.lit(time_ns // 1_000, pl.Int64).cast(pl.Datetime("us"))
 
 
-def _options(chain: Chain, spot_usd: float, stamp: Stamp) -> polars.DataFrame:
+def _options(chain: Chain, futures: Futures, spot_usd: float, stamp: Stamp) -> polars.DataFrame:
     import polars as pl
 
-    gamma, interest = _gamma(chain), np.asarray(chain.live_open_interest_coin)
+    gamma, interest = _gamma(chain, futures), np.asarray(chain.live_open_interest_coin)
     usable = chain.usable & np.isfinite(gamma)
     columns = {
         "open_interest_coin": interest,
@@ -143,15 +143,19 @@ def _options(chain: Chain, spot_usd: float, stamp: Stamp) -> polars.DataFrame:
     return _stamped(frame, stamp)
 
 
-def _gamma(chain: Chain) -> Any:
-    """Black gamma on each row's own forward and volatility, (n,); NaN where one is missing or the option has expired."""
+def _gamma(chain: Chain, futures: Futures) -> Any:
+    """Black gamma on the expiry's forward, as a measurement has it, and each row's own volatility, (n,).
+
+    NaN where one is missing or the option has expired.
+    """
+    from tailwag.market.forwards import forward_curve, pricing_curve
+
+    forward, _ = pricing_curve(forward_curve(chain, futures)).rows(chain)
     years = (chain.expiry_ns - chain.as_of_ns) / NS_PER_YEAR
-    known = chain.priced & (years > 0.0) & (chain.underlying_usd > 0.0) & (chain.iv > 0.0) & (chain.strike_usd > 0.0)
+    known = chain.priced & (years > 0.0) & (forward > 0.0) & (chain.iv > 0.0) & (chain.strike_usd > 0.0)
     found = np.full(len(chain), np.nan)
     if known.any():
-        row = black_greeks(
-            chain.right[known].astype(np.float64), chain.underlying_usd[known], chain.strike_usd[known], years[known], chain.iv[known]
-        )
+        row = black_greeks(chain.right[known].astype(np.float64), forward[known], chain.strike_usd[known], years[known], chain.iv[known])
         found[known] = row[_GAMMA]
     return found
 
@@ -166,11 +170,16 @@ def _summary(snapshot: Snapshot, options: polars.DataFrame, stamp: Stamp, receiv
         "source_kind": pl.lit(snapshot.source.kind, pl.String),
         "synthetic": pl.lit(snapshot.source.synthetic, pl.Boolean),
         "options": pl.lit(len(snapshot.chain), pl.Int64),
-        "open_interest_coin": pl.lit(options["open_interest_coin"].sum(), pl.Float64),
-        "gross_gex_usd_per_pct": pl.lit(options["gross_gex_usd_per_pct"].sum(), pl.Float64),
+        "open_interest_coin": pl.lit(_sum(options["open_interest_coin"]), pl.Float64),
+        "gross_gex_usd_per_pct": pl.lit(_sum(options["gross_gex_usd_per_pct"]), pl.Float64),
         "doubts": pl.lit(len(snapshot.degraded), pl.Int64),
     }
     return _stamped(pl.select(**columns), stamp)
+
+
+def _sum(column: polars.Series) -> float | None:
+    """As SQL sums: of nothing known, nothing is known."""
+    return float(column.sum()) if column.count() else None
 
 
 def _depth(books: tuple[OrderBook, ...], stamp: Stamp) -> polars.DataFrame:

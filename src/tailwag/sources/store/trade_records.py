@@ -234,6 +234,6 @@ def export_trades(history: History, out: Path, from_ns: int | None, to_ns: int |
         )
     sink = io.BytesIO()
     trades.to_frame().write_parquet(sink, use_pyarrow=True, pyarrow_options={"write_page_checksum": True, "compression": "zstd"})
-    with disk_trouble(out, "write the trades"):
+    with disk_trouble(out, "write the trades", "there are none"):
         write_whole(SystemDisk(), out, sink.getvalue())
     return len(trades)

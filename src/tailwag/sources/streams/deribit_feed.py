@@ -52,7 +52,13 @@ class DeribitFeed:
         self._session = DeribitSession(currency, timing=timing or DeribitTiming())
         self._recorded_until: Callable[[], int | None] = _nowhere
         self._runner = StreamRunner(
-            self._session, address=where, clock=clock, monotonic=monotonic, backoff=backoff, limits=limits or WireLimits()
+            self._session,
+            address=where,
+            clock=clock,
+            monotonic=monotonic,
+            backoff=backoff,
+            limits=limits or WireLimits(),
+            say=lambda text: say(f"deribit-ws:{currency}: {text}"),
         )
         self._started = False
 

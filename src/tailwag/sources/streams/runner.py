@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STEADY_SECONDS = 30.0
 """A connection that was live for so long has proved itself: the back-off starts anew after it."""
+SAID_FAILURES = 20
+"""Before the first snapshot each failed connection is said, after so many only one of so many."""
 REDIRECTS = (301, 302, 303, 307, 308)
 BUSY = (429, 503)
 BUSY_SECONDS, LONGEST_BUSY_SECONDS = 10.0, 60.0
@@ -85,12 +87,13 @@ class StreamRunner:
         clock: Callable[[], int] = time.time_ns,
         backoff: Backoff | None = None,
         limits: WireLimits = WireLimits(),
+        say: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.address = checked_address(address)
         if importlib.util.find_spec("websockets") is None:
             raise MissingPackageError("a venue's stream needs websockets; pip install 'tailwag[live]'")
         self._session, self._monotonic, self._clock, self._limits = session, monotonic, clock, limits
-        self._backoff = backoff or Backoff(Random())
+        self._backoff, self._say, self._was_live, self._failed = backoff or Backoff(Random()), say, False, 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -152,6 +155,16 @@ class StreamRunner:
         with self._lock:
             self._session.closed(self._monotonic())
         self._backoff.lost(self._monotonic(), wait_seconds=wait_seconds)
+        self._tell_wait()
+
+    def _tell_wait(self) -> None:
+        """Until it has been live once, each connection that failed: somebody may be waiting for the first snapshot."""
+        self._failed += 1
+        # a service without a network for a day fills no log
+        if self._was_live or self._stopping.is_set() or (self._failed > SAID_FAILURES and self._failed % SAID_FAILURES):
+            return
+        wait_seconds = max(self._backoff.due(self._monotonic()) - self._monotonic(), 0.0)
+        self._say(f"{self._trouble}; connecting again in {wait_seconds:.1f} s")
 
     def _connection(self) -> Any:
         from websockets.sync.client import connect
@@ -211,6 +224,7 @@ class StreamRunner:
             live = self._session.live(now)
         if not live:
             return None
+        self._was_live = True
         if since is not None and now - since >= STEADY_SECONDS:
             self._backoff.settled()
         return now if since is None else since
