@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tailwag.errors import EmptyChainError, RuleError
 from tailwag.experiments.headline import headline
 from tailwag.experiments.laws import chosen_laws
+from tailwag.experiments.masked import unknown_gain
 from tailwag.experiments.options import MeasureOptions, refuse_impossible
 from tailwag.positioning import CustomersSellOtm, FlowRule, LongCallsShortPuts, Rule, infer_positions
 
@@ -111,6 +112,9 @@ def measure(snapshot: Snapshot, options: MeasureOptions, *, say: Callable[[str],
         for book in books
     )
     headline_law, others = chosen_laws(snapshot, options)
+    if profiles[0].book.is_unknown:
+        laws = (headline_law, *others)
+        return Measurement(snapshot, options, surface, positions, profiles, unknown_gain(profiles, laws, options), laws)
     gain = loop_gain(
         profiles[0],
         headline_law,
