@@ -86,6 +86,18 @@ def past(seen: Visit) -> bool:
     return bool(seen.ask("document.body.dataset.past === 'yes'"))
 
 
+def press_until_another_moment(seen: Any, key: str, clock: str) -> None:
+    """A busy service may refuse one question about the past, and two moments may lie within a second: the key is pressed again, as one would."""
+    for attempt in range(4):
+        seen.page.keyboard.press(key)
+        try:
+            seen.until("(clock) => !document.querySelector('#as-of').textContent.includes(clock)", clock, seconds=8.0)
+            return
+        except AssertionError:
+            if attempt == 3:
+                raise
+
+
 def test_the_slider_shows_the_past_by_mouse_and_by_keyboard(browser: Any, service: Served) -> None:
     with visit(browser, service.url) as seen:
         seen.until("Number(document.querySelector('#past-slider').max) >= 2")
@@ -101,8 +113,7 @@ def test_the_slider_shows_the_past_by_mouse_and_by_keyboard(browser: Any, servic
         first = service.history("gain.value", source="demo")[0]
         assert_shows(seen, service, first["as_of"])
         seen.page.locator("#past-slider").focus()
-        seen.page.keyboard.press("ArrowRight")
-        seen.until("(clock) => !document.querySelector('#as-of').textContent.includes(clock)", first["as_of"][11:19])
+        press_until_another_moment(seen, "ArrowRight", first["as_of"][11:19])
         recorded = service.history("gain.value", source="demo")
         second = next(point for point in recorded if point["as_of"][11:19] in seen.text("#as-of"))
         assert second["as_of"] > first["as_of"]
@@ -110,6 +121,7 @@ def test_the_slider_shows_the_past_by_mouse_and_by_keyboard(browser: Any, servic
         # one snapshot at a time, whatever the slider's line leaves out
         seen.page.locator("#past-earlier").focus()
         seen.page.keyboard.press("Enter")
+        recorded = service.history("gain.value", source="demo")  # what was passed over may have been measured meanwhile
         before = recorded[recorded.index(second) - 1]
         assert_shows(seen, service, before["as_of"])
         assert seen.ask("document.activeElement.id") == "past-earlier"
