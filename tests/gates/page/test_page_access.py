@@ -8,7 +8,7 @@ import pytest
 from tests.gates.page.live_page import Served, violations, visit
 from tests.gates.sizes import gate_size
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOOKS = [(1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")][: gate_size(small=1, full=4)]
 

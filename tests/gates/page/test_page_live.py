@@ -12,7 +12,7 @@ import pytest
 from tests.gates.page.live_page import Served, Visit, violations, visit
 from tests.gates.sizes import gate_size
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 UPDATES = gate_size(small=2, full=5)
 FIRST_PAINT_MS, UPDATE_MS = 1_500.0, 200.0
