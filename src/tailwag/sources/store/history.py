@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tailwag.market.trades import Trades
     from tailwag.sources.store.trade_records import TradeBatch
 
+_ATTEMPTS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -97,13 +99,17 @@ class History:
 
     def _read(self, entry: Entry) -> bytes | None:
         """A payload; where its segment has been compacted since the index was made, out of the file that stands for it now."""
-        try:
-            return read_payload(self.folder, entry)
-        except FileNotFoundError:
-            now = _numbered(verify_store(self.folder, payloads=False).entries, entry.record.seq)
-            if now is None or now.record != entry.record:
-                raise
-            return read_payload(self.folder, now)
+        now = entry
+        for _ in range(_ATTEMPTS):
+            try:
+                return read_payload(self.folder, now)
+            except FileNotFoundError:
+                found = _numbered(verify_store(self.folder, payloads=False).entries, entry.record.seq)
+                if found is None or found.record != entry.record:
+                    raise
+                # it may have been joined once more between the looking up and the reading
+                now = found
+        return read_payload(self.folder, now)
 
     def snapshot(self, entry: Entry) -> Snapshot:
         """A recorded snapshot, bit for bit.

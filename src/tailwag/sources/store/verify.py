@@ -133,7 +133,8 @@ def _walked(folder: Path, *, payloads: bool, since: Standing | None) -> tuple[St
             standing, walk = _walked_parts(folder, parts, payloads, _Walk(), None)
         else:
             standing, walk = _walked_parts(folder, parts, payloads, since.walk.copy(), since)
-        if set(parts) <= set(segment_parts(folder)):
+        # one listing may miss a file that was renamed while it ran: what is there now has to begin with what was there before
+        if segment_parts(folder)[: len(parts)] == parts:
             break
     return standing, walk
 
