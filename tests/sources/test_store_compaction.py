@@ -6,13 +6,15 @@ import errno
 import random
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.gates.store.segment_reader import read_store
 from tests.gates.store.store_disks import ForgetfulDisk, Stopped, WatchedDisk, refusing, stopping_at
 
 from tailwag.errors import InputError, StoreBusyError, StoreError
-from tailwag.sources.store import History, Recorder, compact_store, verify_store
+from tailwag.sources.store import Compaction, History, Recorder, Verification, compact_store, verify_store
+from tailwag.sources.store.segments import Part, segment_parts
 
 SEGMENT_BYTES = 3_000
 PATTERN = random.Random(3).randbytes(900)
@@ -154,6 +156,39 @@ def test_a_reader_that_opened_before_goes_on_reading(store: Path) -> None:
     compact_store(store)
     assert {entry.record.seq: sha256(history.payload(entry)).hexdigest() for entry in history.entries} == truth()
     assert len(history.refreshed()) == 40
+
+
+def test_a_record_that_is_joined_once_more_between_the_looking_up_and_the_reading_is_found(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = History.open(store)
+    compact_store(store)
+    record(store, range(41, 60))
+    joined: list[Compaction] = []
+
+    def then_joined(folder: Path, **options: Any) -> Verification:
+        found = verify_store(folder, **options)
+        if not joined:
+            joined.append(compact_store(folder))
+        return found
+
+    monkeypatch.setattr("tailwag.sources.store.history.verify_store", then_joined)
+    assert sha256(before.payload(before.entries[4])).hexdigest() == truth()[5]
+    assert joined[0].records > 40, "what the reader had looked up was joined again"
+
+
+def test_a_listing_that_misses_a_file_renamed_meanwhile_is_made_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compact_store(store)
+    listed: list[tuple[Part, ...]] = []
+
+    def through_a_renaming(folder: Path) -> tuple[Part, ...]:
+        listed.append(segment_parts(folder) if listed else tuple(part for part in segment_parts(folder) if not part.compacted))
+        return listed[-1]
+
+    monkeypatch.setattr("tailwag.sources.store.verify.segment_parts", through_a_renaming)
+    found = verify_store(store)
+    assert (len(found.entries), found.damaged) == (40, ())
+    assert len(listed[0]) < len(listed[-1])
 
 
 def test_refused_beside_a_recorder_and_where_there_is_no_store(store: Path, tmp_path: Path) -> None:
