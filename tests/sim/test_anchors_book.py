@@ -110,14 +110,17 @@ def test_t3_terminal_law_of_implicit_clearing(a: float, spread: float, paths: in
     assert kstest(found, exact_cdf(-a if abs(a) > 0.01 else -4 * a)).statistic > 1.95 / math.sqrt(paths)
 
 
-@pytest.mark.parametrize(("a", "least"), [(-0.05, 0.08), pytest.param(-0.10, 0.17, marks=SLOW)])
-def test_t3_late_hedging_misses_the_law_near_expiry_and_damped_does_not(a: float, least: float) -> None:
+@pytest.mark.parametrize(
+    ("a", "least", "grids"),
+    [(-0.05, 0.08, (336,)), *(pytest.param(a, least, (336, 1344), marks=SLOW) for a, least in ((-0.05, 0.08), (-0.10, 0.17)))],
+)
+def test_t3_late_hedging_misses_the_law_near_expiry_and_damped_does_not(a: float, least: float, grids: tuple[int, ...]) -> None:
     """One step late, long gamma with |g| > 1 hunts, and no finer grid helps; the damped market of speed 1/(1 - g) does not hunt.
 
     The late scheme of the literature ends with its last order filled: a last step without time lets it arrive.
     """
     paths = 3000
-    for steps in (336, 1344):
+    for steps in grids:
         years = stopped_grid(steps).years
         late = scenario(book({0.0: CONTRACTS}), abs(a), grid=TimeGrid(np.append(years, years[-1] + 1e-12)), clearing="lagged")
         damped = replace(late, clearing="damped")
@@ -198,7 +201,8 @@ def atom(a: float, x0: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("a", "x0", "printed"), [(0.10, 0.0, 0.452580), (0.15, -0.03, None), pytest.param(0.10, 0.05, 0.318552, marks=SLOW)]
+    ("a", "x0", "printed"),
+    [(0.10, 0.0, 0.452580), *(pytest.param(*row, marks=SLOW) for row in ((0.15, -0.03, None), (0.10, 0.05, 0.318552)))],
 )
 def test_t5_full_hedging_pins_with_an_atom(a: float, x0: float, printed: float | None) -> None:
     theory = atom(a, x0)
@@ -332,17 +336,17 @@ def pinning_by_log_time(exponent: float, paths: int, *, c: float = 1.0, seed: in
 
 
 @pytest.mark.parametrize(
-    ("exponent", "marks"),
+    ("exponent", "marks", "paths"),
     [
-        pytest.param(0.25, {2: 0.5977, 4: 0.3281, 6: 0.1587, 8: 0.0696}, marks=SLOW),
-        pytest.param(0.5, {2: 0.6352, 4: 0.4673, 6: 0.3503, 8: 0.2631}, marks=SLOW),
-        pytest.param(0.75, {2: 0.6837, 4: 0.6942, 6: 0.7549, 8: 0.7709}, marks=SLOW),
-        (1.0, {2: 0.7418, 4: 0.8573, 6: 0.8646, 8: 0.8647}),
+        pytest.param(0.25, {2: 0.5977, 4: 0.3281, 6: 0.1587, 8: 0.0696}, 2000, marks=SLOW),
+        pytest.param(0.5, {2: 0.6352, 4: 0.4673, 6: 0.3503, 8: 0.2631}, 2000, marks=SLOW),
+        pytest.param(0.75, {2: 0.6837, 4: 0.6942, 6: 0.7549, 8: 0.7709}, 2000, marks=SLOW),
+        pytest.param(1.0, {2: 0.7418, 4: 0.8573, 6: 0.8646, 8: 0.8647}, 2000, marks=SLOW),
+        (1.0, {2: 0.7418, 4: 0.8573, 6: 0.8646, 8: 0.8647}, 400),
     ],
 )
-def test_t7_pinning_needs_impact_steeper_than_the_square_root(exponent: float, marks: dict[int, float]) -> None:
+def test_t7_pinning_needs_impact_steeper_than_the_square_root(exponent: float, marks: dict[int, float], paths: int) -> None:
     """The answers come from a finite-volume solution of the same diffusion in log time; p = 1/2 fades without an atom."""
-    paths = 2000
     found = pinning_by_log_time(exponent, paths)
     for s, theory in marks.items():
         assert abs(found[s] - theory) < 4.0 * math.sqrt(theory * (1.0 - theory) / paths) + 0.006

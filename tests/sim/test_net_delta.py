@@ -140,6 +140,7 @@ def test_a_loose_table_is_caught() -> None:
     assert worst("one crowded book", tolerance=1e-2)[0] > 1e-5
 
 
+@pytest.mark.slow
 def test_a_table_with_wrong_times_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     place = netdelta_plan._place_steps
 
