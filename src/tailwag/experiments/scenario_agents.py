@@ -6,6 +6,7 @@ import re
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_dealer import read_dealer
+from tailwag.experiments.scenario_agent_flow import read_insurer
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
 from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
@@ -21,9 +22,10 @@ READERS: dict[str, Reader] = {
     "lp-hedger": read_lp_hedger,
     "crab": read_crab,
     "leveraged-traders": read_leveraged,
+    "insurer": read_insurer,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LATER = ("vault", "options-amm", "squeezer", "arbitrageur", "insurer")
+LATER = ("vault", "options-amm", "squeezer", "arbitrageur")
 """Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")

@@ -13,6 +13,7 @@ from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.hedging.policies import AtTimes, Band, CharmOnly, NoHedge
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.insurer import PortfolioInsurer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.price_band import PriceBand
@@ -115,8 +116,17 @@ def _each_dealer(scenario: Scenario, change: Callable[[Dealer], Dealer]) -> Scen
     return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
 
 
-def _hedges(dealer: Dealer) -> bool:
-    return not isinstance(dealer.policy, NoHedge | CharmOnly)
+Hedger = Dealer | PortfolioInsurer
+"""Agents that trade by a policy at a speed."""
+
+
+def _each_hedger(scenario: Scenario, change: Callable[[Hedger], Agent]) -> Scenario:
+    changed = tuple(change(agent) if isinstance(agent, Dealer | PortfolioInsurer) else agent for agent in scenario.agents)
+    return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
+
+
+def _hedges(agent: Hedger) -> bool:
+    return not isinstance(agent.policy, NoHedge | CharmOnly)
 
 
 def _circuit_breaker(scenario: Scenario, numbers: Parameters) -> Scenario:
@@ -126,9 +136,9 @@ def _circuit_breaker(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 def _price_band_pause(scenario: Scenario, numbers: Parameters) -> Scenario:
     def behind(agent: Agent) -> Agent:
-        if not isinstance(agent, Dealer | LiquidationLadder):
+        if not isinstance(agent, Dealer | PortfolioInsurer | LiquidationLadder):
             raise InputError(
-                f"expected dealers and liquidation ladders, which can rest, got agent {agent.name!r}; its trades are part of its own books, so it cannot be paused"
+                f"expected dealers, insurers and liquidation ladders, which can rest, got agent {agent.name!r}; its trades are part of its own books, so it cannot be paused"
             )
         return PriceBand(agent, numbers["band"], numbers["pause_minutes"], numbers["window_minutes"])
 
@@ -136,26 +146,24 @@ def _price_band_pause(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 
 def _slower_hedging(scenario: Scenario, numbers: Parameters) -> Scenario:
-    return _each_dealer(
-        scenario, lambda dealer: replace(dealer, speed=dealer.speed * min(numbers["share"], 1.0)) if _hedges(dealer) else dealer
-    )
+    return _each_hedger(scenario, lambda agent: replace(agent, speed=agent.speed * min(numbers["share"], 1.0)) if _hedges(agent) else agent)
 
 
 def _wider_bands(scenario: Scenario, numbers: Parameters) -> Scenario:
-    def wider(dealer: Dealer) -> Dealer:
-        width = abs(dealer.starting_dollar_gamma_usd(scenario.spot_usd)) * numbers["move"]
-        if isinstance(dealer.policy, Band):
-            width = max(width, dealer.policy.half_width_usd or (dealer.policy.half_width_coin or 0.0) * scenario.spot_usd)
-        return replace(dealer, policy=Band(half_width_usd=width)) if _hedges(dealer) and width > 0.0 else dealer
+    def wider(agent: Hedger) -> Hedger:
+        width = abs(agent.starting_dollar_gamma_usd(scenario.spot_usd)) * numbers["move"]
+        if isinstance(agent.policy, Band):
+            width = max(width, agent.policy.half_width_usd or (agent.policy.half_width_coin or 0.0) * scenario.spot_usd)
+        return replace(agent, policy=Band(half_width_usd=width)) if _hedges(agent) and width > 0.0 else agent
 
-    return _each_dealer(scenario, wider)
+    return _each_hedger(scenario, wider)
 
 
 def _at_times(*, jitter: bool) -> Apply:
     def apply(scenario: Scenario, numbers: Parameters) -> Scenario:
         every = numbers["every_minutes"]
         policy = AtTimes(every, jitter_minutes=every if jitter else 0.0)
-        return _each_dealer(scenario, lambda dealer: replace(dealer, policy=policy) if _hedges(dealer) else dealer)
+        return _each_hedger(scenario, lambda agent: replace(agent, policy=policy) if _hedges(agent) else agent)
 
     return apply
 
@@ -262,35 +270,35 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "slower-hedging",
-        "Dealers close only a share of their gap in each step",
+        "Dealers and insurers close only a share of their gap in each step",
         "mitigation",
         _slower_hedging,
         {"share": 0.25},
-        "dealers carry the rest of the gap",
+        "hedgers carry the rest of the gap",
     ),
     Switch(
         "wider-bands",
-        "Dealers leave a gap alone until it is what this move leaves at the start's gamma, and trade to the band's edge",
+        "Dealers and insurers leave a gap alone until it is what this move leaves at the start's gamma, and trade to the band's edge",
         "mitigation",
         _wider_bands,
         {"move": 0.005},
-        "dealers carry a gap of up to the band",
+        "hedgers carry a gap of up to the band",
     ),
     Switch(
         "batch",
-        "Dealers hedge only every so many minutes, all at the same time, in one clearing",
+        "Dealers and insurers hedge only every so many minutes, all at the same time, in one clearing",
         "mitigation",
         _at_times(jitter=False),
         {"every_minutes": 60.0},
-        "dealers are open between clearings",
+        "hedgers are open between clearings",
     ),
     Switch(
         "random-times",
-        "Dealers hedge once in every period, each at a time of its own drawn by chance",
+        "Dealers and insurers hedge once in every period, each at a time of its own drawn by chance",
         "mitigation",
         _at_times(jitter=True),
         {"every_minutes": 60.0},
-        "dealers are open until their time comes",
+        "hedgers are open until their time comes",
     ),
     Switch(
         "internal-crossing",

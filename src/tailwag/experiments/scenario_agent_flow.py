@@ -1,0 +1,57 @@
+"""Kinds of a scenario file whose flow starts or ends a move: insurer."""
+
+from __future__ import annotations
+
+from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_tables import Table
+from tailwag.hedging.policies import EveryStep, Policy, policy_from_mapping, policy_from_text
+from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, SyntheticPut
+
+MOST_STREAM = 2**31 - 1
+INSURER_TERMS = ("kind", "name", "holding_usd", "rule", "policy", "delay_steps", "speed", "stream")
+TERMS = INSURER_TERMS
+RULE_TERMS: dict[str, tuple[str, ...]] = {
+    "put": ("kind", "floor_share", "iv", "days"),
+    "proportion": ("kind", "floor_share", "multiplier", "most_share"),
+}
+
+
+def read_insurer(table: Table, name: str, setting: Setting) -> Read:
+    """A holding insured by trading it: the delta of a put, or a multiple of the cushion over a floor."""
+    table.only(*INSURER_TERMS)
+    with table.named():
+        agent = PortfolioInsurer(
+            name=name,
+            rule=_rule(table.table("rule")),
+            holding_usd=table.number("holding_usd", least=0.0, above=True, hint="what is insured at the start, USD"),
+            delay_steps=_delay(table),
+            policy=_policy(table),
+            speed=table.number("speed", 1.0),
+            stream=table.whole("stream", 0, least=0, most=MOST_STREAM),
+        )
+    return agent, ()
+
+
+def _rule(table: Table) -> SyntheticPut | ConstantProportion:
+    kind = table.text("kind", choices=RULE_TERMS)
+    table.only(*RULE_TERMS[kind])
+    floor = table.number("floor_share", least=0.0, above=True, hint="0.9 insures nine tenths of the holding")
+    with table.named():
+        if kind == "put":
+            return SyntheticPut(floor, table.vol("iv"), table.number("days", hint="days from the start to the end of the copied put"))
+        return ConstantProportion(
+            floor,
+            table.number("multiplier", hint="exposure over cushion; 1 over it is the fall that breaks the floor"),
+            table.number("most_share", 1.0),
+        )
+
+
+def _policy(table: Table) -> Policy:
+    given = table.values.get("policy")
+    if given is None:
+        return EveryStep()
+    return policy_from_text(given) if isinstance(given, str) else policy_from_mapping(given)
+
+
+def _delay(table: Table) -> int:
+    return table.whole("delay_steps", least=0, hint="steps between seeing a move and trading on it; 0 trades in the same step")
