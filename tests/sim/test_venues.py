@@ -7,23 +7,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.contracts.agent import AgentContract
 
 from tailwag.errors import InputError
 from tailwag.hedging.execution import Twap
 from tailwag.hedging.policies import AtTimes, EveryStep
+from tailwag.margin.contract import Contract
 from tailwag.margin.funding import ClampFunding, DeadBandFunding
+from tailwag.margin.maintenance import SizeSlope
+from tailwag.margin.prices import index_price_usd
+from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.arbitrageur import Arbitrageur
 from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm, Replay
 from tailwag.sim.engine import plan_run
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel, ReactiveDepth
+from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.scenario import Costs, Scenario
 from tailwag.sim.venues import Venue, Venues, future_scenario
 from tailwag.sim.venues_block import VenuesBlock, run_venues_block
 from tailwag.sim.venues_chain import SECONDS_PER_YEAR, Chain
 from tailwag.sim.venues_engine import VenuesPlan, init, plan_venues, step
+from tailwag.sim.venues_price import index_usd
 
 SPOT, STEPS = 52_000.0, 40
 FREE = float("inf")
@@ -351,3 +359,56 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(InputError, match="same step"):
         Venue("A", replace(scenario, agents=(replace(dealer(-1e9), delay_steps=0),), clearing="implicit"), chain=Chain(12.0))
     assert SECONDS_PER_YEAR == 31_536_000.0
+
+
+# The mark
+
+
+def traders(**changes: Any) -> LeveragedTraders:
+    """Longs at ten times whose liquidation lies about 9.5 % below, on a linear contract that is closed whole."""
+    rules = Rulebook("made", Contract.LINEAR, SizeSlope(0.005, 0.0), DeadBandFunding(0.00025, 0.005, 8.0), 0.0, False, False)
+    given: dict[str, Any] = {"delay_steps": 1, "buckets": (LeverageBucket("long", 10.0, 4e8, 1e5, 0.005, accounts=9),), "rules": rules}
+    return LeveragedTraders("longs", **{**given, **changes})
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_a_venue_liquidates_on_the_index_or_on_its_own_price_as_its_rules_say(delay: int) -> None:
+    """The venue's own price falls by 12 %, spot stays: longs go by the last price, and stay where the index counts."""
+    clearing = "implicit" if delay == 0 else "lagged"
+    sold = {}
+    for mark in ("last", "mark", "index"):
+        spot = market(1e-6, steps=6)
+        perp = market(1e-9, traders(delay_steps=delay), steps=6, clearing=clearing)
+        plan = plan_venues(Venues((Venue("spot", spot), Venue("perp", perp, instrument="perp", mark=mark, mark_seconds=1e6))), seed=1)
+        state = init(plan, 0, 1)
+        state = replace(state, states=(state.states[0], replace(state.states[1], log_price=np.array([-0.12]))))
+        for _ in range(6):
+            state = step(plan, state)
+        sold[mark] = float(state.states[1].seats[0].holding.turnover_usd[0])
+    assert sold["index"] == sold["mark"] == 0.0
+    assert sold["last"] == pytest.approx(4e8 * np.exp(-0.12), rel=0.01)
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_a_fall_of_spot_liquidates_a_venue_that_looks_at_the_index(delay: int) -> None:
+    clearing = "implicit" if delay == 0 else "lagged"
+    price = one_jump(-0.12, steps=6)
+    perp = market(1e-9, traders(delay_steps=delay), price=price, steps=6, clearing=clearing)
+    block = stepped(Venues((Venue("spot", market(1e-6, price=price, steps=6)), Venue("perp", perp, instrument="perp", mark="index"))))
+    flow = block.venues[1].net_flow_usd[0]
+    assert int(np.flatnonzero(flow)[0]) == delay
+    assert -flow.sum() == pytest.approx(4e8 * np.exp(-0.12), rel=0.01)
+
+
+def test_the_index_is_what_the_margin_rules_say_on_every_path() -> None:
+    rng = np.random.default_rng(8)
+    prices = [SPOT * np.exp(rng.normal(0.0, 0.01, 20)) for _ in range(4)]
+    found = index_usd(prices, cap_share=0.005)
+    for path in range(20):
+        assert found[path] == pytest.approx(index_price_usd([price[path] for price in prices], cap_share=0.005), rel=1e-14)
+
+
+class TestLeg(AgentContract):
+    """The account of an arbitrageur on one venue is an agent like any other; alone it does nothing."""
+
+    agent = Arbitrageur("arb", "A", "B", capital_usd=1e7, latency_steps=2).leg("A", 2)

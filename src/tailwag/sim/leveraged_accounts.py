@@ -207,7 +207,7 @@ def settle(
     return replace(after, wallet=after.wallet - shared, bad_debt=accounts.bad_debt + paid.unpaid - account_sum(shared)), against
 
 
-def funded(accounts: Accounts, rules: Rulebook, *, rate: float, spot_usd: FloatArray, live: BoolArray) -> Accounts:
+def funded(accounts: Accounts, rules: Rulebook, *, rate: float | FloatArray, spot_usd: FloatArray, live: BoolArray) -> Accounts:
     """The accounts after longs paid ``rate`` of their value to shorts; what does not net out comes from outside."""
     paid = accounts.side * accounts.size * np.abs(rules.contract.unit_value(spot_usd)) * rate * live
     return replace(accounts, wallet=accounts.wallet - paid, outside=accounts.outside + account_sum(paid))

@@ -38,7 +38,8 @@ SCAN_SHARE = 0.25
 class LeveragedState:
     """Accounts, orders of the venue on their way, and how far price has been.
 
-    ``due`` (accounts, paths): steps until an order arrives, 0 = none, ``ordered`` its size; (paths,): first prices that liquidate.
+    ``due`` (accounts, paths): steps until an order arrives, 0 = none, ``ordered`` its size; (paths,): first prices that liquidate, and the
+    mark that the venue looks at in this step (None: its own price).
     """
 
     accounts: Accounts
@@ -49,6 +50,7 @@ class LeveragedState:
     lowest: FloatArray
     highest: FloatArray
     events: tuple[Liquidations, ...] = ()
+    mark_usd: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ class LeveragedTrader:
 
     def options(self, move: Move, state: LeveragedState) -> tuple[None, LeveragedState]:
         """No options; settles what was liquidated in the step, calls the next accounts, and charges funding."""
-        now = state
-        touched = move.live & ((move.spot_usd <= now.long_trigger) | (move.spot_usd >= now.short_trigger))
+        now, mark = state, move.spot_usd if state.mark_usd is None else state.mark_usd
+        touched = move.live & ((mark <= now.long_trigger) | (mark >= now.short_trigger))
         if self.agent.delay_steps:
             touched = move.live & (touched | (now.due > 0).any(axis=0))
         if touched.any():
@@ -106,6 +108,15 @@ class LeveragedTrader:
         low = np.where(move.live, np.minimum(now.lowest, move.log_price), now.lowest)
         high = np.where(move.live, np.maximum(now.highest, move.log_price), now.highest)
         return None, replace(now, lowest=low, highest=high)
+
+    def with_mark(self, mark_usd: FloatArray, state: LeveragedState) -> LeveragedState:
+        """The state of a venue that liquidates on this mark in the coming step, whatever its own price does; (paths,)."""
+        return replace(state, mark_usd=mark_usd)
+
+    def with_funding(self, rate: FloatArray, spot_usd: FloatArray, state: LeveragedState) -> LeveragedState:
+        """The state after longs paid ``rate`` of their value to shorts, (paths,); what does not net out comes from the rest of the market."""
+        everybody = np.ones(spot_usd.shape, dtype=bool)
+        return self._with(state, funded(state.accounts, self.agent.rules, rate=rate, spot_usd=spot_usd, live=everybody))
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LeveragedState) -> FloatArray:
         """Minus the notional per unit of log price at the frontier that the price touches, entries by their distribution."""
@@ -140,20 +151,23 @@ class LeveragedTrader:
     def _demand(self, log_price: FloatArray, view: View, state: LeveragedState) -> tuple[FloatArray, FloatArray]:
         """Amount to buy if the step cleared there, and its slope; only paths that reach a level are looked at."""
         amount, slope = np.zeros(log_price.shape), np.zeros(log_price.shape)
-        mark = self.spot_usd * np.exp(log_price)
+        own = self.spot_usd * np.exp(log_price)
+        mark = own if state.mark_usd is None else state.mark_usd
         touched = view.live & ((mark <= state.long_trigger) | (mark >= state.short_trigger))
         if not touched.any():
             return amount, slope
         some, rules, price = state.accounts.column(touched), self.agent.rules, mark[touched]
-        fill = 0.5 * (view.spot_usd[touched] + price)
+        fill = 0.5 * (view.spot_usd[touched] + own[touched])
         closed = closing(some, rules, wanted(some, rules, price), mark_usd=price, fill_usd=fill)
         amount[touched] = -account_sum(some.side * closed.sold)
-        slope[touched] = wanted_slope(some, rules, price) + taken_slope(some, rules, closed, mark_usd=price, fill_usd=fill)
+        follows = wanted_slope(some, rules, price) if state.mark_usd is None else 0.0  # a mark from elsewhere stays where it is
+        slope[touched] = follows + taken_slope(some, rules, closed, mark_usd=own[touched], fill_usd=fill)
         return amount, slope
 
     def _liquidated(self, state: LeveragedState, move: Move, touched: BoolArray) -> LeveragedState:
         """The touched paths after the venue's work of this step."""
-        some, rules, mark, fill = state.accounts.column(touched), self.agent.rules, move.spot_usd[touched], move.fill_usd[touched]
+        some, rules, fill = state.accounts.column(touched), self.agent.rules, move.fill_usd[touched]
+        mark = (move.spot_usd if state.mark_usd is None else state.mark_usd)[touched]
         due, ordered, events = state.due[:, touched], state.ordered[:, touched], list(state.events)
         if self.agent.delay_steps:
             arrived = Closing(np.where(due == 1, ordered, 0.0), np.zeros(ordered.shape))

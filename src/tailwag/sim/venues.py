@@ -21,7 +21,7 @@ from tailwag.sim.venues_chain import Chain
 from tailwag.sim.venues_price import Carried, same_shocks
 
 INSTRUMENTS = ("spot", "perp", "future")
-MARKS = ("last", "index")
+MARKS = ("last", "mark", "index")
 MOST_VENUES = 16
 
 
@@ -31,8 +31,8 @@ class Venue:
 
     ``instrument``: "spot", "perp", or "future".  ``funding``: the perp's formula (None: it charges none here).  A future's first price
     holds ``carry_per_year`` until its expiry ``expiry_years`` from the start: build its scenario with :func:`future_scenario`.
-    ``mark``: liquidations look at the venue's own "last" price, or at the "index" and a moving average (``mark_seconds``) of the premium over
-    it.  ``in_index``: whether its price is in the index (None: spot is).  ``chain``: blocks that orders wait for.
+    ``mark``: liquidations look at the venue's own "last" price, at the "index", or at the "mark", which is the index and the premium over it,
+    averaged with a time constant of ``mark_seconds`` (funding reads that average too).  ``in_index``: whether its price is in the index (None: spot is).  ``chain``: blocks that orders wait for.
     ``message_delay_steps``: arbitrageurs' orders to this venue take so many steps more.
 
     Raises InputError for parts that do not go together.
@@ -64,6 +64,8 @@ class Venue:
             raise InputError(f"{said}: expected an expiry at or after the end of the run, got one inside it; shorten the run")
         if self.message_delay_steps < 0 or self.mark_seconds < 0.0 or not math.isfinite(self.carry_per_year):
             raise InputError(f"{said}: expected message_delay_steps and mark_seconds of 0 or more, and a finite carry_per_year")
+        if self.funding is not None:
+            _refuse_own_funding(self)
         if self.chain is not None:
             _refuse_on_chain(self)
 
@@ -75,6 +77,15 @@ class Venue:
     def fair_basis_log(self, time_years: float) -> float:
         """Log of the fair price over spot at a time: what is left of the carry, 0 for spot and perps."""
         return 0.0 if self.expiry_years is None else self.carry_per_year * max(self.expiry_years - time_years, 0.0)
+
+
+def _refuse_own_funding(venue: Venue) -> None:
+    for agent in venue.scenario.agents:
+        instrument = getattr(agent, "instrument", None)
+        if getattr(agent, "premium_share", None) is not None or (instrument is not None and instrument.funding_per_year != 0.0):
+            raise InputError(
+                f"venue {venue.name!r}: agent {agent.name!r} states its own funding, and the venue charges it by the premium; leave one out"
+            )
 
 
 def _refuse_on_chain(venue: Venue) -> None:
@@ -129,7 +140,7 @@ class Venues:
         if not 0.0 <= self.index_cap_share < 1.0:
             raise InputError(f"expected index_cap_share from 0 to below 1, got {self.index_cap_share:g}; 0.005 is 0.5 %")
         object.__setattr__(self, "index_venues", tuple(venue.name for venue in self.venues if venue.counts_in_index))
-        if not self.index_venues and any(venue.mark == "index" or venue.funding is not None for venue in self.venues):
+        if not self.index_venues and any(venue.mark != "last" or venue.funding is not None for venue in self.venues):
             raise InputError(
                 "expected a venue in the index where funding or liquidations read it; add a spot venue or state in_index = true"
             )

@@ -93,7 +93,7 @@ def _ready(plan: VenuesPlan, state: VenuesState) -> tuple[list[State], tuple[Wai
             years = _step_years(one, states[place])
             rate = venue.funding.rate(state.premium_share[place]) * (years * HOURS_PER_YEAR / venue.funding.hours)
             states[place] = charged(one, states[place], rate)
-    if any(venue.mark == "index" for venue in plan.venues.venues):
+    if any(venue.mark != "last" for venue in plan.venues.venues):
         states = _with_marks(plan, state, states)
     waiting = list(state.waiting)
     for place, venue in enumerate(plan.venues.venues):
@@ -120,11 +120,11 @@ def _step_years(plan: RunPlan, state: State) -> float:
 
 
 def _with_marks(plan: VenuesPlan, state: VenuesState, states: list[State]) -> list[State]:
-    """Tell venues that liquidate on the index their mark: the index of this step's prices before trading, and the averaged premium."""
+    """Tell venues their mark: the index of this step's prices before trading, and where they add it the premium averaged so far."""
     before = [engine._exogenous(one, own).spot_pre_usd for one, own in zip(plan.plans, states)]
     index = _index(plan.venues, before)
     return [
-        marked(one, own, index * (1.0 + premium)) if venue.mark == "index" else own
+        own if venue.mark == "last" else marked(one, own, index * (1.0 + premium) if venue.mark == "mark" else index)
         for venue, one, own, premium in zip(plan.venues.venues, plan.plans, states, state.premium_share)
     ]
 
@@ -154,7 +154,7 @@ def _together(states: list[State]) -> list[State]:
 def _premiums(plan: VenuesPlan, state: VenuesState, after: Sequence[State]) -> tuple[FloatArray, ...]:
     """Averaged premium over the index after a step; nothing to know where no venue reads it."""
     venues = plan.venues
-    if not any(venue.funding is not None or venue.mark == "index" for venue in venues.venues):
+    if not any(venue.funding is not None or venue.mark == "mark" for venue in venues.venues):
         return state.premium_share
     prices = _prices(plan, after)
     index, years = _index(venues, prices), _step_years(plan.plans[0], state.states[0])

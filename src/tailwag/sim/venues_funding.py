@@ -26,20 +26,21 @@ def premium_after(premium: FloatArray, now: FloatArray, *, years: float, ema_sec
 def charged(plan: RunPlan, state: State, rate: FloatArray) -> State:
     """Funding of the coming step at ``rate`` of the position's value, (paths,), + longs pay: liquidity providers are the other side.
 
-    A trader with accounts of its own (leveraged traders) charges them too, by its ``with_funding``.
+    A trader with accounts of its own (leveraged traders) charges those instead, by its ``with_funding``.
     """
     spot = plan.scenario.spot_usd * np.exp(state.log_price)
     live_rate = np.where(state.live, rate, 0.0)
     seats, received = [], np.zeros(spot.shape)
     for seat, own in zip(plan.seats, state.seats):
+        with_funding = getattr(seat.trader, "with_funding", None)
+        if with_funding is not None:
+            seats.append(replace(own, memory=with_funding(live_rate, spot, own.memory)))
+            continue
         paid = live_rate * own.holding.position_coin * spot
         received = received + paid
         parts = own.holding.pnl_usd.copy()
         parts[PART["funding_usd"]] -= paid
-        holding = replace(own.holding, cash_usd=own.holding.cash_usd - paid, pnl_usd=parts)
-        with_funding = getattr(seat.trader, "with_funding", None)
-        memory = own.memory if with_funding is None else with_funding(live_rate, spot, own.memory)
-        seats.append(replace(own, holding=holding, memory=memory))
+        seats.append(replace(own, holding=replace(own.holding, cash_usd=own.holding.cash_usd - paid, pnl_usd=parts)))
     return replace(state, seats=tuple(seats), liquidity_usd=state.liquidity_usd + received)
 
 
