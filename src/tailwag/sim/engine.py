@@ -35,6 +35,7 @@ from tailwag.sim.agents.protocol import (
 from tailwag.sim.clearing import clear
 from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares
+from tailwag.sim.option_model import OptionModel
 from tailwag.sim.orders import Flight
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import Outcome
@@ -109,7 +110,8 @@ class State:
 
 def plan_run(scenario: Scenario, *, seed: int, tabulate: bool = False, full_pnl: bool = True) -> RunPlan:
     """Put every agent in its seat, in the order of what they are."""
-    market = Market(scenario.spot_usd, scenario.grid, tabulate=tabulate, full_pnl=full_pnl)
+    model = None if scenario.options is None else OptionModel(scenario.options, scenario.grid, scenario.spot_usd)
+    market = Market(scenario.spot_usd, scenario.grid, tabulate=tabulate, full_pnl=full_pnl, option_model=model)
     seats = [_seat(scenario, agent, market, position) for position, agent in enumerate(scenario.agents)]
     predicted = any(isinstance(getattr(agent, "policy", None), Predictive) for agent in scenario.agents)
     return RunPlan(scenario, tuple(sorted(seats, key=lambda seat: seat.agent.content())), seed, predicted or scenario.clearing == "damped")

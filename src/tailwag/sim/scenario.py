@@ -14,6 +14,7 @@ from tailwag.sim.agents.protocol import Agent, missing_words
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.net_delta import DirectNetDelta
 from tailwag.sim.option_book import OptionBook
+from tailwag.sim.option_model import OptionTerms
 
 if TYPE_CHECKING:
     from tailwag.exposure import Profile
@@ -88,6 +89,7 @@ class Scenario:
     ``clearing``: "implicit" (orders are sized at the price they clear at, delay 0 allowed), "damped" (delay 1, the market as a whole trades
     1 / (1 - g) of the gap) or "lagged" (every delay >= 1).  ``stop_log_move``: a path further than this from the start is a runaway and is
     stopped there.  ``halt_log_move``: a circuit breaker, None = none.  ``start_ns``: UTC nanoseconds of time 0, None = not stated.
+    ``options``: how options are marked that agents trade with each other during the run; None = there is no option market.
     Raises InputError where the parts cannot go together (a gain of 1 or more under implicit or damped clearing among them).
     """
 
@@ -102,6 +104,7 @@ class Scenario:
     start_ns: int | None = None
     stop_log_move: float = 0.7
     halt_log_move: float | None = None
+    options: OptionTerms | None = None
 
     def __post_init__(self) -> None:
         _least("spot_usd", self.spot_usd, 1e-12)

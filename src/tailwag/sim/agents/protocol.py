@@ -11,6 +11,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.sim.grid import TimeGrid
+from tailwag.sim.option_model import OptionModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class Market:
     """What everybody knows before the start: the first price and the times; and how the run is to be computed.
 
     ``tabulate``: read net deltas from tables.  ``full_pnl``: split the options' profit by greeks at every step (slow for large books).
+    ``option_model``: how options that trade during the run are marked; None where there is no option market.
     """
 
     spot_usd: float
     grid: TimeGrid
     tabulate: bool = False
     full_pnl: bool = True
+    option_model: OptionModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,8 @@ Draws = Callable[[int, int], FloatArray]
 The same bits in any block of paths and any order of calls.
 """
 
-TO_DECIDE, TO_FILL = 0, 1
-"""Kinds of draws: for the policy's decision, and for whether a resting order is filled."""
+TO_DECIDE, TO_FILL, TO_TRADE_OPTIONS = 0, 1, 2
+"""Kinds of draws: for the policy's decision, for whether a resting order is filled, and for option orders (count: the step or the epoch)."""
 
 
 def no_orders(paths: int) -> Orders:
