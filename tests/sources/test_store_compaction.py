@@ -13,7 +13,7 @@ from tests.gates.store.segment_reader import read_store
 from tests.gates.store.store_disks import ForgetfulDisk, Stopped, WatchedDisk, refusing, stopping_at
 
 from tailwag.errors import InputError, StoreBusyError, StoreError
-from tailwag.sources.store import Compaction, History, Recorder, Verification, compact_store, verify_store
+from tailwag.sources.store import Compaction, History, Recorder, Verification, compact_store, segments, verify_store
 from tailwag.sources.store.segments import Part, segment_parts
 
 SEGMENT_BYTES = 3_000
@@ -189,6 +189,36 @@ def test_a_listing_that_misses_a_file_renamed_meanwhile_is_made_again(store: Pat
     found = verify_store(store)
     assert (len(found.entries), found.damaged) == (40, ())
     assert len(listed[0]) < len(listed[-1])
+
+
+def test_files_that_never_stand_still_are_told_and_not_called_damaged(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every, calls = segment_parts(store), iter(range(10_000))
+    monkeypatch.setattr("tailwag.sources.store.verify.segment_parts", lambda _folder: every[next(calls) % 2 :])
+    with pytest.raises(StoreError, match="joined or removed at each of 20 readings"):
+        verify_store(store)
+
+
+def test_a_reader_of_many_records_looks_once_where_they_have_gone(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, looked = History.open(store), list[Path]()
+
+    def counted(folder: Path, **options: Any) -> Verification:
+        looked.append(folder)
+        return verify_store(folder, **options)
+
+    monkeypatch.setattr("tailwag.sources.store.history.verify_store", counted)
+    compact_store(store)
+    assert {entry.record.seq: sha256(before.payload(entry)).hexdigest() for entry in before.entries} == truth()
+    assert len(looked) == 1
+    record(store, range(41, 60))
+    compact_store(store)
+    assert {entry.record.seq: sha256(before.payload(entry)).hexdigest() for entry in before.entries} == truth()
+    assert len(looked) == 2, "joined again"
+
+
+def test_a_segment_that_is_begun_during_a_listing_is_not_called_left_behind(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, calls = segments._listed, iter(range(10_000))
+    monkeypatch.setattr(segments, "_listed", lambda folder: listed(folder)[: None if next(calls) else -1])
+    assert segments.replaced_parts(store) == ()
 
 
 def test_refused_beside_a_recorder_and_where_there_is_no_store(store: Path, tmp_path: Path) -> None:

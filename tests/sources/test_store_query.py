@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import random
+import shutil
 from collections import defaultdict
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from tailwag.cli import main
 from tailwag.errors import InputError
 from tailwag.market.snapshot import Snapshot
 from tailwag.sources.demo import DEFAULT_AS_OF_NS, demo
-from tailwag.sources.store import History, Recorder
+from tailwag.sources.store import History, Recorder, series_files
 from tailwag.sources.store.lines import sealed_row
 from tailwag.sources.store.periods import periods_of, stale_periods, updated_tables
-from tailwag.sources.store.sql import Limits, Queries
+from tailwag.sources.store.sql import Limits, Queries, _run
 from tailwag.units import NS_PER_HOUR
 
 pytest.importorskip("duckdb")
@@ -42,8 +47,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, hours: list[Snapshot]) ->
 
 @pytest.fixture
 def store(recorded: Path, tmp_path: Path) -> Path:
-    import shutil
-
     shutil.copytree(recorded, tmp_path / "market")
     return tmp_path / "market"
 
@@ -226,8 +229,6 @@ def view_of(path: Path) -> str:
 
 
 def test_tables_of_other_records_are_stale(store: Path, recorded: Path, hours: list[Snapshot]) -> None:
-    import shutil
-
     other = store.parent / "other"
     with Recorder(other) as recorder:
         for snapshot in hours:
@@ -244,8 +245,6 @@ def test_a_damaged_record_gives_no_rows_and_is_named(store: Path) -> None:
     data = bytearray(path.read_bytes())
     data[entry.end - 50] ^= 1
     path.write_bytes(bytes(data))
-    import shutil
-
     shutil.rmtree(store / "tables")
     answer = Queries(store).ask("select seq from snapshots order by 1")
     assert ([row[0] for row in answer.rows], answer.left_out) == ([1, 2, 4, 5, 6], (3,))
@@ -411,7 +410,6 @@ def test_where_the_disk_takes_no_tables_they_are_made_for_the_question(
 ) -> None:
     import errno
     import os
-    import shutil
 
     from tailwag.errors import StoreError
     from tailwag.sources.store import periods
@@ -437,3 +435,102 @@ def test_where_the_disk_takes_no_tables_they_are_made_for_the_question(
     assert "acknowledged" not in str(told.value)
     assert "--from and --to" in str(told.value)
     assert "the records are untouched" in str(told.value)
+
+
+# beside others
+
+
+def test_a_table_that_is_made_anew_under_a_query_is_read_again(store: Path, hours: list[Snapshot], monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed = list[str]()
+
+    def taken_away_first(connection: Any, statement: str, limits: Limits) -> Any:
+        if not disturbed:
+            period = max(path for path in (store / "tables").iterdir() if path.is_dir())
+            shutil.rmtree(period)
+            disturbed.append(period.name)
+        return _run(connection, statement, limits)
+
+    monkeypatch.setattr("tailwag.sources.store.sql._run", taken_away_first)
+    assert ask(store, "select count(*) from options") == [(sum(len(snapshot.chain) for snapshot in hours),)]
+    assert disturbed
+
+
+def test_a_query_beside_one_of_a_newer_index_answers_from_one_moment(
+    store: Path, hours: list[Snapshot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = demo(seed=9, as_of_ns=hours[-1].as_of_ns + 1)
+
+    def recorded_first(connection: Any, statement: str, limits: Limits) -> Any:
+        if len(History.open(store)) == len(hours):
+            with Recorder(store) as recorder:
+                recorder.append(newer, received_ns=newer.as_of_ns)
+            updated_tables(History.open(store))
+        return _run(connection, statement, limits)
+
+    monkeypatch.setattr("tailwag.sources.store.sql._run", recorded_first)
+    rows = ask(store, "select count(*), count(distinct seq) from options")
+    assert rows == [(sum(len(snapshot.chain) for snapshot in [*hours, newer]), len(hours) + 1)]
+
+
+def test_tables_of_newer_records_than_an_index_has_are_not_stale(store: Path, hours: list[Snapshot]) -> None:
+    before = History.open(store)
+    with Recorder(store) as recorder:
+        recorder.append(hours[-1], received_ns=1)
+    updated_tables(History.open(store))
+    assert stale_periods(store, before) == []
+
+
+@pytest.fixture
+def series_rows() -> list[dict[str, Any]]:
+    return [{"seq": seq, "as_of_ns": DEFAULT_AS_OF_NS + seq, "source": "demo", "fields": {"gain.value": seq / 8}} for seq in (1, 2, 3)]
+
+
+def filed(place: Path, rows: list[dict[str, Any]]) -> None:
+    """As a service files the rows of its journal."""
+    columns = {name: [row[name] for row in rows] for name in ("seq", "as_of_ns", "source")}
+    sink = io.BytesIO()
+    pl.DataFrame({**columns, "n:gain.value": [row["fields"]["gain.value"] for row in rows]}).write_parquet(sink)
+    (place / f"rows-1-2-2-{sha256(sink.getvalue()).hexdigest()[:32]}.parquet").write_bytes(sink.getvalue())
+
+
+def test_rows_of_the_series_that_are_filed_but_still_in_the_journal_count_once(store: Path, series_rows: list[dict[str, Any]]) -> None:
+    place = store / "series" / "00ff"
+    place.mkdir(parents=True)
+    (place / "newest.jsonl").write_bytes(b"".join(sealed_row(row) for row in series_rows))
+    filed(place, series_rows[:2])
+    assert ask(store, 'select seq, "gain.value" from series order by all') == [(1, 0.125), (2, 0.25), (3, 0.375)]
+
+
+def test_rows_of_the_series_that_are_filed_while_they_are_read_are_not_lost(
+    store: Path, series_rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, read = store / "series" / "00ff", series_files._journal_rows
+    place.mkdir(parents=True)
+    (place / "newest.jsonl").write_bytes(b"".join(sealed_row(row) for row in series_rows))
+
+    def filed_first(path: Path) -> Any:
+        if path.stat().st_size:
+            filed(place, series_rows)
+            path.write_bytes(b"")
+        return read(path)
+
+    monkeypatch.setattr(series_files, "_journal_rows", filed_first)
+    assert ask(store, "select seq from series order by all") == [(1,), (2,), (3,)]
+
+
+def test_a_row_of_the_series_that_is_just_being_written_is_no_damage(
+    store: Path, series_rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, read = store / "series" / "00ff", series_files._bytes_of
+    place.mkdir(parents=True)
+    whole = b"".join(sealed_row(row) for row in series_rows)
+    (place / "newest.jsonl").write_bytes(whole[:-9])
+    assert series_files.damaged_series(store) == ["00ff/newest.jsonl"]
+
+    def then_whole(path: Path) -> bytes:
+        found = read(path)
+        path.write_bytes(whole)
+        return found
+
+    monkeypatch.setattr(series_files, "_bytes_of", then_whole)
+    assert series_files.damaged_series(store) == []

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -357,4 +358,5 @@ def _file_of(path: Path) -> _File | None:
 
 
 def _set_aside(path: Path) -> None:
-    path.rename(path.with_suffix(".damaged"))
+    with suppress(FileNotFoundError):  # by another reader that found the same
+        path.rename(path.with_suffix(".damaged"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tailwag.market.trades import Trades
     from tailwag.sources.store.trade_records import TradeBatch
 
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class History:
     found: Verification | None = field(default=None, repr=False, compare=False)
     """What the index was made from; :meth:`refreshed` goes on from there."""
     _by_time: list[Entry] = field(default_factory=list, init=False, repr=False, compare=False)
+    _moved: list[tuple[Entry, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
+    """Where the records lay when one was last not found where it had been: a walk over many looks once for all of them."""
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> History:
@@ -104,12 +106,22 @@ class History:
             try:
                 return read_payload(self.folder, now)
             except FileNotFoundError:
-                found = _numbered(verify_store(self.folder, payloads=False).entries, entry.record.seq)
-                if found is None or found.record != entry.record:
-                    raise
                 # it may have been joined once more between the looking up and the reading
+                found = self._moved_to(entry, gone=entry_file(now))
+                if found is None:
+                    raise
                 now = found
         return read_payload(self.folder, now)
+
+    def _moved_to(self, entry: Entry, *, gone: str) -> Entry | None:
+        """The same record in another file than the one that is gone; None where the store has it no longer."""
+        for again in (False, True):
+            if again:
+                self._moved[:] = [verify_store(self.folder, payloads=False).entries]
+            found = _numbered(next(iter(self._moved), ()), entry.record.seq)
+            if found is not None and found.record == entry.record and (again or entry_file(found) != gone):
+                return found
+        return None
 
     def snapshot(self, entry: Entry) -> Snapshot:
         """A recorded snapshot, bit for bit.

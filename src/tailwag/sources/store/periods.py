@@ -140,6 +140,12 @@ def _seal_of(data: bytes) -> str:
 
 def stale_periods(folder: Path, history: History) -> list[str]:
     """Periods on disk that are not what the segments would give today; read to the last byte.  Empty where there are no tables."""
+    found = _stale(folder, history)
+    # a query beside this one may have made some anew, and of newer records, while they were read
+    return [name for name in _stale(folder, history.refreshed()) if name in found] if found else []
+
+
+def _stale(folder: Path, history: History) -> list[str]:
     here = folder / FOLDER
     if not here.is_dir():
         return []

@@ -112,18 +112,23 @@ def compacted_name(first: int, last: int) -> str:
 
 def segment_parts(folder: Path) -> tuple[Part, ...]:
     """The files that are the store, in order: a compacted file stands for every segment of its run, whether that is still there or not."""
-    covered, kept = 0, []
-    for part in _listed(folder):
-        if part.last_number > covered:
-            kept.append(part)
-            covered = part.last_number
-    return tuple(kept)
+    return _standing(_listed(folder))
 
 
 def replaced_parts(folder: Path) -> tuple[Part, ...]:
     """Files that a compacted one stands for, and that a compaction cut short has left behind."""
-    kept = set(segment_parts(folder))
-    return tuple(part for part in _listed(folder) if part not in kept)
+    listed = _listed(folder)  # once: a segment that is begun between two listings would be among what is left
+    kept = set(_standing(listed))
+    return tuple(part for part in listed if part not in kept)
+
+
+def _standing(listed: list[Part]) -> tuple[Part, ...]:
+    covered, kept = 0, []
+    for part in listed:
+        if part.last_number > covered:
+            kept.append(part)
+            covered = part.last_number
+    return tuple(kept)
 
 
 def _listed(folder: Path) -> list[Part]:

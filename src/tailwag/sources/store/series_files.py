@@ -15,6 +15,7 @@ _PLAIN = ("seq", "as_of_ns", "source")
 _OWN = frozenset({"assumptions", "as_of", *_PLAIN})
 """Columns of every row: a field of the document with such a name says the same in words and is left out."""
 _KINDS = "ntb"
+_LOOKS_AGAIN = 2
 
 
 def series_columns(folder: Path) -> list[tuple[str, str]]:
@@ -32,9 +33,12 @@ def series_table(folder: Path, columns: set[str] | None) -> Any:
     asked = None if columns is None else _asked(columns)
     tables: list[Any] = []
     for place in sorted(path for path in (folder / FOLDER).glob("*") if path.is_dir()):
-        files = [_file_table(path, asked) for path in sorted(place.glob("rows-*.parquet"))]
-        files.append(_journal_table(place / JOURNAL, asked))
-        tables.extend(_with_place(table, place.name) for table in files if table is not None and table.num_rows)
+        # the journal first: its rows go into a file, and only then out of it; what is in both by then counts once
+        newest = [row for row in _journal_rows(place / JOURNAL) if row is not None]
+        files = [table for path in sorted(place.glob("rows-*.parquet")) if (table := _file_table(path, asked)) is not None]
+        filed = {seq for table in files for seq in table["seq"].to_pylist()} if newest else set[int]()
+        files.append(_journal_table([row for row in newest if row["seq"] not in filed], asked))
+        tables.extend(_with_place(table, place.name) for table in files if table.num_rows)
     if not tables:
         return _with_place(
             pa.table({"seq": pa.array([], pa.int64()), "as_of_ns": pa.array([], pa.int64()), "source": pa.array([], pa.string())}), ""
@@ -62,7 +66,14 @@ def _names(there: set[str]) -> dict[str, str]:
 
 
 def damaged_series(folder: Path) -> list[str]:
-    """Files of the series that differ from what was written, as their seals say it."""
+    """Files of the series that differ from what was written, as their seals say it; a row that is just being written is whole soon."""
+    found = _damaged(folder)
+    for _ in range(_LOOKS_AGAIN if found else 0):
+        found = [name for name in _damaged(folder) if name in found]
+    return found
+
+
+def _damaged(folder: Path) -> list[str]:
     found = [path for path in (folder / FOLDER).glob("*/rows-*.parquet") if not _is_sealed(path, _bytes_of(path))]
     found += [path for path in (folder / FOLDER).glob(f"*/{JOURNAL}") if any(row is None for row in _journal_rows(path))]
     return sorted(f"{path.parent.name}/{path.name}" for path in found)
@@ -108,13 +119,10 @@ def _file_table(path: Path, asked: set[str] | None) -> Any:
     return table.cast(pa.schema(list(zip(table.column_names, texts))))
 
 
-def _journal_table(path: Path, asked: set[str] | None) -> Any:
+def _journal_table(rows: list[dict[str, Any]], asked: set[str] | None) -> Any:
     """Rows of a journal, fields under KIND:PATH."""
     import pyarrow as pa
 
-    rows = [row for row in _journal_rows(path) if row is not None]
-    if not rows:
-        return None
     found: dict[str, Any] = {name: [row[name] for row in rows] for name in _PLAIN}
     for rank, row in enumerate(rows):
         for field, value in row["fields"].items():

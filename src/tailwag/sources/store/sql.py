@@ -29,6 +29,9 @@ _GENERATORS = frozenset({"range", "generate_series", "unnest"})
 _CATALOGUE = ("pg_", "duckdb_", "sqlite_", "pragma_")
 _SETTINGS = frozenset({"current_setting", "getenv", "getvariable"})
 VIEWS = (*TABLES, "series")
+_ATTEMPTS = 5
+_Rows = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+_Identity = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Queries:
     def __init__(self, folder: Path, *, limits: Limits | None = None, progress: Callable[[str], None] | None = None) -> None:
         self._history = History.open(folder)
         self._limits, self._progress, self._unkept = limits or Limits(), progress, ""
+        self._read: dict[Path, _Identity | None] = {}
 
     def ask(self, sql: str, *, from_ns: int | None = None, to_ns: int | None = None) -> Answer:
         """Run one SELECT; with ``from_ns`` and ``to_ns`` only records of days that touch the span are looked at.
@@ -81,13 +85,30 @@ class Queries:
         connection = _connection()
         try:
             named = _checked(connection, sql)
-            self._history = self._history.refreshed()
-            left_out = self._register(connection, named, from_ns, to_ns)
-            columns, rows = _run(connection, sql, self._limits)
+            (columns, rows), left_out = self._undisturbed(connection, sql, named, (from_ns, to_ns))
         finally:
             connection.close()
         series = tuple(damaged_series(self._history.folder)) if "series" in named.tables else ()
         return Answer(columns, rows[: self._limits.rows], len(rows) > self._limits.rows, left_out, series, self._unkept)
+
+    def _undisturbed(self, connection: Any, sql: str, named: _Named, span: tuple[int | None, int | None]) -> tuple[_Rows, tuple[int, ...]]:
+        """The rows of a statement and the damaged records; run again where another query has made a table anew under it."""
+        for _ in range(_ATTEMPTS):
+            self._history = self._history.refreshed()
+            try:
+                left_out = self._register(connection, named, *span)
+                rows = _run(connection, sql, self._limits)
+            except (InputError, OSError):
+                if self._stands():
+                    raise
+                continue
+            if self._stands():
+                return rows, left_out
+        raise StoreError(f"{self._history.folder / FOLDER}: tables were made anew under each of {_ATTEMPTS} readings; ask again")
+
+    def _stands(self) -> bool:
+        """Whether every file of the tables is still the one that was found whole."""
+        return all(_identity(path) == one for path, one in self._read.items())
 
     def _register(self, connection: Any, named: _Named, from_ns: int | None, to_ns: int | None) -> tuple[int, ...]:
         wanted = [name for name in TABLES if name in named.tables]
@@ -105,6 +126,7 @@ class Queries:
     def _tables(self, wanted: list[str], named: _Named, from_ns: int | None, to_ns: int | None) -> tuple[dict[str, Any], set[int]]:
         """Each table and the damaged records that are not in them; made for this question alone where the disk keeps none."""
         self._unkept = ""
+        self._read = {}
         try:
             made = self._trusted(wanted, named, from_ns, to_ns)
         except StoreError as refused:
@@ -121,10 +143,12 @@ class Queries:
         return datasets, {seq for one in made for seq in one.left_out}
 
     def _trusted(self, wanted: list[str], named: _Named, from_ns: int | None, to_ns: int | None) -> list[Made]:
-        """Periods whose columns have just been found whole; what is not is made anew, once."""
+        """Periods whose columns have just been found whole; what is not is made anew."""
         folder = self._history.folder
         distrusted: frozenset[str] = frozenset()
-        for _ in range(2):
+        for rank in range(_ATTEMPTS):
+            if rank:
+                self._history = self._history.refreshed()
             made = updated_tables(
                 self._history,
                 from_ns=from_ns,
@@ -133,6 +157,7 @@ class Queries:
                 distrusted=distrusted,
                 progress=self._progress,
             )
+            self._read = {path: _identity(path) for one in made for name in wanted if (path := _path(folder, one, name)) is not None}
             distrusted = frozenset(one.name for one in made if not _is_whole(folder, one, wanted, named))
             if not distrusted:
                 return made
@@ -241,6 +266,20 @@ def _is_whole(folder: Path, made: Made, wanted: list[str], named: _Named) -> boo
     )
 
 
+def _path(folder: Path, made: Made, name: str) -> Path | None:
+    """The file of a table in a period, None where it has no rows there."""
+    return folder / FOLDER / made.name / f"{name}.parquet" if name in made.files else None
+
+
+def _identity(path: Path) -> _Identity | None:
+    """What tells a file from another that has taken its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def _dataset(folder: Path, name: str, made: list[Made]) -> Any:
     """The files of one table as an Arrow dataset: DuckDB asks it for the columns it needs, and skips days by their times."""
     import pyarrow as pa
@@ -258,7 +297,7 @@ def _dataset(folder: Path, name: str, made: list[Made]) -> Any:
         & (ds.field("as_of") <= pa.scalar(one.last_ns // 1_000, pa.timestamp("us")))
         for one in there
     ]
-    paths = [str((folder / FOLDER / one.name / f"{name}.parquet").resolve()) for one in there]
+    paths = [str(path.resolve()) for one in there if (path := _path(folder, one, name)) is not None]
     return ds.FileSystemDataset.from_paths(paths, schema=schema, format=form, filesystem=fs.LocalFileSystem(), partitions=bounds)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tailwag.errors import InputError
+from tailwag.errors import InputError, StoreError
 from tailwag.sources.store.lock import EPOCH_NAME, LOCK_NAME, read_epoch
 from tailwag.sources.store.mark import NAME as MARK_NAME
 from tailwag.sources.store.mark import Mark, read_mark
@@ -13,7 +13,7 @@ from tailwag.sources.store.parts import read_head, scan_part
 from tailwag.sources.store.records import GENESIS
 from tailwag.sources.store.segments import Entry, Head, Part, Scan, replaced_parts, segment_parts
 
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 CODES = {
     "record_damaged": "bytes of these records differ from what was written",
     "record_missing": "acknowledged, and no longer there",
@@ -87,12 +87,13 @@ def verify_store(folder: Path, *, payloads: bool = True, since: Verification | N
 
     Without ``payloads`` only headers are read, and each payload is checked when it is.  ``since`` is an earlier answer: then only what
     was recorded after it is read, unless files have been compacted or lost meanwhile.
-    Raises InputError if the folder is no store.
+    Raises InputError if the folder is no store, StoreError where its files never stand still.
     """
     refuse_no_store(folder)
     # A recorder may go on meanwhile: it moves segments before the mark, and epoch before segments.  So what must have been there is asked
     # of the mark as it was before, and what must be there by now of mark and epoch as they are after.
     mark = read_mark(folder).mark
+    left = set(replaced_parts(folder))
     standing, walk = _walked(folder, payloads=payloads, since=None if since is None else since.standing)
     # a store that is just being made has its mark before its epoch
     epoch, epoch_code = read_epoch(folder)
@@ -107,7 +108,7 @@ def verify_store(folder: Path, *, payloads: bool = True, since: Verification | N
         unacknowledged_bytes=walk.open_bytes,
         quarantined_files=sum(1 for _ in kept.iterdir()) if kept.is_dir() else 0,
         standing=standing,
-        replaced_files=len(replaced_parts(folder)),
+        replaced_files=len(left.intersection(replaced_parts(folder))),  # what a compaction is just removing was not left behind
     )
 
 
@@ -135,8 +136,8 @@ def _walked(folder: Path, *, payloads: bool, since: Standing | None) -> tuple[St
             standing, walk = _walked_parts(folder, parts, payloads, since.walk.copy(), since)
         # one listing may miss a file that was renamed while it ran: what is there now has to begin with what was there before
         if segment_parts(folder)[: len(parts)] == parts:
-            break
-    return standing, walk
+            return standing, walk
+    raise StoreError(f"{folder}: files were joined or removed at each of {_ATTEMPTS} readings; ask again when its compaction has ended")
 
 
 def _walked_parts(folder: Path, parts: tuple[Part, ...], payloads: bool, walk: _Walk, since: Standing | None) -> tuple[Standing, _Walk]:
