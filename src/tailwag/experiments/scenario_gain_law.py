@@ -182,8 +182,8 @@ def _dealer(agent: Dealer, setting: Setting) -> tuple[Law, str] | None:
     start, share = float(delta(np.zeros(1), 0.0)[0]), agent.hedge_share
 
     def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        wanted, price = -share * (delta(x, setting.now_years) - start), setting.spot_usd * np.exp(x)
-        return 0.0 * x, _beyond(wanted, width / price)
+        wanted, seen = (-share * (delta(at, setting.now_years) - start) for at in (x, exogenous))
+        return 0.0 * x, _to_edge(wanted, seen, width, setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous))
 
     return law, "-Gamma$ (Black)" if setting.spot_vol_beta == 0.0 else "-(Gamma$ + beta vanna) (Black)"
 
@@ -227,6 +227,14 @@ def _dead_zone(policy: Any, setting: Setting) -> float | None:
 def _beyond(wanted: FloatArray, width: FloatArray | float) -> FloatArray:
     """What is traded of a gap that is closed to the edge of a band."""
     return np.asarray(np.copysign(np.maximum(np.abs(wanted) - width, 0.0), wanted))
+
+
+def _to_edge(wanted: FloatArray, seen: FloatArray, width: float, price: FloatArray, before: FloatArray) -> FloatArray:
+    """A gap in coin closed to the edge of a band in USD, which is narrowest at the highest price at which its owner saw itself outside."""
+    if width in (0.0, math.inf):
+        return wanted if width == 0.0 else 0.0 * wanted
+    outside = np.abs(seen) * before > width
+    return _beyond(wanted, width / np.where(outside, np.maximum(price, before), price))
 
 
 def _silent(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -283,8 +291,9 @@ def _lp_hedger(agent: LpHedger, setting: Setting) -> tuple[Law, str] | None:
     pool, start = agent.terms.pool, agent.terms.pool.coin(np.asarray(setting.spot_usd))
 
     def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        price = setting.spot_usd * np.exp(x)
-        return 0.0 * x, _beyond(-agent.hedge_share * (pool.coin(price) - start), width / price)
+        price, before = setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous)
+        wanted, seen = (-agent.hedge_share * (pool.coin(at) - start) for at in (price, before))
+        return 0.0 * x, _to_edge(wanted, seen, width, price, before)
 
     return law, "+P^2 |V''|"
 

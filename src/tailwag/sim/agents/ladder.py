@@ -102,6 +102,11 @@ class LiquidationLadder:
         ]
         return -(max(sides) + self.levels_per_log * self.level_usd)
 
+    def starting_flow_response_usd(self, spot_usd: float) -> float:
+        """USD bought per unit of log price of a small move from the start, the mean of both sides: half of the bumps go each way."""
+        both = sum(float(cluster.density_usd(np.array([edge]))[0]) for cluster in self.clusters for edge in (-1e-12, 1e-12))
+        return self.density_usd + 0.5 * both + self.levels_per_log * self.level_usd
+
     def at_work(self, market: Market) -> Trader:
         """Ready to be liquidated."""
         return LadderTrader(self, market.spot_usd)

@@ -83,6 +83,10 @@ class LeveragedTraders:
         edges = np.array([-EDGE_LOG, EDGE_LOG])
         return -float(self.density_usd(edges, spot_usd).max())
 
+    def starting_flow_response_usd(self, spot_usd: float) -> float:
+        """USD bought per unit of log price of a small move from the start, the mean of both sides: half of the bumps go each way."""
+        return float(self.density_usd(np.array([-EDGE_LOG, EDGE_LOG]), spot_usd).mean())
+
     def at_work(self, market: Market) -> Trader:
         """Ready to be liquidated."""
         for bucket in self.buckets:
