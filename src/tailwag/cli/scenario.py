@@ -36,6 +36,17 @@ COMPARE_EXAMPLES = """
 Without --with every switch that the scenario knows is compared. All of them run on the same seeds, so that differences are exact but for what
 the switch itself changes; a switch that does nothing gives 0.
 """
+GAIN_EXAMPLES = """
+[bold]Examples[/bold]
+
+  tailwag scenario gain cascade-short-gamma
+
+  tailwag scenario gain short-gamma-weekend --move 1 --png gain.png
+
+  tailwag scenario gain my-scenario.toml --json gain.json
+
+Agent after agent: the flow that it states, the flow that closed forms predict, the flow that a bump of the simulated market measures.
+"""
 Name = Annotated[str, argument(metavar="NAME", help="A scenario of tailwag scenario list.")]
 Paths = Annotated[int | None, option("--paths", help="Number of price paths.  \\[default: the scenario's]")]
 Seed = Annotated[int | None, option("--seed", help="Seed of every random number.  \\[default: the scenario's]")]
@@ -93,6 +104,26 @@ def compare_command(
     run_scenario(Request(name, tuple(switches or ()), paths, seed, out, threads, json_file, html, png))
 
 
+def gain_command(
+    scenario: Annotated[str, argument(metavar="NAME|FILE", help="A scenario of tailwag scenario list, or a scenario file.")],
+    move: Annotated[float, option("--move", help="Size of the bump, up and down, in per cent.")] = 0.1,
+    noise: Annotated[
+        float | None, option("--noise", help="The bumped step's own move, one standard deviation in per cent.  \\[default: one step's vol]")
+    ] = None,
+    clock: Annotated[
+        str, option("--clock", help="still: wait for orders, nothing passes or ages; running: the scenario goes on to its end.")
+    ] = "still",
+    paths: Annotated[int | None, option("--paths", help="Number of paths.  \\[default: 2,000]")] = None,
+    seed: Seed = None,
+    json_file: Annotated[str | None, option("--json", metavar="FILE", help="Write the gain as JSON ('-' = stdout, alone).")] = None,
+    png: Png = None,
+) -> None:
+    """How much does each agent add to the loop gain: stated, predicted, and measured by bumping the market?"""
+    from tailwag.cli.gaining import GainRequest, run_gain
+
+    run_gain(GainRequest(scenario, move, noise, clock, paths, seed, json_file, png))
+
+
 def register(app: typer.Typer) -> None:
     """Add the ``scenario`` commands to a typer application."""
     scenarios = typer.Typer(
@@ -101,4 +132,5 @@ def register(app: typer.Typer) -> None:
     scenarios.command("list", epilog=LIST_EXAMPLES)(list_command)
     scenarios.command("run", epilog=RUN_EXAMPLES)(run_command)
     scenarios.command("compare", epilog=COMPARE_EXAMPLES)(compare_command)
+    scenarios.command("gain", epilog=GAIN_EXAMPLES)(gain_command)
     app.add_typer(scenarios, name="scenario")

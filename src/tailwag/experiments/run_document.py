@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import version
 from platform import python_version
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from tailwag.sim.agents.lp_hedger import LpHedger
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
 from tailwag.sim.calibrate import Calibration
+from tailwag.sim.gain_bump import stated_gains
 from tailwag.sim.metrics_sentences import calibrated_sentence
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario, gain_with_vanna, starting_gain
@@ -52,6 +54,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "outcomes": _outcomes(run, metrics),
         "pnl": [_pnl(agent) for agent in metrics["agents"]],
         "events": events(file),
+        "gain_by_agent": [asdict(one) for one in stated_gains(run.scenario)],
         "liquidations": liquidated,
         "pools": accounts,
         "metrics": metrics,
@@ -120,10 +123,15 @@ _KINDS: dict[type, str] = {
 }
 
 
+def agent_kind(agent: Any) -> str:
+    """The kind of a scenario file that makes such an agent; "own" where none does."""
+    return _KINDS.get(type(agent), "own")
+
+
 def _agent(agent: Any, spot_usd: float) -> dict[str, Any]:
     return {
         "name": agent.name,
-        "kind": _KINDS.get(type(agent), "own"),
+        "kind": agent_kind(agent),
         "policy": str(getattr(agent, "policy", agent)),
         "execution": str(getattr(agent, "execution", "at the market")),
         "delay_steps": agent.delay_steps,

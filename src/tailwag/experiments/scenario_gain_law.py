@@ -20,6 +20,7 @@ from tailwag.kernels.black_plain import normal_cdf, normal_density
 from tailwag.margin.contract import Contract
 from tailwag.margin.maintenance import maintenance_share
 from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
@@ -32,7 +33,9 @@ from tailwag.sim.scenario import Scenario
 from tailwag.units import HOURS_PER_YEAR
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
-POINTS = 40_001
+DAYS_PER_YEAR = 365.0
+POINTS = 20_001
+MOST_ROUNDS = 40
 NOISE_POINTS = 1_601
 NOISE_REACH = 7.0
 SAME_TIME = 1e-9
@@ -144,13 +147,13 @@ def _led_to(scenario: Scenario, bump: Bump, laws: Sequence[Law], grid: FloatArra
     """Solve F = x - impact(flow(x, F)) on the grid; orders in coin are worth S0 exp(F), the price before they trade."""
     shocks = grid.copy()
     flows: list[FloatArray] = []
-    for _ in range(60):
+    for _ in range(MOST_ROUNDS):
         price = scenario.spot_usd * np.exp(shocks)
         bought = [law(grid, shocks) for law in laws]
         flows = [usd + coin * price for usd, coin in bought]
         total = np.sum(flows, axis=0) if flows else np.zeros(grid.shape)
         after = grid - _impact_log(scenario, bump, total, total / price)
-        if float(np.abs(after - shocks).max()) < 1e-15:
+        if float(np.abs(after - shocks).max()) < 1e-14:
             break
         shocks = after
     return shocks, flows
@@ -219,7 +222,9 @@ def _dead_zone(policy: Any, setting: Setting) -> float | None:
     if isinstance(policy, Band) and policy.target == "edge":
         return float(policy.half_width_usd if policy.half_width_usd is not None else (policy.half_width_coin or 0.0) * setting.spot_usd)
     if isinstance(policy, AtTimes) and policy.jitter_minutes == 0.0:
-        now, before = (years * MINUTES_PER_YEAR / policy.every_minutes for years in (setting.now_years, setting.now_years - setting.step_years))
+        now, before = (
+            years * MINUTES_PER_YEAR / policy.every_minutes for years in (setting.now_years, setting.now_years - setting.step_years)
+        )
         return 0.0 if math.floor(now + SAME_TIME) > math.floor(before + SAME_TIME) else math.inf
     return None
 
@@ -248,7 +253,9 @@ def _ladder(agent: LiquidationLadder, setting: Setting) -> tuple[Law, str]:
         usd = (agent.density_usd + agent.levels_per_log * agent.level_usd) * x
         for cluster in agent.clusters:
             side, center = math.copysign(1.0, cluster.distance_log), abs(cluster.distance_log)
-            passed = normal_cdf((np.maximum(side * x, 0.0) - center) / cluster.width_log) - normal_cdf(np.asarray(-center / cluster.width_log))
+            passed = normal_cdf((np.maximum(side * x, 0.0) - center) / cluster.width_log) - normal_cdf(
+                np.asarray(-center / cluster.width_log)
+            )
             usd = usd + side * cluster.notional_usd * passed
         return usd, 0.0 * x
 
@@ -269,7 +276,9 @@ def _leveraged(agent: LeveragedTraders, setting: Setting) -> tuple[Law, str] | N
             level = bucket.entry_log + _level_log(side, bucket.leverage, kept, linear=linear)
             alive = float(normal_cdf(np.asarray(-side * level / bucket.entry_width_log)))
             fallen = np.maximum(-side * x, 0.0)
-            passed = normal_cdf((fallen + side * level) / bucket.entry_width_log) - normal_cdf(np.asarray(side * level / bucket.entry_width_log))
+            passed = normal_cdf((fallen + side * level) / bucket.entry_width_log) - normal_cdf(
+                np.asarray(side * level / bucket.entry_width_log)
+            )
             usd = usd - side * bucket.notional_usd * passed / alive
         return (0.0 * x, usd / setting.spot_usd) if linear else (usd, 0.0 * x)
 
@@ -304,7 +313,9 @@ def _pool(agent: PoolArbitrage, setting: Setting) -> tuple[Law, str] | None:
     if fee.bps_per_vol:
         return None
     if terms.block_minutes:
-        now, before = (years * MINUTES_PER_YEAR / terms.block_minutes for years in (setting.now_years, setting.now_years - setting.step_years))
+        now, before = (
+            years * MINUTES_PER_YEAR / terms.block_minutes for years in (setting.now_years, setting.now_years - setting.step_years)
+        )
         if math.floor(now + SAME_TIME) == math.floor(before + SAME_TIME):
             return _silent, "no block falls"
     start = terms.pool.coin(np.asarray(setting.spot_usd))
@@ -329,6 +340,41 @@ def _crab(agent: Crab, setting: Setting) -> tuple[Law, str]:
     return law, "+2 N beyond the threshold"
 
 
+def _insurer(agent: PortfolioInsurer, setting: Setting) -> tuple[Law, str] | None:
+    """holding (N(d1(x)) - N(d1(0))) of a copied put; m (V - F) of a constant proportion, V the wealth before the trade."""
+    width, rule, units = _dead_zone(agent.policy, setting), agent.rule, agent.holding_usd / setting.spot_usd
+    if width is None:
+        return None
+    if isinstance(rule, ConstantProportion):
+        held = min(rule.multiplier * (1.0 - rule.floor_share), rule.most_share)
+
+        def coin(x: FloatArray) -> FloatArray:
+            wealth = 1.0 + held * np.expm1(x)
+            return np.asarray(
+                np.maximum(np.minimum(rule.multiplier * (wealth - rule.floor_share), rule.most_share * wealth), 0.0) * np.exp(-x) - held
+            )
+
+        by = "+m (m - 1) cushion"
+    else:
+
+        def at(x: FloatArray, years: float) -> FloatArray:
+            root = rule.iv * math.sqrt(rule.days / DAYS_PER_YEAR - years)
+            return np.asarray(normal_cdf((x - math.log(rule.floor_share)) / root + 0.5 * root))
+
+        start = float(at(np.zeros(1), 0.0)[0])
+
+        def coin(x: FloatArray) -> FloatArray:
+            return at(x, setting.now_years) - start
+
+        by = "+Gamma$ of the copied put"
+
+    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
+        price, before = setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous)
+        return 0.0 * x, _to_edge(units * coin(x), units * coin(exogenous), width, price, before)
+
+    return law, by
+
+
 def _banded(agent: PriceBand, setting: Setting) -> tuple[Law, str]:
     """The inner agent's, no further than the edge of the band."""
     inner, by = law_of(agent.inner, setting)
@@ -347,5 +393,6 @@ _LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...]
     (LpHedger, _lp_hedger),
     (PoolArbitrage, _pool),
     (Crab, _crab),
+    (PortfolioInsurer, _insurer),
     (PriceBand, _banded),
 )

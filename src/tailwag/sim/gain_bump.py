@@ -22,7 +22,7 @@ from tailwag.sim.grid import TimeGrid
 from tailwag.sim.prices_checks import PRICE_STREAM
 from tailwag.sim.scenario import MOST_PATHS, Scenario
 
-__all__ = ["AgentGain", "Bump", "MeasuredGain", "measure_gain", "stated_response_usd"]
+__all__ = ["AgentGain", "Bump", "MeasuredGain", "StatedGain", "measure_gain", "stated_gains", "stated_response_usd"]
 
 BLOCK = 512
 STILL_YEARS = 1e-13
@@ -146,6 +146,22 @@ def stated_response_usd(agent: Agent, spot_usd: float) -> float:
     return float(own(spot_usd)) if callable(own) else -float(agent.starting_dollar_gamma_usd(spot_usd)) + 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class StatedGain:
+    """What one agent says it adds to the loop at the start: USD bought per unit of log price, and impact per USD times it; + amplifies."""
+
+    name: str
+    response_usd: float
+    gain: float
+
+
+def stated_gains(scenario: Scenario) -> tuple[StatedGain, ...]:
+    """Every agent's stated response and gain at the start, for a small move at full depth; vol that follows spot is not in it."""
+    per_usd = scenario.impact.small_signal_per_usd(scenario.spot_usd)
+    said = [(agent.name, stated_response_usd(agent, scenario.spot_usd)) for agent in scenario.agents]
+    return tuple(StatedGain(name, response, per_usd * response) for name, response in said)
+
+
 def measure_gain(scenario: Scenario, *, paths: int, seed: int, bump: Bump | None = None) -> MeasuredGain:
     """Bump the exogenous move of one step by +-h on the same seeds and measure what price and every agent answer.
 
@@ -236,7 +252,9 @@ def _read(scenario: Scenario, bump: Bump, run: tuple[int, int], parts: list[_Ans
 
 def _reason(stopped: BoolArray, settled: bool, steps: int) -> str:
     if stopped.any():
-        return f"{int(stopped.sum()):,} of {stopped.size:,} bumped paths stopped: the bump starts what no gain describes; take a smaller one"
+        return (
+            f"{int(stopped.sum()):,} of {stopped.size:,} bumped paths stopped: the bump starts what no gain describes; take a smaller one"
+        )
     if not settled:
         return f"answers had not settled after {steps:,} steps: the loop swings or runs away where hedges are late; see the gain as stated"
     return ""

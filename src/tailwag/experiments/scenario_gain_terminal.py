@@ -1,0 +1,105 @@
+"""What ``tailwag scenario gain`` prints, and its card for chat: the sentence, then agent after agent, stated, predicted and measured."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import IO, Any
+
+from tailwag.experiments.answer_terminal import print_answer, small_table
+from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.figures.numbers import compact
+from tailwag.figures.palette import Theme, palette
+
+HEADS = ["agent", "by", "stated", "predicted", "measured", "gain predicted", "measured", "z"]
+MOST_BARS = 12
+Document = dict[str, Any]
+
+
+def print_gain(document: Document, *, file: IO[str] | None = None) -> None:
+    """Print a gain document."""
+    table = small_table(
+        "Flow response, USD bought per unit of log price, and what it adds to the gain", HEADS, list(_rows(document)), text=(0, 1)
+    )
+    print_answer(document["headline"], _notes(document), [] if table is None else [table], file=file)
+
+
+def gain_card(document: Document, *, theme: Theme = "light") -> bytes:
+    """A 1200 x 675 PNG: the sentence, and the waterfall of everybody's predicted gain down to the measured total."""
+    import matplotlib as mpl
+
+    from tailwag.figures.pictures import blank_picture
+    from tailwag.figures.waterfall import draw_waterfall
+
+    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
+        colours = palette(theme)
+        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
+        figure.text(0.028, 0.955, "the loop gain of everything", fontsize=10.5, color=colours.muted, va="center")
+        figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
+        lines, size = fitted(drawable(document["headline"][0], most=230))
+        line_height = size * 1.38 / HEIGHT_PX * 100 / 72
+        for rank, line in enumerate(lines):
+            figure.text(0.028, 0.912 - line_height * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
+        top = 0.912 - line_height * len(lines) - 0.03
+        axes = figure.add_axes((0.24, 0.13, 0.73, top - 0.13))
+        names, gains = shown_parts(document)
+        total = document["total"]["measured"]
+        draw_waterfall(
+            axes, [drawable(name, most=34) for name in names], gains, measured=total["value"], error=total["standard_error"], theme=theme
+        )
+        bump = document["bump"]
+        foot = f"bump +-{100 * bump['size_log']:g} % beside a step of {100 * bump['noise_log']:.2g} %, {document['paths']:,} paths, seed {document['seed']}"
+        figure.text(0.028, 0.03, foot, fontsize=9, color=colours.muted, va="center")
+        picture = BytesIO()
+        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
+    return picture.getvalue()
+
+
+def shown_parts(document: Document) -> tuple[list[str], list[float]]:
+    """Names and predicted gains, the largest first; what does not fit is joined."""
+    rows = sorted(document["gain_by_agent"], key=lambda row: -abs(row["gain"]["predicted"]))
+    parts = [(str(row["name"]), float(row["gain"]["predicted"])) for row in rows]
+    if len(parts) > MOST_BARS:
+        rest = parts[MOST_BARS - 1 :]
+        parts = [*parts[: MOST_BARS - 1], (f"{len(rest)} others", sum(gain for _, gain in rest))]
+    return [name for name, _ in parts], [gain for _, gain in parts]
+
+
+def _rows(document: Document) -> Any:
+    for row in document["gain_by_agent"]:
+        gain = row["gain"]
+        yield [
+            row["name"],
+            row["law"],
+            compact(row["stated_response_usd"], signed=True),
+            compact(row["predicted_response_usd"], signed=True),
+            compact(row["measured_response_usd"]["value"], signed=True),
+            f"{gain['predicted']:+.5f}",
+            _with_error(gain["measured"]),
+            _z(gain["z"]),
+        ]
+    total = document["total"]
+    yield ["all", "sum", "", "", "", f"{total['predicted']:+.5f}", _with_error(total["measured"]), _z(total["z"])]
+
+
+def _notes(document: Document) -> Any:
+    bump = document["bump"]
+    when = "time stands still until all orders have arrived" if bump["clock"] == "still" else "the scenario's clock runs on without shocks"
+    yield (
+        f"bumped by +-{100 * bump['size_log']:g} % in one step that moves by {100 * bump['noise_log']:.3g} % of its own, {document['paths']:,} paths, "
+        f"seed {document['seed']}; then {when} ({bump['steps']:,} steps)"
+    )
+    yield f"impact: 1 USD moves log price by {document['impact_per_usd']:.3g} at once; gain = impact x response where impact is linear"
+    taken = [row["name"] for row in document["gain_by_agent"] if row["law"] == "as stated"]
+    if taken:
+        yield f"taken at their word, having no closed form here: {', '.join(taken)}"
+
+
+def _with_error(estimate: Document) -> str:
+    if estimate["value"] is None:
+        return "unknown"
+    error = estimate["standard_error"]
+    return f"{estimate['value']:+.5f}" + (f" +- {error:.1g}" if error and error > 1e-12 else "")
+
+
+def _z(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:+.2f}"
