@@ -19,6 +19,7 @@ from tailwag.margin.prices import index_price_usd
 from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.arbitrageur import Arbitrageur
 from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm, Replay
@@ -31,6 +32,7 @@ from tailwag.sim.venues import Venue, Venues, future_scenario
 from tailwag.sim.venues_block import VenuesBlock, run_venues_block
 from tailwag.sim.venues_chain import SECONDS_PER_YEAR, Chain
 from tailwag.sim.venues_engine import VenuesPlan, init, plan_venues, step
+from tailwag.sim.venues_home import everybody, home_scenario, venues_of
 from tailwag.sim.venues_price import index_usd
 
 SPOT, STEPS = 52_000.0, 40
@@ -412,3 +414,55 @@ class TestLeg(AgentContract):
     """The account of an arbitrageur on one venue is an agent like any other; alone it does nothing."""
 
     agent = Arbitrageur("arb", "A", "B", capital_usd=1e7, latency_steps=2).leg("A", 2)
+
+
+# A scenario with other venues beside it
+
+
+def test_a_run_of_home_tells_everybodys_profit() -> None:
+    """Profit sums to nothing over agents, liquidity providers and venues of all venues together, valued at the end."""
+    scenario = home_scenario(laddered(everything(3)))
+    block = run_block(plan_run(scenario, seed=3), 0, 5, keep_agents=True)
+    venues = run_venues_block(plan_venues(venues_of(scenario), seed=3), 0, 5, keep_agents=True)
+    assert [agent.name for agent in block.agents] == [agent.name for agent in everybody(scenario)]
+    assert (block.log_price == venues.venues[0].log_price).all()
+    last = SPOT * np.exp(block.log_price[:, -1])
+    worth = block.venue_cash_usd + block.holders_cash_usd + block.liquidity_cash_usd + block.liquidity_position_coin * last
+    worth = worth + sum(agent.pnl_usd.sum(axis=0) for agent in block.agents)
+    assert np.abs(worth).max() <= 1e-10 * sum(agent.turnover_usd for agent in block.agents).max()
+    legs = [agent for told in venues.venues for agent in told.agents if agent.name == "perp"]
+    mine = next(agent for agent in block.agents if agent.name == "perp")
+    assert (mine.pnl_usd == legs[0].pnl_usd + legs[1].pnl_usd).all()
+    assert mine.turnover_usd.min() > 0.0
+
+
+def laddered(venues: Venues) -> Venues:
+    """Liquidations in place of every hedger: whatever they lose, somebody has."""
+    ladders = [
+        replace(
+            venue, scenario=replace(venue.scenario, agents=(LiquidationLadder(f"longs {venue.name}", 1, density_usd=3e9 * (1 + place)),))
+        )
+        for place, venue in enumerate(venues.venues[:2])
+    ]
+    empty = [replace(venue, scenario=replace(venue.scenario, agents=())) for venue in venues.venues[2:]]
+    return replace(venues, venues=(*ladders, *empty))
+
+
+def renamed_apart(venues: Venues) -> Venues:
+    """Every venue's dealer under its own name."""
+    apart = [
+        replace(
+            venue, scenario=replace(venue.scenario, agents=tuple(replace(a, name=f"{a.name} {venue.name}") for a in venue.scenario.agents))
+        )
+        for venue in venues.venues
+    ]
+    return replace(venues, venues=tuple(apart))
+
+
+def test_a_change_of_homes_price_reaches_every_venue() -> None:
+    scenario = home_scenario(renamed_apart(everything(3)))
+    louder = replace(scenario, price=scenario.price.scaled(2.0))
+    for venue in venues_of(louder).venues:
+        assert venue.scenario.price.annual_vol == pytest.approx(2.0 * scenario.price.annual_vol)
+    assert venues_of(louder).venues[0].scenario.elsewhere is None
+    assert louder.without_hedging().elsewhere is None

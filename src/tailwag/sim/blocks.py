@@ -68,8 +68,12 @@ class Kept:
 def run_block(plan: RunPlan, first_path: int, paths: int, *, keep_agents: bool = False) -> BlockPaths:
     """Simulate ``paths`` paths from ``first_path`` on; each path's numbers are the same in any block.
 
-    Runs the steps one after another; the block's memory is that of its trajectories.
+    Runs the steps one after another; the block's memory is that of its trajectories.  With other venues beside it, all of them step together.
     """
+    if plan.scenario.elsewhere is not None:
+        from tailwag.sim.venues_home import run_home_block
+
+        return run_home_block(plan, first_path, paths, keep_agents=keep_agents)
     state = init(plan, first_path, paths)
     kept = Kept.empty(plan, paths, keep_agents)
     kept.note(state)

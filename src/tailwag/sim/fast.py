@@ -41,6 +41,8 @@ LEAST_SHIFT, REACH_SD = 0.05, 8.0
 
 def supports(scenario: Scenario) -> str | None:
     """None where the fast engine can run a scenario, else the reason why it cannot, as a sentence."""
+    if scenario.elsewhere is not None:
+        return "the fast engine steps one venue, and this scenario has several"
     if scenario.impact.square_root is not None:
         return "the fast engine steps linear impact, and this scenario has a square-root law"
     if scenario.impact.depth_reacts is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tailwag.liquidity.laws import Impact
     from tailwag.sim.dynamics import PriceModel
     from tailwag.sim.impact import ImpactModel
+    from tailwag.sim.venues import Venues
 
 CLEARINGS = ("implicit", "damped", "lagged")
 MOST_PATHS = 100_000_000
@@ -90,6 +91,7 @@ class Scenario:
     1 / (1 - g) of the gap) or "lagged" (every delay >= 1).  ``stop_log_move``: a path further than this from the start is a runaway and is
     stopped there.  ``halt_log_move``: a circuit breaker, None = none.  ``start_ns``: UTC nanoseconds of time 0, None = not stated.
     ``options``: how options are marked that agents trade with each other during the run; None = there is no option market.
+    ``elsewhere``: all venues, of which this one is the first (see :func:`tailwag.sim.venues_home.home_scenario`); None = one venue alone.
     Raises InputError where the parts cannot go together (a gain of 1 or more under implicit or damped clearing among them).
     """
 
@@ -105,6 +107,7 @@ class Scenario:
     stop_log_move: float = 0.7
     halt_log_move: float | None = None
     options: OptionTerms | None = None
+    elsewhere: Venues | None = None
 
     def __post_init__(self) -> None:
         _least("spot_usd", self.spot_usd, 1e-12)
@@ -133,7 +136,7 @@ class Scenario:
 
     def without_hedging(self) -> Scenario:
         """The same market in which nobody trades: the paired run on the same shocks."""
-        return replace(self, agents=())
+        return replace(self, agents=(), elsewhere=None)
 
 
 def _refuse_agents(scenario: Scenario) -> None:
