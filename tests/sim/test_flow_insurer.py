@@ -122,27 +122,32 @@ def test_the_floor_breaks_where_one_fall_is_larger_than_one_over_the_multiplier_
         assert (held == 0.0).all() == breaks
 
 
+def coin_wanted(after: float, money: float, coin: float) -> float:
+    """Four times the cushion over 80 % of the holding, at most 95 % of wealth, in coin, less what is held."""
+    wealth = money + coin * after
+    return max(min(4.0 * (wealth - 0.8 * HOLDING), 0.95 * wealth), 0.0) / after - coin
+
+
+def excess_of_one_step(move: float, before: float, money: float, coin: float) -> float:
+    """Log price that the purchase leads to, less the one at which it was sized; impact 6e-11 per USD at the price before trading."""
+    return move - 6e-11 * coin_wanted(before * math.exp(move), money, coin) * before
+
+
 def test_a_proportional_insurer_against_a_loop_of_plain_numbers() -> None:
     """The same market in scalars: each step's price by root finding, cash and coin by hand."""
-    per_usd, floor, multiplier, cap = 6e-11, 0.8, 4.0, 0.95
-    rule = ConstantProportion(floor_share=floor, multiplier=multiplier, most_share=cap)
+    rule = ConstantProportion(floor_share=0.8, multiplier=4.0, most_share=0.95)
     moves = 0.03 * np.random.default_rng(5).standard_normal(12)
-    block, mine = positions(insurer(rule), Replay(moves), impact=ImpactModel(permanent_per_usd=per_usd), paths=1, stop_log_move=3.0)
-    price, coin, cash = SPOT, min(multiplier * (1.0 - floor), cap) * HOLDING / SPOT, 0.0
-    reserve = HOLDING - coin * SPOT
+    block, mine = positions(insurer(rule), Replay(moves), impact=ImpactModel(permanent_per_usd=6e-11), paths=1, stop_log_move=3.0)
+    price, coin = SPOT, 0.8 * HOLDING / SPOT
+    money = start = HOLDING - coin * SPOT
     for step, move in enumerate(moves):
         before = price * math.exp(move)
-
-        def wanted(after: float) -> float:
-            wealth = reserve + cash + coin * after
-            return max(min(multiplier * (wealth - floor * HOLDING), cap * wealth), 0.0) / after - coin
-
-        price = before * math.exp(brentq(lambda y: y - per_usd * wanted(before * math.exp(y)) * before, -1.0, 1.0, xtol=1e-15))
-        bought = wanted(price)
-        coin, cash = coin + bought, cash - bought * 0.5 * (before + price)
+        price = before * math.exp(brentq(excess_of_one_step, -1.0, 1.0, args=(before, money, coin), xtol=1e-15))
+        bought = coin_wanted(price, money, coin)
+        coin, money = coin + bought, money - bought * 0.5 * (before + price)
         assert block.log_price[0, step + 1] == pytest.approx(math.log(price / SPOT), abs=1e-10)
         assert np.asarray(mine.position_coin)[0, step + 1] == pytest.approx(coin, rel=1e-8)
-    assert mine.final_cash_usd[0] == pytest.approx(cash, rel=1e-8)
+    assert mine.final_cash_usd[0] == pytest.approx(money - start, rel=1e-8)
 
 
 @pytest.mark.parametrize("rule", [PUT, PROPORTION, ConstantProportion(0.5, 6.0, 1.5), SyntheticPut(1.02, 0.3, 5.0)])
