@@ -36,6 +36,7 @@ from tailwag.sim.clearing import clear
 from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares
 from tailwag.sim.option_model import OptionModel
+from tailwag.sim.option_trading import OptionDesk, trade_options
 from tailwag.sim.orders import Flight
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import Outcome
@@ -69,6 +70,7 @@ class RunPlan:
     seats: tuple[Seat, ...]
     seed: int
     needs_gain: bool
+    option_model: OptionModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class SeatState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A block of paths between two steps.  Shapes: (paths,)."""
+    """A block of paths between two steps.  Shapes: (paths,).  ``recent_usd``: prices of the last 30 minutes, where options trade."""
 
     step: int
     first_path: int
@@ -101,6 +103,7 @@ class State:
     fills_usd: tuple[FloatArray, ...]
     outcome: IntArray
     stopped_step: IntArray
+    recent_usd: tuple[FloatArray, ...] = ()
 
     @property
     def live(self) -> BoolArray:
@@ -114,7 +117,8 @@ def plan_run(scenario: Scenario, *, seed: int, tabulate: bool = False, full_pnl:
     market = Market(scenario.spot_usd, scenario.grid, tabulate=tabulate, full_pnl=full_pnl, option_model=model)
     seats = [_seat(scenario, agent, market, position) for position, agent in enumerate(scenario.agents)]
     predicted = any(isinstance(getattr(agent, "policy", None), Predictive) for agent in scenario.agents)
-    return RunPlan(scenario, tuple(sorted(seats, key=lambda seat: seat.agent.content())), seed, predicted or scenario.clearing == "damped")
+    in_order = tuple(sorted(seats, key=lambda seat: seat.agent.content()))
+    return RunPlan(scenario, in_order, seed, predicted or scenario.clearing == "damped", model)
 
 
 def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Seat:
@@ -126,6 +130,10 @@ def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Se
     missing = missing_words(trader, Trader)
     if missing:
         raise InputError(f"agent {agent.name!r}: expected at_work() to hand over a trader, got one without {missing}")
+    if (hasattr(trader, "option_orders") or hasattr(trader, "quote")) and not hasattr(trader, "traded"):
+        raise InputError(
+            f"agent {agent.name!r}: expected a trader of options to have traded(fill, state), got one without; its options would be lost"
+        )
     return Seat(
         agent,
         trader,
@@ -168,6 +176,7 @@ def init(plan: RunPlan, first_path: int, paths: int) -> State:
         fills_usd=tuple(nothing for _ in seats),
         outcome=np.full(paths, int(Outcome.FINISHED)),
         stopped_step=np.full(paths, scenario.grid.steps),
+        recent_usd=() if plan.option_model is None else (np.full(paths, scenario.spot_usd),),
     )
 
 
@@ -193,6 +202,8 @@ class Exogenous:
 def step(plan: RunPlan, state: State) -> State:
     """One step of the loop for a block of paths."""
     before = _exogenous(plan, state)
+    if plan.option_model is not None:
+        state = _trade_options(plan, plan.option_model, state, before)
     market_orders, same_step, flights = _collect(plan, state, before)
     log_price, fills, found = _clear(plan, state, before, market_orders, same_step)
     net_usd = _sum([fill.usd for fill in fills], state.live.shape)
@@ -231,12 +242,44 @@ def _exogenous(plan: RunPlan, state: State) -> Exogenous:
     )
 
 
+def _trade_options(plan: RunPlan, model: OptionModel, state: State, before: Exogenous) -> State:
+    """Agents trade options with each other at the price before trading; premium goes from one account to another."""
+    shift = _shift_before(plan, state, before)
+    view = _view(plan, state, before.step, before.step_years, before.log_pre, shift)
+    desks = [
+        OptionDesk(
+            seat.agent.name,
+            seat.trader,
+            _account(own, own.flight),
+            _draws(plan, seat, state.first_path, state.log_price.size),
+            own.memory,
+        )
+        for seat, own in zip(plan.seats, state.seats)
+    ]
+    if not any(desk.trades for desk in desks):
+        return state
+    after = trade_options(model, view, state.recent_usd, desks)
+    nothing = np.zeros(state.log_price.shape)
+    seats = [
+        replace(own, memory=desk.memory, holding=own.holding.with_option_trades(nothing + desk.premium_usd, nothing + desk.edge_usd))
+        if desk.trades
+        else own
+        for own, desk in zip(state.seats, after)
+    ]
+    return replace(state, seats=tuple(seats))
+
+
+def _shift_before(plan: RunPlan, state: State, before: Exogenous) -> FloatArray:
+    """Vol shift at the price before trading."""
+    return before.shift_base + plan.scenario.vol.spot_vol_beta * (before.log_pre - state.log_price)
+
+
 def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill], list[Orders | None], list[Flight]]:
     """Orders that arrive now (USD and coin at the price before trading), same-step demands, and what is still on its way."""
     arrived: list[Fill] = []
     same_step: list[Orders | None] = []
     flights: list[Flight] = []
-    shift = before.shift_base + plan.scenario.vol.spot_vol_beta * (before.log_pre - state.log_price)
+    shift = _shift_before(plan, state, before)
     for seat, own in zip(plan.seats, state.seats):
         usd, coin, flight = own.flight.arrive()
         orders = None
@@ -400,7 +443,15 @@ def _book(
         holders_usd=state.holders_usd - _sum(paid, spot.shape),
         net_flow_usd=net_usd,
         fills_usd=tuple(fill.usd for fill in fills),
+        recent_usd=_recent(plan, state, before.step, spot),
     )
+
+
+def _recent(plan: RunPlan, state: State, now: int, spot_usd: FloatArray) -> tuple[FloatArray, ...]:
+    """Prices that a settlement average may still need."""
+    if plan.option_model is None:
+        return ()
+    return (*state.recent_usd, spot_usd)[-plan.option_model.counted_prices(now) :]
 
 
 def _vega_books(

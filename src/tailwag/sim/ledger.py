@@ -57,6 +57,12 @@ class Holding:
         parts[PART["vega_usd"]] += gain_usd
         return replace(self, pnl_usd=parts, cash_usd=self.cash_usd + gain_usd)
 
+    def with_option_trades(self, premium_usd: FloatArray, edge_usd: FloatArray) -> Holding:
+        """Options bought (+ paid) from other agents or sold to them: premium in cash, and what they gained against the model as spread."""
+        parts = self.pnl_usd.copy()
+        parts[PART["spread_usd"]] += edge_usd
+        return replace(self, pnl_usd=parts, cash_usd=self.cash_usd - premium_usd)
+
 
 @dataclass(frozen=True, slots=True)
 class Fill:

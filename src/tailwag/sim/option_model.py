@@ -175,6 +175,10 @@ class OptionModel:
         opens = self.years_left(expiry_step, 0) - WINDOW_YEARS + SAME_YEARS
         return np.asarray(np.maximum(np.searchsorted(self.grid.years, opens, side="right"), 1))
 
+    def counted_prices(self, step: int) -> int:
+        """How many grid prices up to a step a settlement average may still need: those of the last 30 minutes, the last one at least."""
+        return step - int(np.searchsorted(self.grid.years, self.grid.years[step] - WINDOW_YEARS, side="left")) + 1
+
     def average_before(self, expiry_step: int, step: int, spot_usd: Sequence[FloatArray]) -> FloatArray:
         """Running settlement average of an expiry just before a step: the mean of the prices counted so far, else the last price.
 
