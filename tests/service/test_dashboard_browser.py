@@ -413,6 +413,33 @@ def test_alerts_arrive_newest_first_and_are_announced(live: Visit, server: Dashb
     assert "Data are stale." in live.text("#announcements")
 
 
+def test_two_messages_of_one_moment_are_both_announced(live: Visit, server: DashboardServer) -> None:
+    server.state = "stale"
+    server.alert("Data are stale.", "critical")
+    live.state("stale")
+    assert "Data are stale." in live.text("#announcements")
+    assert "Stale: " in live.text("#announcements")
+
+
+def test_whatever_is_said_of_the_source_moves_nothing(live: Visit, server: DashboardServer) -> None:
+    """With a choice of sources beside it, and more to say than there is room for: all of it is there for who asks."""
+    places = """['main', '.bar .stamp', '#spot'].flatMap((one) => { const {x, y} = document.querySelector(one).getBoundingClientRect(); return [x, y]; })"""
+    main = "document.querySelector('main').getBoundingClientRect().y"
+    alone = live.page.evaluate(main)
+    live.page.evaluate(
+        "document.querySelector('#source-choice').append(new Option('x'.repeat(40))); document.querySelector('#source-label').hidden = false"
+    )
+    assert live.page.evaluate(main) == alone
+    before = live.page.evaluate(places)
+    server.reasons = [
+        "the venue answers nothing that could be read, and has not done so for a long time; it is asked again" for _ in range(3)
+    ]
+    server.beat("stale", age_s=12.0)
+    live.state("stale")
+    assert live.page.evaluate(places) == before
+    assert live.page.get_attribute("#live-detail", "title") == live.page.evaluate("document.querySelector('#live-detail').textContent")
+
+
 def test_a_server_that_wants_a_token_is_given_one_and_no_address_holds_it(chromium: Any, server: DashboardServer) -> None:
     server.token = "canary-0123456789abcdef"
     seen = visit(chromium, server, state="")

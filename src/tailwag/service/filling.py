@@ -30,7 +30,7 @@ REST_FACTOR = 3.0
 
 
 def source_label(snapshot: Snapshot, names: tuple[str, ...]) -> str:
-    """The name of the source that a recorded snapshot came from; where one source only is watched, its."""
+    """The name of the source that a recorded snapshot came from, as far as it tells itself; where one source only is watched, its."""
     if len(names) == 1:
         return names[0]
     return "demo" if snapshot.source.kind == "demo" else snapshot.source.name
@@ -108,7 +108,9 @@ class Filler:
         except TailwagError as trouble:
             self._log.warning("past snapshot not measured", seq=seq, reason=str(trouble))
             return True
-        label = source_label(snapshot, self._names)
+        # whoever recorded it knew: a market read from a file may look like that of another source
+        known = self._series.prices.source_of(seq, as_of_ns=snapshot.as_of_ns, names=self._names)
+        label = known or source_label(snapshot, self._names)
         self._series.append(
             Publication(label, snapshot.currency, seq, snapshot.as_of_ns, entry.record.received_ns, document, None, 0, code_hash())
         )

@@ -53,6 +53,13 @@ class Prices:
         rows = self._between(from_ns // NS_PER_DAY, _LATEST_NS // NS_PER_DAY)
         return np.unique(rows["seq"][rows["spot_usd"] == NOT_BELIEVED]).astype(np.int64)
 
+    def source_of(self, seq: int, *, as_of_ns: int, names: tuple[str, ...]) -> str | None:
+        """Which of the sources a record came from; None where its price is not known, or was kept for none of them."""
+        day = as_of_ns // NS_PER_DAY
+        rows = self._between(day, day)
+        kept = set(rows["source"][rows["seq"] == seq].tolist())
+        return next((name for name in names if _name(name) in kept), None)
+
     def of(self, source: str, *, from_ns: int, to_ns: int, limit: int) -> tuple[Rows, int | None]:
         """Rows (``seq``, ``as_of_ns``, ``spot_usd``) of a source at times in [from, to] in order, at most ``limit``; the time of the next.
 

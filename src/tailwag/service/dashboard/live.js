@@ -94,19 +94,23 @@ const BANNERS = {
 export const showVerdict = (past) => {
   const { state, detail } = verdict();
   setText(byId("live-name"), NAMES[past ? "past" : state]);
-  setText(byId("live-detail"), past ? `chosen below; the feed: ${NAMES[state].toLowerCase()}, ${detail}` : detail);
+  const words = past ? `chosen below; the feed: ${NAMES[state].toLowerCase()}, ${detail}` : detail;
+  setText(byId("live-detail"), words);
+  byId("live-detail").title = words.length > 60 ? words : ""; // a long one is cut off after two lines
   document.body.dataset.live = state;
   document.body.dataset.past = past ? "yes" : "no";
-  const words = facts.document && !past ? BANNERS[state] ?? "" : "";
-  show(byId("stale-banner"), Boolean(words));
-  setText(byId("stale-words"), words ? `${words} They stand as of ${stamp(facts.document.as_of)}.` : "");
+  const banner = facts.document && !past ? BANNERS[state] ?? "" : "";
+  show(byId("stale-banner"), Boolean(banner));
+  setText(byId("stale-words"), banner ? `${banner} They stand as of ${stamp(facts.document.as_of)}.` : "");
   if (told !== state) {
     if (told) announce(`${NAMES[state]}: ${detail}`);
     told = state;
   }
 };
 
-// One polite region for everything that a listener must hear: changes of state and of regime, and alerts.
+// One polite region for everything that a listener must hear: changes of state and of regime, and alerts; what is told at once is told together.
+let telling = [];
 export const announce = (text) => {
-  byId("announcements").replaceChildren(element("p", { text: plainText(text, 300) }));
+  telling.push(plainText(text, 300));
+  if (telling.length === 1) queueMicrotask(() => byId("announcements").replaceChildren(...telling.splice(0).map((words) => element("p", { text: words }))));
 };
