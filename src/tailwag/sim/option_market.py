@@ -111,7 +111,7 @@ def matched(order: OptionOrder, quotes: Sequence[Quote]) -> tuple[FloatArray, Fl
         offered = level.sum(axis=0)
         part = np.minimum(wanted / np.where(offered > 0.0, offered, 1.0), 1.0)
         taken, size = taken + part * level, np.where(level > 0.0, 0.0, size)
-        wanted = np.maximum(wanted - part * offered, 0.0)
+        wanted = np.where(offered >= wanted, 0.0, wanted - offered)  # a rest of rounding would be an auction's worst price
     if order.auction:
         worst = np.where(taken > 0.0, side * price, -np.inf).max(axis=0)
         price = np.where(taken > 0.0, side * worst, price)
