@@ -21,6 +21,7 @@ from tailwag.sim.liquidation_record import Record, record_liquidations
 from tailwag.sim.metrics_sentences import usd
 from tailwag.sim.run import Run
 from tailwag.sim.scenario import Scenario
+from tailwag.sim.venues_home import everybody
 from tailwag.units import HOURS_PER_YEAR, NS_PER_YEAR
 
 MOST_PATHS = 256
@@ -33,7 +34,7 @@ COUNTERPARTIES = (Against.MARKET, Against.FUND, Against.OTHER_SIDE)
 def liquidations(run: Run) -> list[dict[str, Any]]:
     """One entry for each agent of leveraged traders: what was liquidated against whom, who bore it, and the worst path's liquidations."""
     scenario = run.scenario
-    if not any(isinstance(agent, LeveragedTraders) for agent in scenario.agents):
+    if not any(isinstance(agent, LeveragedTraders) for agent in everybody(scenario)):
         return []
     return [_entry(record, scenario) for record in record_liquidations(scenario, seed=run.seed, paths=min(run.paths, MOST_PATHS))]
 

@@ -25,7 +25,7 @@ READERS: dict[str, Reader] = {
     "insurer": read_insurer,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LATER = ("vault", "options-amm", "squeezer", "arbitrageur")
+LATER = ("vault", "options-amm", "squeezer")
 """Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")

@@ -18,6 +18,7 @@ from tailwag.experiments.scenario_market import costs, impact_model, time_grid, 
 from tailwag.experiments.scenario_prices import price_model, starting_vol
 from tailwag.experiments.scenario_source import Source, source_of
 from tailwag.experiments.scenario_tables import Table, nearest, shown
+from tailwag.experiments.scenario_venues import places, with_venues
 from tailwag.sim.blocks import ARRAYS_KEPT, paths_per_block
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.run import KEPT_BYTES
@@ -29,7 +30,7 @@ LIMIT_BYTES = 16 * 1024 * 1024
 """A scenario file larger than this lists what a measured book should hold."""
 BLOCK_LIMIT_BYTES = 2 * 2**30
 """What the trajectories of one block may take."""
-TABLES = ("run", "price", "vol", "impact", "costs", "agent", "output")
+TABLES = ("run", "price", "vol", "impact", "costs", "venue", "agent", "output")
 RUN_KEYS = ("horizon_days", "step_minutes", "time_grid", "start", "paths", "seed", "clearing", "stop_log_move", "halt_log_move")
 
 
@@ -179,14 +180,16 @@ def _with_overrides(top: dict[str, Any], overrides: Overrides) -> dict[str, Any]
 
 
 def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
-    tables = {name: _table(top, name) for name in TABLES if name != "agent"}
+    tables = {name: _table(top, name) for name in TABLES if name not in ("agent", "venue")}
     run = tables["run"]
     run.only(*RUN_KEYS)
     grid, start_ns = time_grid(run), run.time_ns("start")
     spot_usd, price, vol_is, price_notes = price_model(tables["price"], grid, named, start_ns)
     setting = Setting(start_ns, spot_usd, starting_vol(price, grid), partial(named.book, spot_usd=spot_usd), grid.horizon_years)
-    agents, notes = read_agents(_agents(top), setting)
-    if agents and "impact" not in top:
+    listed = _agents(top)
+    told = places(top, listed)
+    agents, notes = read_agents(listed if told is None else told.home, setting)
+    if (agents or told is not None) and "impact" not in top:
         raise InputError("[impact] is missing; how far a dollar moves the price decides the answer: state permanent_per_usd = 0.01 / depth")
     scenario = Scenario(
         spot_usd=spot_usd,
@@ -201,6 +204,8 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
         stop_log_move=run.number("stop_log_move", 0.7),
         halt_log_move=run.maybe("halt_log_move"),
     )
+    if told is not None:
+        scenario, notes = with_venues(scenario, told, setting, notes)
     output = tables["output"]
     output.only("paths")
     paths = run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run")

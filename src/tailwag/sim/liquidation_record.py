@@ -9,7 +9,7 @@ import numpy as np
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.margin.contract import Contract
 from tailwag.sim.agents.leveraged import LeveragedTraders
-from tailwag.sim.engine import RunPlan, Seat, init, plan_run, step
+from tailwag.sim.engine import RunPlan, Seat, State, init, plan_run, step
 from tailwag.sim.leveraged_trader import LeveragedState, LeveragedTrader
 from tailwag.sim.liquidation_events import Liquidations
 from tailwag.sim.scenario import Scenario
@@ -42,18 +42,31 @@ def record_liquidations(scenario: Scenario, *, seed: int, paths: int) -> tuple[R
 
     The same paths as those of the run, by the plain engine.  Empty where nobody is leveraged.
     """
-    plan = plan_run(scenario, seed=seed)
-    plan = replace(plan, seats=tuple(_recording(seat) for seat in plan.seats))
-    found = sorted(
-        (place for place, seat in enumerate(plan.seats) if isinstance(seat.trader, LeveragedTrader)), key=lambda p: plan.seats[p].position
-    )
-    if not found:
+    if scenario.elsewhere is not None:
+        from tailwag.sim.venues_record import record_everywhere
+
+        return record_everywhere(scenario, seed=seed, paths=paths)
+    plan = recording(plan_run(scenario, seed=seed))
+    if not any(isinstance(seat.trader, LeveragedTrader) for seat in plan.seats):
         return ()
     first = state = init(plan, 0, paths)
     for _ in range(scenario.grid.steps):
         state = step(plan, state)
-    spot = scenario.spot_usd * np.exp(state.log_price)
-    return tuple(_record(plan, place, first.seats[place].memory, state.seats[place].memory, spot) for place in found)
+    return records_of(plan, first, state)
+
+
+def records_of(plan: RunPlan, first: State, last: State) -> tuple[Record, ...]:
+    """What is written down of the leveraged traders of one market between two states, in the order of its agents."""
+    found = sorted(
+        (place for place, seat in enumerate(plan.seats) if isinstance(seat.trader, LeveragedTrader)), key=lambda p: plan.seats[p].position
+    )
+    spot = plan.scenario.spot_usd * np.exp(last.log_price)
+    return tuple(_record(plan, place, first.seats[place].memory, last.seats[place].memory, spot) for place in found)
+
+
+def recording(plan: RunPlan) -> RunPlan:
+    """The plan with leveraged traders that write every liquidation down."""
+    return replace(plan, seats=tuple(_recording(seat) for seat in plan.seats))
 
 
 def _recording(seat: Seat) -> Seat:

@@ -109,7 +109,7 @@ def future_scenario(spot: Scenario, *, carry_per_year: float, expiry_years: floa
 
 @dataclass(frozen=True, slots=True)
 class Venues:
-    """All venues, the first of which is home, the arbitrageurs between them, and how far an index price may be from the median.
+    """All venues, the first of which is home, the arbitrageurs between them, and how far an index price may be from the median (0: the median).
 
     >>> from tailwag.sim.dynamics import Gbm
     >>> from tailwag.sim.grid import TimeGrid
@@ -124,7 +124,7 @@ class Venues:
 
     venues: tuple[Venue, ...]
     arbitrageurs: tuple[Arbitrageur, ...] = ()
-    index_cap_share: float = 0.005
+    index_cap_share: float = 0.0
     index_venues: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
