@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.sim.agents.protocol import TO_DECIDE, Draws
+from tailwag.sim.agents.protocol import TO_TRADE_OPTIONS, Draws
 from tailwag.sim.grid import TimeGrid
 from tailwag.units import HOURS_PER_YEAR
 
@@ -120,12 +120,12 @@ def steps_at(hours: FloatArray, grid: TimeGrid) -> IntArray:
 def auction_steps(epochs: VaultEpochs, found: Calendar, grid: TimeGrid, draw: Draws, paths: int) -> IntArray:
     """The step of every auction on every path, (epochs * tranches, paths): after the epoch's start and before its expiry.
 
-    The part numbered n (epochs count through) is late by jitter_hours * U, U its own draw of ``draw(TO_DECIDE, n)``.
+    The part numbered n (epochs count through) is late by jitter_hours * U, U its own draw of ``draw(TO_TRADE_OPTIONS, n)``.
     """
     rows = []
     for number, due in enumerate(found.due_hours):
         epoch = number // found.tranches
-        late = epochs.jitter_hours * draw(TO_DECIDE, number) if epochs.jitter_hours > 0.0 else np.zeros(paths)
+        late = epochs.jitter_hours * draw(TO_TRADE_OPTIONS, number) if epochs.jitter_hours > 0.0 else np.zeros(paths)
         steps = steps_at(due + late, grid)
         rows.append(np.clip(steps, found.start_step[epoch] + 1, found.expiry_step[epoch] - 1))
     return np.stack(rows)
