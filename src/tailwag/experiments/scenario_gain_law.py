@@ -20,7 +20,7 @@ from tailwag.kernels.black_plain import normal_cdf, normal_density
 from tailwag.margin.contract import Contract
 from tailwag.margin.maintenance import maintenance_share
 from tailwag.sim.agents.dealer import Dealer
-from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer
+from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, SyntheticPut
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
@@ -341,38 +341,43 @@ def _crab(agent: Crab, setting: Setting) -> tuple[Law, str]:
 
 
 def _insurer(agent: PortfolioInsurer, setting: Setting) -> tuple[Law, str] | None:
-    """holding (N(d1(x)) - N(d1(0))) of a copied put; m (V - F) of a constant proportion, V the wealth before the trade."""
-    width, rule, units = _dead_zone(agent.policy, setting), agent.rule, agent.holding_usd / setting.spot_usd
+    """holding (N(d1(x)) - N(d1(0))) of a copied put; m (V - F) of a constant proportion."""
+    width = _dead_zone(agent.policy, setting)
     if width is None:
         return None
-    if isinstance(rule, ConstantProportion):
-        held = min(rule.multiplier * (1.0 - rule.floor_share), rule.most_share)
-
-        def coin(x: FloatArray) -> FloatArray:
-            wealth = 1.0 + held * np.expm1(x)
-            return np.asarray(
-                np.maximum(np.minimum(rule.multiplier * (wealth - rule.floor_share), rule.most_share * wealth), 0.0) * np.exp(-x) - held
-            )
-
-        by = "+m (m - 1) cushion"
-    else:
-
-        def at(x: FloatArray, years: float) -> FloatArray:
-            root = rule.iv * math.sqrt(rule.days / DAYS_PER_YEAR - years)
-            return np.asarray(normal_cdf((x - math.log(rule.floor_share)) / root + 0.5 * root))
-
-        start = float(at(np.zeros(1), 0.0)[0])
-
-        def coin(x: FloatArray) -> FloatArray:
-            return at(x, setting.now_years) - start
-
-        by = "+Gamma$ of the copied put"
+    proportion = isinstance(agent.rule, ConstantProportion)
+    bought = _proportion(agent.rule, agent) if isinstance(agent.rule, ConstantProportion) else _copied_put(agent.rule, agent, setting)
 
     def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
         price, before = setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous)
-        return 0.0 * x, _to_edge(units * coin(x), units * coin(exogenous), width, price, before)
+        wanted, seen = (bought(at, exogenous) / setting.spot_usd for at in (x, exogenous))
+        return 0.0 * x, _to_edge(wanted, seen, width, price, before)
 
-    return law, by
+    return law, "+m (m - 1) cushion" if proportion else "+Gamma$ of the copied put"
+
+
+def _copied_put(rule: SyntheticPut, agent: PortfolioInsurer, setting: Setting) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    def share(x: FloatArray, years: float) -> FloatArray:
+        root = rule.iv * math.sqrt(rule.days / DAYS_PER_YEAR - years)
+        return np.asarray(normal_cdf((x - math.log(rule.floor_share)) / root + 0.5 * root))
+
+    start = float(share(np.zeros(1), 0.0)[0])
+    return lambda x, exogenous: agent.holding_usd * (share(x, setting.now_years) - start)
+
+
+def _proportion(rule: ConstantProportion, agent: PortfolioInsurer) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """m (V - F) / S less what was held; V counts what its own purchases have gained, which were filled half-way between F and x."""
+    held = min(rule.multiplier * (1.0 - rule.floor_share), rule.most_share)
+
+    def bought(x: FloatArray, exogenous: FloatArray) -> FloatArray:
+        wealth, half_way = 1.0 + held * np.expm1(x), -0.5 * np.expm1(exogenous - x)
+        cushion, whole = rule.multiplier * (wealth - rule.floor_share), rule.most_share * wealth
+        capped = cushion > whole
+        slope = np.where(capped, rule.most_share, rule.multiplier)
+        target = np.where(capped, whole, cushion) * np.exp(-x)
+        return np.asarray(agent.holding_usd * np.maximum((target - held) / (1.0 - slope * half_way), -held))
+
+    return bought
 
 
 def _banded(agent: PriceBand, setting: Setting) -> tuple[Law, str]:
