@@ -259,6 +259,11 @@ class Weather:
     coming: list[str] = field(default_factory=list)
     injected: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def unseen(self) -> set[str]:
+        """Faults that have not been on yet, or are on for the first time."""
+        return set(self.names) - set(self.injected) | ({self.now} if self.now and self.injected[self.now] <= 1 else set())
+
     def next_turn(self) -> str:
         if self.left == 0:
             if self.now:

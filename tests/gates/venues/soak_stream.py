@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from tests.gates.venues.exchange_world import PERP, Exchange, Truth, summary_row
 from tests.gates.venues.soak_bench import Bench, VirtualWorld
 
@@ -49,8 +50,10 @@ FAULTS = {
     "our clock -1 h": 30,
     "venue clock +1 h": 30,
 }
-SLOW = DeribitTiming(expected=580.0, quiet=550.0, heartbeat=60.0, dead=1_800.0, settle=40.0, mute=3_000.0)
-"""One round of tickers in ten minutes in place of one in five seconds: a thinned day."""
+SLOW = DeribitTiming(expected=700.0, quiet=670.0, heartbeat=60.0, dead=2_160.0, settle=40.0, mute=3_600.0)
+"""One round of tickers in twelve minutes in place of one in five seconds: a thinned day."""
+WHEN_ASKED = ("closed at once, 10 a second", "10028 and closed", "error and result both", "answers with a wrong id", "part of the channels")
+"""Faults of connecting and asking: the line is cut as they begin, or nothing would be asked."""
 BACKLOG = 4_000
 """Messages that a slow consumer may have before it; the oldest go, as with a socket that is left."""
 
@@ -88,6 +91,11 @@ class StreamVenue:
         if self.connected:
             self._act(self.session.tick(now, self.clock.wall_ns()))
 
+    def cut(self) -> None:
+        """The line breaks."""
+        if self.connected:
+            self._lose()
+
     def _connect(self, now: float) -> None:
         self.met["connects"] += 1
         self.connected = True
@@ -117,7 +125,7 @@ class StreamVenue:
         if not self.connected:
             return []
         self.messages += 1
-        text = message if isinstance(message, str | bytes) else json.dumps(message)
+        text = message if isinstance(message, str | bytes) else orjson.dumps(message).decode()
         return self.session.received(text, self.clock.seconds, self.clock.wall_ns())
 
     # questions

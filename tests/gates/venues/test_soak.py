@@ -26,7 +26,7 @@ from tailwag.sources.streams.backoff import Backoff
 from tailwag.sources.streams.deribit_session import DeribitSession, DeribitTiming
 
 pytestmark = pytest.mark.slow
-HOUR, MINUTE = 3_600.0, 60.0
+DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
 REST, STREAM = "deribit:BTC", "deribit-ws:BTC"
 LEAST_OK_SHARE = 0.95
 OUR_CLOCK = {"our clock +1 d": 86_400.0, "our clock +1 h": HOUR, "our clock -1 h": -HOUR}
@@ -45,11 +45,11 @@ class Soaked:
     venue: Any
 
 
-def rest_soak(folder: Path, *, seed: int, seconds: float, instruments: int, every_seconds: float = 8.0 * MINUTE) -> Soaked:
+def rest_soak(folder: Path, *, seed: int, seconds: float, instruments: int, every_seconds: float = 10.0 * MINUTE) -> Soaked:
     """Polled through the real venue client."""
     exchange, clean = Exchange(seed, instruments=instruments), Counter[str]()
     venue = RestVenue(exchange, VirtualWorld(), random.Random(f"venue/{seed}"))
-    weather = Weather(random.Random(f"weather/{seed}"), names=tuple(soak_rest.FAULTS))
+    weather = Weather(random.Random(f"weather/{seed}"), names=tuple(soak_rest.FAULTS), clean_turns=(1, 4), fault_turns=(1, 2))
 
     def plans(clock: VirtualWorld) -> list[SourcePlan]:
         venue.clock, clock.on_pass = clock, exchange.advance
@@ -57,7 +57,8 @@ def rest_soak(folder: Path, *, seed: int, seconds: float, instruments: int, ever
 
     with soak_bench(folder, plans) as bench:
         venue.bench = bench
-        while bench.clock.seconds < seconds:
+        bench.weighed = seconds > HOUR
+        while bench.clock.seconds < seconds or (seconds >= DAY and weather.unseen):
             venue.fault = bench.fault = weather.next_turn()
             bench.excused = venue.fault == "frozen rows" and weather.turns_in <= UNDETECTABLE_TURNS
             bench.clock.wall_offset_seconds = OUR_CLOCK.get(venue.fault, 0.0)
@@ -82,7 +83,7 @@ def stream_soak(
     session = DeribitSession("BTC", timing=timing)
     venue = StreamVenue(exchange, VirtualWorld(), session, backoff, random.Random(f"venue/{seed}"))
     weather = Weather(random.Random(f"weather/{seed}"), names=tuple(soak_stream.FAULTS), clean_turns=(2, 3), fault_turns=(1, 2))
-    turn_seconds = 10.0 * MINUTE if timing is SLOW else 1.5 * MINUTE
+    turn_seconds = 12.0 * MINUTE if timing is SLOW else 1.5 * MINUTE
 
     def plans(clock: VirtualWorld) -> list[SourcePlan]:
         venue.clock, clock.on_pass = clock, exchange.advance
@@ -90,9 +91,12 @@ def stream_soak(
 
     with soak_bench(folder, plans) as bench:
         venue.bench = bench
-        while bench.clock.seconds < seconds:
+        bench.weighed = seconds > HOUR
+        while bench.clock.seconds < seconds or (seconds >= DAY and weather.unseen):
             venue.fault = bench.fault = weather.next_turn()
             bench.clock.wall_offset_seconds = OUR_CLOCK.get(venue.fault, 0.0)
+            if venue.fault in soak_stream.WHEN_ASKED and weather.turns_in == 1:
+                venue.cut()
             _connection_time(venue, turn_seconds, rounds_a_turn)
             # what a lost or garbled ticker would have said is unknown until the next one, so the market stands while rounds repeat
             exchange.standing = True
@@ -153,6 +157,10 @@ def table(soaked: Soaked, names: Mapping[str, int]) -> str:
     return "\n".join([*lines, str(soaked.verdict["counts"]), f"clean turns: {dict(soaked.clean)}; {dict(met)}; rolls: {soaked.rolls}"])
 
 
+def assert_every_fault(soaked: Soaked, *, seconds: float) -> None:
+    assert seconds < DAY or not set(soaked.weather.names) - set(soaked.weather.injected)
+
+
 def assert_flat(bench: Bench, *, seconds: float) -> None:
     assert max(bench.descriptors[1:]) - min(bench.descriptors[1:]) <= 3
     if seconds < 12 * HOUR:
@@ -165,17 +173,19 @@ def assert_flat(bench: Bench, *, seconds: float) -> None:
 
 
 def test_a_day_of_a_bad_exchange_over_rest(tmp_path: Path) -> None:
-    seconds = gate_size(small=5, full=24) * HOUR
-    soaked = rest_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=1_000))
+    seconds = gate_size(small=3, full=24) * HOUR
+    soaked = rest_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=800))
     assert_sound(soaked, soak_rest.FAULTS)
+    assert_every_fault(soaked, seconds=seconds)
     assert_flat(soaked.bench, seconds=seconds)
     assert soaked.rolls == (1 if seconds > 8 * HOUR else 0)
 
 
 def test_a_day_of_a_bad_exchange_over_a_stream(tmp_path: Path) -> None:
     seconds = gate_size(small=3, full=24) * HOUR
-    soaked = stream_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=1_000))
+    soaked = stream_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=800))
     assert_sound(soaked, soak_stream.FAULTS)
+    assert_every_fault(soaked, seconds=seconds)
     assert_flat(soaked.bench, seconds=seconds)
     assert soaked.venue.deepest <= soak_stream.BACKLOG
     assert most_in_a_minute(soaked.venue.connects) <= 12
