@@ -156,6 +156,7 @@ def _parts(
         parts[PART["delta_usd"]] += option.delta_usd
         for name in ("gamma_theta_usd", "vanna_usd", "vega_usd"):
             parts[PART[name]] = getattr(option, name)
-        explained = option.delta_usd + option.gamma_theta_usd + option.vanna_usd + option.vega_usd
+        explained = option.delta_usd + option.gamma_theta_usd + option.vanna_usd + option.vega_usd - option.fees_usd
+        parts[PART["fees_usd"]] -= option.fees_usd
         parts[PART["residual_usd"]] = option.total_usd - explained
     return parts

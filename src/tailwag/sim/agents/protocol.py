@@ -95,7 +95,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class OptionStep:
-    """What an agent's options did in one step, in USD: each part of the change of their value (cash paid at an expiry included)."""
+    """What an agent's options did in one step, in USD: each part of the change of their value (cash paid at an expiry included).
+
+    ``fees_usd``: of the total (and of ``paid_usd``), what it paid for having its options managed; + is paid.
+    """
 
     delta_usd: FloatArray
     gamma_theta_usd: FloatArray
@@ -103,6 +106,7 @@ class OptionStep:
     vega_usd: FloatArray
     total_usd: FloatArray
     paid_usd: FloatArray
+    fees_usd: FloatArray | float = 0.0
 
 
 Draws = Callable[[int, int], FloatArray]

@@ -180,7 +180,7 @@ class VaultTrader:
         fee = books.fee_usd - before.fee_usd
         owed = step.paid_usd - fee if self.vault.right > 0 else np.zeros(fee.shape)
         after = replace(state, holding=holding, books=books, to_coin_usd=state.to_coin_usd + owed)
-        return replace(step, total_usd=step.total_usd - fee, paid_usd=step.paid_usd - fee), after
+        return replace(step, total_usd=step.total_usd - fee, paid_usd=step.paid_usd - fee, fees_usd=fee), after
 
     def gap_usd(
         self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: VaultState
