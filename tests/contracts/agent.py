@@ -18,12 +18,14 @@ from tailwag.sim.dynamics import Gbm, Replay
 from tailwag.sim.engine import AGENT_STREAMS, RunPlan, init, plan_run, step
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
+from tailwag.sim.option_model import OptionModel, OptionTerms
 from tailwag.sim.scenario import Costs, Scenario
 from tailwag.sim.state import BlockPaths
 
 SPOT = 60_000.0
 STEPS, PATHS = 12, 16
 STEP_MINUTES = 30.0
+OPTIONS = OptionTerms(iv=0.6)
 HALF_HOUR = STEP_MINUTES / 525_600
 IMPACT = ImpactModel(permanent_per_usd=2e-11, transient_per_usd=1e-11, transient_half_life_minutes=60.0)
 OTHERS = (Dealer("zoe", EveryStep(), 1, gamma_usd=-3e8, iv=0.6), Dealer("ann", EveryStep(), 2, gamma_usd=2e8, iv=0.6))
@@ -39,6 +41,7 @@ def market(*agents: Agent, **changes: Any) -> Scenario:
         "impact": IMPACT,
         "clearing": "lagged" if delays and min(delays) > 0 else "implicit",
         "costs": Costs(fee_bps=2.0, half_spread_bps=1.0, gas_usd=3.0),
+        "options": OPTIONS,
     }
     return Scenario(agents=agents, **{**given, **changes})
 
@@ -256,7 +259,7 @@ class AgentContract:
 
     def _at_work(self) -> tuple[Any, Any]:
         grid = TimeGrid.uniform(horizon_days=1.0, step_minutes=STEP_MINUTES)
-        trader = self.agent.at_work(Market(SPOT, grid))
+        trader = self.agent.at_work(Market(SPOT, grid, option_model=OptionModel(OPTIONS, grid, SPOT)))
         return trader, trader.init(PATHS, _halves(PATHS))
 
 
