@@ -1,15 +1,32 @@
-"""Kinds of a scenario file whose flow starts or ends a move: insurer."""
+"""Kinds of a scenario file whose flow starts or ends a move: insurer, momentum, hawkes."""
 
 from __future__ import annotations
+
+import math
 
 from tailwag.experiments.scenario_agent_setting import Read, Setting
 from tailwag.experiments.scenario_tables import Table
 from tailwag.hedging.policies import EveryStep, Policy, policy_from_mapping, policy_from_text
+from tailwag.sim.agents.hawkes import SelfExcitingOrders
 from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, SyntheticPut
+from tailwag.sim.agents.momentum import TrendFollower
 
 MOST_STREAM = 2**31 - 1
 INSURER_TERMS = ("kind", "name", "holding_usd", "rule", "policy", "delay_steps", "speed", "stream")
-TERMS = INSURER_TERMS
+MOMENTUM_TERMS = ("kind", "name", "usd_per_log", "half_life_minutes", "most_usd", "delay_steps")
+HAWKES_TERMS = (
+    "kind",
+    "name",
+    "background_per_hour",
+    "children",
+    "half_life_minutes",
+    "order_usd",
+    "same_side_share",
+    "delay_steps",
+    "stream",
+)
+TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS)))
+"""Keys of all kinds of this module; each reader knows its own."""
 RULE_TERMS: dict[str, tuple[str, ...]] = {
     "put": ("kind", "floor_share", "iv", "days"),
     "proportion": ("kind", "floor_share", "multiplier", "most_share"),
@@ -27,6 +44,37 @@ def read_insurer(table: Table, name: str, setting: Setting) -> Read:
             delay_steps=_delay(table),
             policy=_policy(table),
             speed=table.number("speed", 1.0),
+            stream=table.whole("stream", 0, least=0, most=MOST_STREAM),
+        )
+    return agent, ()
+
+
+def read_momentum(table: Table, name: str, setting: Setting) -> Read:
+    """A trend follower, or with a negative slope a contrarian."""
+    table.only(*MOMENTUM_TERMS)
+    with table.named():
+        agent = TrendFollower(
+            name=name,
+            delay_steps=_delay(table),
+            usd_per_log=table.number("usd_per_log", hint="USD held for a trend of one unit of log price; below 0 leans against it"),
+            half_life_minutes=table.number("half_life_minutes", hint="after it a return counts half in the trend"),
+            most_usd=table.number("most_usd", math.inf, hint="the largest position either way, USD"),
+        )
+    return agent, ()
+
+
+def read_hawkes(table: Table, name: str, setting: Setting) -> Read:
+    """Market orders that call forth market orders."""
+    table.only(*HAWKES_TERMS)
+    with table.named():
+        agent = SelfExcitingOrders(
+            name=name,
+            delay_steps=table.whole("delay_steps", 0, least=0),
+            background_per_hour=table.number("background_per_hour", hint="orders an hour that come of themselves, buys and sells together"),
+            children=table.number("children", hint="orders that one order calls forth, from 0 to 0.99"),
+            half_life_minutes=table.number("half_life_minutes", hint="after it an order calls forth half as many"),
+            order_usd=table.number("order_usd", hint="size of one order, USD"),
+            same_side_share=table.number("same_side_share", 1.0, least=0.0, most=1.0, hint="1: buys call forth buys only"),
             stream=table.whole("stream", 0, least=0, most=MOST_STREAM),
         )
     return agent, ()
