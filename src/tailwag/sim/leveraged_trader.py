@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tailwag.sim.leveraged_accounts import (
     wanted,
     wanted_slope,
 )
+from tailwag.sim.leveraged_rows import RowState, after_funding, amounts, levels_log, liquidated, paths_of, rows_of
 from tailwag.sim.liquidation_events import Against, Liquidations
 
 if TYPE_CHECKING:
@@ -55,14 +56,18 @@ class LeveragedState:
 
 @dataclass(frozen=True, slots=True)
 class LeveragedTrader:
-    """Leveraged traders at work; ``records``: keep every liquidation in the state."""
+    """Leveraged traders at work; ``records``: keep every liquidation in the state.
+
+    ``compiled``: walk rows of accounts in compiled code where nothing is recorded or late; else columns, the plain twin.
+    """
 
     agent: LeveragedTraders
     spot_usd: float
     funding_per_year: float
     records: bool = False
+    compiled: bool = True
 
-    def init(self, paths: int, draw: Draws) -> LeveragedState:
+    def init(self, paths: int, draw: Draws) -> Any:
         """Everybody's position at the start."""
         agent, linear = self.agent, self.agent.rules.contract is Contract.LINEAR
         fund = agent.fund_usd if linear else agent.fund_usd / self.spot_usd
@@ -70,19 +75,24 @@ class LeveragedTrader:
         accounts = (
             replace(start, entry=np.broadcast_to(start.entry, (start.side.size, paths)).copy()) if start.entry.shape[1] != paths else start
         )
+        if self.compiled and not self.records and not agent.delay_steps:
+            return rows_of(accounts, agent.rules)
         longs, shorts = trigger_prices(accounts, agent.rules.contract)
         nothing = np.zeros(paths)
         due = np.zeros((accounts.side.size, paths), dtype=np.int64)
         return LeveragedState(accounts, due, np.zeros(due.shape), longs, shorts, nothing, nothing)
 
-    def start_coin(self, state: LeveragedState) -> FloatArray:
+    def start_coin(self, state: Any) -> FloatArray:
         """Longs less shorts at the start: coins, or for inverse contracts USD over the entry price."""
-        held = state.accounts.side * state.accounts.size
-        return account_sum(held if self._linear else -held * state.accounts.entry)
+        accounts = state.accounts
+        held = accounts.side * accounts.size
+        return account_sum(held if self._linear else -held * accounts.entry)
 
-    def act(self, view: View, account: Account, state: LeveragedState, draw: Draws) -> Orders:
+    def act(self, view: View, account: Account, state: LeveragedState | RowState, draw: Draws) -> Orders:
         """The venue's orders: positions whose margin is gone, sold or bought in at the market."""
         nothing = np.zeros(view.log_price.shape)
+        if isinstance(state, RowState):
+            return self._walked(view, state)
         if self.agent.delay_steps:
             called = np.where(state.due == self.agent.delay_steps, state.ordered, 0.0)
             amount = np.where(view.live, -account_sum(state.accounts.side * called), 0.0)
@@ -94,8 +104,39 @@ class LeveragedTrader:
 
         return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
 
-    def options(self, move: Move, state: LeveragedState) -> tuple[None, LeveragedState]:
+    def options(self, move: Move, state: Any) -> tuple[None, Any]:
         """No options; settles what was liquidated in the step, calls the next accounts, and charges funding."""
+        low = np.where(move.live, np.minimum(state.lowest, move.log_price), state.lowest)
+        high = np.where(move.live, np.maximum(state.highest, move.log_price), state.highest)
+        now = self._settled_rows(move, state) if isinstance(state, RowState) else self._settled_columns(move, state)
+        return None, replace(now, lowest=low, highest=high)
+
+    def _settled_rows(self, move: Move, state: RowState) -> RowState:
+        low, high = levels_log(state, self.spot_usd)
+        mark_log = move.log_price if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
+        touched = np.flatnonzero(move.live & ((mark_log <= low) | (mark_log >= high)))
+        now = liquidated(state, self.agent.rules, move, touched) if touched.size else state
+        if self.funding_per_year != 0.0:
+            now = after_funding(now, np.where(move.live, self.funding_per_year * move.step_years, 0.0), move.spot_usd)
+        return now
+
+    def _walked(self, view: View, state: RowState) -> Orders:
+        """The demand of compiled code: nothing at all where no level lies between."""
+        low, high = levels_log(state, self.spot_usd)
+        low, high = np.where(view.live, low, -np.inf), np.where(view.live, high, np.inf)
+        nothing, paths, linear = np.zeros(low.shape), paths_of(state), self._linear
+
+        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            mark_log = log_price if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
+            reached = (mark_log <= low) | (mark_log >= high)
+            if not reached.any():
+                return nothing, nothing, nothing, nothing
+            amount, slope = amounts(state, paths, self.agent.rules, reached, (self.spot_usd * np.exp(log_price), view.spot_usd))
+            return (nothing, amount, nothing, slope) if linear else (amount, nothing, slope, nothing)
+
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
+
+    def _settled_columns(self, move: Move, state: LeveragedState) -> LeveragedState:
         now, mark = state, move.spot_usd if state.mark_usd is None else state.mark_usd
         touched = move.live & ((mark <= now.long_trigger) | (mark >= now.short_trigger))
         if self.agent.delay_steps:
@@ -105,30 +146,30 @@ class LeveragedTrader:
         if self.funding_per_year != 0.0:  # on what is still open: the demand of this step was sized before it
             rate = self.funding_per_year * move.step_years
             now = self._with(now, funded(now.accounts, self.agent.rules, rate=rate, spot_usd=move.spot_usd, live=move.live))
-        low = np.where(move.live, np.minimum(now.lowest, move.log_price), now.lowest)
-        high = np.where(move.live, np.maximum(now.highest, move.log_price), now.highest)
-        return None, replace(now, lowest=low, highest=high)
+        return now
 
-    def with_mark(self, mark_usd: FloatArray, state: LeveragedState) -> LeveragedState:
+    def with_mark(self, mark_usd: FloatArray, state: Any) -> Any:
         """The state of a venue that liquidates on this mark in the coming step, whatever its own price does; (paths,)."""
         return replace(state, mark_usd=mark_usd)
 
-    def with_funding(self, rate: FloatArray, spot_usd: FloatArray, state: LeveragedState) -> LeveragedState:
+    def with_funding(self, rate: FloatArray, spot_usd: FloatArray, state: Any) -> Any:
         """The state after longs paid ``rate`` of their value to shorts, (paths,); what does not net out comes from the rest of the market."""
+        if isinstance(state, RowState):
+            return after_funding(state, rate, spot_usd)
         everybody = np.ones(spot_usd.shape, dtype=bool)
         return self._with(state, funded(state.accounts, self.agent.rules, rate=rate, spot_usd=spot_usd, live=everybody))
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LeveragedState) -> FloatArray:
+    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: Any) -> FloatArray:
         """Minus the notional per unit of log price at the frontier that the price touches, entries by their distribution."""
         at_edge = (log_price <= state.lowest) | (log_price >= state.highest)
         return np.where(at_edge, -self.agent.density_usd(log_price, self.spot_usd), 0.0)
 
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LeveragedState) -> FloatArray:
+    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: Any) -> FloatArray:
         """No options."""
         return np.zeros(log_price.shape)
 
     def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: LeveragedState
+        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: Any
     ) -> FloatArray:
         """Nothing is being hedged."""
         return np.zeros(log_price.shape)

@@ -1,0 +1,235 @@
+"""Leveraged accounts as rows that compiled code walks; the columns of `tailwag.sim.leveraged_accounts` are its plain twin.
+
+A state refers to rows of a heap that only ever grows: whoever liquidates on a path writes a new row, so that earlier states stay what they were.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.leverage import Book, Paths, Venue, close_paths, edges_of, wanted_amounts
+from tailwag.margin.contract import Contract
+from tailwag.margin.rulebook import Rulebook
+from tailwag.sim.agents.protocol import Move
+from tailwag.sim.leveraged_accounts import Accounts, account_sum, closing, settle, taken_slope, wanted, wanted_slope
+
+HAIR_LOG = 1e-9
+"""A price this close to a level is looked at in full: the logarithm of a level decides nothing."""
+ROOM = 2
+"""The heap holds so many rows for each path before rows that nobody refers to any more are left behind."""
+
+
+class Heap:
+    """Rows of accounts, written once and never again, with what all paths share; several states refer to it."""
+
+    __slots__ = ("book", "lock", "places", "share", "side", "used", "venue")
+
+    def __init__(self, venue: Venue, book: Book, places: IntArray, columns: tuple[FloatArray, FloatArray], used: int) -> None:
+        self.venue, self.book, self.places, self.used = venue, book, places, used
+        (self.side, self.share), self.lock = columns, threading.Lock()
+
+    def reserved(self, rows: int) -> int | None:
+        """The first of so many rows that nobody has; None where there is no room left."""
+        with self.lock:
+            first = self.used
+            if first + rows > self.book.rows.shape[0]:
+                return None
+            self.used += rows
+            return first
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """Where every path stands.  (paths,) unless named; ``drift``: funding a unit of size paid since the path's row was written.
+
+    ``mark_usd``: the venue liquidates on it instead of its own price.  ``net``: longs less shorts in units of size; ``factor``: of the maintenance margin; (groups, paths): ``pointer``, ``edge``.
+    """
+
+    heap: Heap
+    row: IntArray
+    drift: FloatArray
+    factor: FloatArray
+    fund: FloatArray
+    bad_debt: FloatArray
+    outside: FloatArray
+    net: FloatArray
+    pointer: IntArray
+    edge: FloatArray
+    lowest: FloatArray
+    highest: FloatArray
+    mark_usd: FloatArray | None = None
+
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts as columns, funding booked."""
+        return columns_of(self, np.arange(self.row.size))
+
+
+def rows_of(accounts: Accounts, rules: Rulebook) -> RowState:
+    """The same accounts as rows, in order of who is liquidated first."""
+    count, paths = accounts.side.size, accounts.entry.shape[1]
+    groups = np.stack((accounts.side[:, 0], accounts.share[:, 0]))
+    kinds, group = np.unique(groups, axis=1, return_inverse=True)
+    places = np.argsort(group.ravel(), kind="stable")
+    last = np.cumsum(np.bincount(group.ravel(), minlength=kinds.shape[1]))
+    first = np.concatenate((np.zeros(1, dtype=np.int64), last[:-1]))
+    venue = Venue(
+        rules.contract is Contract.LINEAR,
+        rules.rounds,
+        rules.deleverages,
+        float(rules.liquidation_fee_share),
+        np.ascontiguousarray(kinds[0]),
+        np.ascontiguousarray(kinds[1]),
+        first.astype(np.int64),
+        last.astype(np.int64),
+    )
+    size, wallet, entry = (np.ascontiguousarray(part[places].T) for part in (accounts.size, accounts.wallet, accounts.entry))
+    alike = all((part == part[:1]).all() for part in (size, wallet, entry))
+    written = 1 if alike else paths
+    rows = np.empty((written + ROOM * paths, 3 * count))
+    rows[:written, :count], rows[:written, count : 2 * count] = size[:written], wallet[:written]
+    rows[:written, 2 * count :] = np.arange(count)
+    book = Book(rows, entry[:1] if alike else entry)
+    heap = Heap(venue, book, places, (accounts.side, accounts.share), written)
+    row = np.zeros(paths, dtype=np.int64) if alike else np.arange(paths)
+    nothing = np.zeros(paths)
+    place = np.zeros((first.size, paths), dtype=np.int64)
+    after = Paths(row.copy(), nothing.copy(), nothing + 1.0, accounts.fund.copy(), place, np.zeros(place.shape))
+    edges_of(venue, book, np.arange(paths), after)
+    net = (accounts.side * accounts.size).sum(axis=0)
+    return RowState(
+        heap,
+        after.row,
+        after.drift,
+        after.factor,
+        after.fund,
+        accounts.bad_debt,
+        accounts.outside,
+        net,
+        after.pointer,
+        after.edge,
+        nothing,
+        nothing,
+    )
+
+
+def columns_of(state: RowState, chosen: IntArray) -> Accounts:
+    """Some of the paths as columns, (accounts, chosen)."""
+    heap, count = state.heap, state.heap.side.size
+    rows = heap.book.rows[state.row[chosen]]
+    size, wallet, entry = np.empty((count, chosen.size)), np.empty((count, chosen.size)), np.empty((count, chosen.size))
+    size[heap.places], wallet[heap.places] = rows[:, :count].T, rows[:, count : 2 * count].T
+    entry[heap.places] = heap.book.entry[chosen if heap.book.entry.shape[0] > 1 else np.zeros(chosen.size, dtype=np.int64)].T
+    wallet = wallet - heap.side * size * state.drift[chosen]
+    share = heap.share * state.factor[chosen]
+    return Accounts(heap.side, share, entry, size, wallet, state.fund[chosen], state.bad_debt[chosen], state.outside[chosen])
+
+
+def levels_log(state: RowState, spot_usd: float) -> tuple[FloatArray, FloatArray]:
+    """Log prices below and above which somebody is liquidated, (paths,), a hair early; -inf and inf where nobody is left."""
+    venue, paths = state.heap.venue, state.row.size
+    low, high = np.full(paths, -np.inf), np.full(paths, np.inf)
+    for side, share, edge in zip(venue.side, venue.share, state.edge):
+        bankrupt, tilt = edge + state.drift, side * share * state.factor
+        if venue.linear:
+            price = bankrupt / (1.0 - tilt)
+        else:
+            price = np.where(bankrupt < 0.0, (1.0 + tilt) / np.where(bankrupt < 0.0, -bankrupt, 1.0), np.inf)
+            price = np.where(np.isfinite(edge), price, 0.0 if side > 0.0 else np.inf)
+        level = np.log(np.maximum(price, 1e-300) / spot_usd)
+        if side > 0.0:
+            low = np.maximum(low, level + HAIR_LOG)
+        else:
+            high = np.minimum(high, level - HAIR_LOG)
+    return low, high
+
+
+def paths_of(state: RowState) -> Paths:
+    """What compiled code reads and may write: copies."""
+    return Paths(state.row.copy(), state.drift.copy(), state.factor.copy(), state.fund.copy(), state.pointer.copy(), state.edge.copy())
+
+
+def amounts(
+    state: RowState, paths: Paths, rules: Rulebook, reached: BoolArray, prices: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """What the venue buys on the reached paths, and its slope by log price, (paths,); where the fund is not enough, by the plain rules.
+
+    ``prices``: the venue's own price if the step cleared there, and the price before trading.
+    """
+    own, before = prices
+    follows = state.mark_usd is None  # a mark from elsewhere stays where it is
+    mark, fill = own if state.mark_usd is None else state.mark_usd.copy(), 0.5 * (before + own)
+    amount, slope, hard = np.zeros(own.size), np.zeros(own.size), np.zeros(own.size, dtype=np.bool_)
+    if wanted_amounts(state.heap.venue, state.heap.book, paths, reached, mark, fill, amount, slope, hard):
+        chosen = np.flatnonzero(hard)
+        some = columns_of(state, chosen)
+        closed = closing(some, rules, wanted(some, rules, mark[chosen]), mark_usd=mark[chosen], fill_usd=fill[chosen])
+        amount[chosen] = -account_sum(some.side * closed.sold)
+        slope[chosen] = wanted_slope(some, rules, mark[chosen])
+    slope = slope if follows else np.zeros(own.size)
+    if hard.any():
+        slope[chosen] += taken_slope(some, rules, closed, mark_usd=own[chosen], fill_usd=fill[chosen])
+    return amount, slope
+
+
+def liquidated(state: RowState, rules: Rulebook, move: Move, touched: IntArray) -> RowState:
+    """The state after the touched paths were settled."""
+    first = state.heap.reserved(touched.size)
+    if first is None:
+        state = compacted(state)
+        first = state.heap.reserved(touched.size)
+        assert first is not None  # a fresh heap has room for every path once
+    heap, after, bad_debt = state.heap, paths_of(state), state.bad_debt.copy()
+    before, hard = paths_of(state), np.zeros(state.row.size, dtype=np.bool_)
+    prices = ((move.spot_usd if state.mark_usd is None else state.mark_usd).copy(), move.fill_usd.copy())
+    close_paths(heap.venue, heap.book, before, touched, first, prices, after, bad_debt, hard)
+    if hard.any():
+        _settled_plainly(state, rules, prices, (touched, first), (after, bad_debt, hard))
+    net = state.net.copy()
+    count = heap.side.size
+    net[touched] = (heap.side[heap.places, 0] * heap.book.rows[after.row[touched], :count]).sum(axis=1)
+    return replace(
+        state, row=after.row, drift=after.drift, fund=after.fund, bad_debt=bad_debt, net=net, pointer=after.pointer, edge=after.edge
+    )
+
+
+def _settled_plainly(
+    state: RowState,
+    rules: Rulebook,
+    prices: tuple[FloatArray, FloatArray],
+    rows: tuple[IntArray, int],
+    found: tuple[Paths, FloatArray, BoolArray],
+) -> None:
+    """Hard paths by the plain rules, written into the rows that were kept for them."""
+    (touched, first), (after, bad_debt, hard) = rows, found
+    numbers = np.flatnonzero(hard[touched])
+    chosen, heap = touched[numbers], state.heap
+    some, mark, fill = columns_of(state, chosen), prices[0][chosen], prices[1][chosen]
+    closed = closing(some, rules, wanted(some, rules, mark), mark_usd=mark, fill_usd=fill)
+    done, _ = settle(some, rules, closed, mark_usd=mark, fill_usd=fill)
+    count, book = heap.side.size, heap.book
+    book.rows[first + numbers, :count] = done.size[heap.places].T
+    book.rows[first + numbers, count : 2 * count] = done.wallet[heap.places].T
+    book.rows[first + numbers, 2 * count :] = book.rows[state.row[chosen], 2 * count :]
+    after.row[chosen], after.drift[chosen], after.fund[chosen], bad_debt[chosen] = first + numbers, 0.0, done.fund, done.bad_debt
+    edges_of(heap.venue, book, chosen, after)
+
+
+def compacted(state: RowState) -> RowState:
+    """The same state on a heap of its own, without rows that nobody refers to."""
+    heap, paths = state.heap, state.row.size
+    kept, row = np.unique(state.row, return_inverse=True)
+    rows = np.empty((kept.size + ROOM * paths, heap.book.rows.shape[1]))
+    rows[: kept.size] = heap.book.rows[kept]
+    fresh = Heap(heap.venue, Book(rows, heap.book.entry), heap.places, (heap.side, heap.share), int(kept.size))
+    return replace(state, heap=fresh, row=row.reshape(-1))
+
+
+def after_funding(state: RowState, rate: FloatArray, spot_usd: FloatArray) -> RowState:
+    """Longs paid ``rate`` (paths,) of their value to shorts: every bankruptcy value of a path moves by what one unit paid."""
+    each = (spot_usd if state.heap.venue.linear else 1.0 / spot_usd) * rate
+    return replace(state, drift=state.drift + each, outside=state.outside + state.net * each)

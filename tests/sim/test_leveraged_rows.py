@@ -1,0 +1,109 @@
+"""Leveraged accounts in compiled code against their plain columns: the same sizes, margins, fund and prices, path by path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.sim.anchors import SPOT
+from tests.sim.test_leveraged import MIX, cluster, rules, scenario
+
+from tailwag.hedging.policies import EveryStep
+from tailwag.margin.contract import Contract
+from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.dynamics import Gbm
+from tailwag.sim.engine import RunPlan, State, init, plan_run, step
+from tailwag.sim.leverage_buckets import LeverageBucket
+from tailwag.sim.leveraged_rows import compacted
+from tailwag.sim.scenario import Scenario
+
+
+def plan_of(world: Scenario, *, compiled: bool, seed: int = 3) -> RunPlan:
+    plan = plan_run(world, seed=seed)
+    seats = tuple(
+        replace(seat, trader=replace(seat.trader, compiled=compiled)) if isinstance(seat.agent, LeveragedTraders) else seat
+        for seat in plan.seats
+    )
+    return replace(plan, seats=seats)
+
+
+def states_of(plan: RunPlan, paths: int) -> list[State]:
+    states = [init(plan, 0, paths)]
+    for _ in range(plan.scenario.grid.steps):
+        states.append(step(plan, states[-1]))
+    return states
+
+
+def wild(agent: LeveragedTraders, steps: int = 40) -> Scenario:
+    """Jumps that empty the fund, deleverage and leave bad debt, with a short-gamma dealer behind them."""
+    world = scenario(np.zeros(steps), agent, Dealer("dealer", EveryStep(), 1, gamma_usd=-2e9))
+    return replace(world, price=Gbm(vol=8.0))
+
+
+@pytest.mark.parametrize("contract", list(Contract))
+@pytest.mark.parametrize("deleverages", [False, True])
+@pytest.mark.parametrize("rounds", [False, True])
+def test_rows_are_the_columns(contract: Contract, deleverages: bool, rounds: bool) -> None:
+    """Every account, the fund, the bad debt and the price after every step, 1e-11 of the margin that was there."""
+    two = (*MIX, LeverageBucket("long", 30.0, 2e8, 5e6, 0.01, accounts=6))  # a second margin on one side: another group
+    venue = rules(contract, rounds=rounds, deleverages=deleverages, margin=0.008)
+    agent = LeveragedTraders(
+        "traders", 0, two, venue, fund_usd=3e5, premium_share=0.002, entries="drawn" if rounds is deleverages else "even"
+    )
+    plain, fast = (states_of(plan_of(wild(agent), compiled=compiled), 16) for compiled in (False, True))
+    mine = next(place for place, seat in enumerate(plan_of(wild(agent), compiled=True).seats) if seat.agent is agent)
+    whole = plain[0].seats[mine].memory.accounts.wallet.sum(axis=0).max()
+    for one, other in zip(plain, fast):
+        columns, rows = one.seats[mine].memory.accounts, other.seats[mine].memory.accounts
+        assert other.log_price == pytest.approx(one.log_price, abs=1e-11)
+        assert rows.size == pytest.approx(columns.size, rel=1e-9, abs=1e-11 * columns.size.max())
+        for name in ("wallet", "fund", "bad_debt", "outside"):
+            assert getattr(rows, name) == pytest.approx(getattr(columns, name), abs=1e-11 * whole), name
+    assert (fast[-1].seats[mine].memory.accounts.size == 0.0).mean() > 0.3
+    assert fast[-1].seats[mine].memory.accounts.bad_debt.max() >= 0.0
+
+
+def test_cascades_rest_at_the_same_smallest_fixed_point() -> None:
+    for notional, move in ((0.6e9, 0.045), (1.0e9, 0.0355068 - 2e-5), (1.0e9, 0.0355068 + 2e-5), (1.5e9, 0.0327)):
+        rests = [
+            states_of(plan_of(scenario(np.array([-move]), cluster(notional, 800)), compiled=compiled), 1)[-1].log_price[0]
+            for compiled in (False, True)
+        ]
+        assert rests[1] == pytest.approx(rests[0], abs=1e-12)
+
+
+def test_an_earlier_state_stays_what_it_was_and_a_full_heap_is_made_anew() -> None:
+    agent = LeveragedTraders("traders", 0, MIX, rules(Contract.LINEAR, rounds=True, margin=0.008), fund_usd=1e8)
+    plan = plan_of(wild(agent, 30), compiled=True)
+    mine = next(place for place, seat in enumerate(plan.seats) if seat.agent is agent)
+    state = init(plan, 0, 4)
+    before = state.seats[mine].memory.accounts
+    heaps = set()
+    for _ in range(30):
+        old, kept = state, state.seats[mine].memory.accounts
+        state, again = step(plan, state), step(plan, state)
+        heaps.add(id(state.seats[mine].memory.heap))
+        assert (again.log_price == state.log_price).all()
+        assert (again.seats[mine].memory.accounts.wallet == state.seats[mine].memory.accounts.wallet).all()
+        assert (old.seats[mine].memory.accounts.wallet == kept.wallet).all()
+    assert len(heaps) > 1
+    assert (before.size == init(plan, 0, 4).seats[mine].memory.accounts.size).all()
+    memory = state.seats[mine].memory
+    assert (compacted(memory).accounts.wallet == memory.accounts.wallet).all()
+
+
+def test_a_quiet_price_reads_no_account() -> None:
+    """Between the levels nobody is looked at: the rows may hold anything."""
+    agent = LeveragedTraders("traders", 0, MIX, rules(Contract.LINEAR), fund_usd=1e8, premium_share=0.001)
+    plan = plan_of(scenario(np.full(5, 1e-5), agent), compiled=True)
+    state = init(plan, 0, 2)
+    state.seats[0].memory.heap.book.rows[:] = np.nan
+    for _ in range(5):
+        state = step(plan, state)
+    assert state.log_price == pytest.approx(5e-5)
+    assert np.isfinite(state.seats[0].memory.drift).all()
+    assert state.seats[0].memory.outside == pytest.approx(
+        state.seats[0].memory.net * SPOT * 5 * plan.seats[0].trader.funding_per_year / 525600, rel=1e-3
+    )
