@@ -24,9 +24,11 @@ from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, Syn
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
+from tailwag.sim.agents.momentum import TrendFollower
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
 from tailwag.sim.agents.price_band import PriceBand
+from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.gain_bump import Bump, stated_response_usd
 from tailwag.sim.option_book import SKEW_REACH_LOG, VOL_FLOOR, WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
@@ -65,13 +67,15 @@ class PredictedGain:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a law may read: the price at the start, the end of the bumped step and its length, how vol follows spot, and the clearing."""
+    """What a law may read: the price at the start, the end of the bumped step and its length, how vol follows spot,
+    whether everybody is late, and whether time goes on after the bump."""
 
     spot_usd: float
     now_years: float
     step_years: float
     spot_vol_beta: float
     late: bool
+    fades: bool
 
 
 def predict_gain(scenario: Scenario, bump: Bump) -> PredictedGain:
@@ -125,7 +129,7 @@ def _setting(scenario: Scenario, bump: Bump) -> Setting:
     years = scenario.grid.years
     now = float(years[1] if bump.clock == "still" else years[-1])
     late = all(agent.delay_steps > 0 for agent in scenario.agents)
-    return Setting(scenario.spot_usd, now, now - float(years[0]), scenario.vol.spot_vol_beta, late)
+    return Setting(scenario.spot_usd, now, now - float(years[0]), scenario.vol.spot_vol_beta, late, bump.clock == "running")
 
 
 def _curve(scenario: Scenario, bump: Bump, laws: Sequence[Law], *, reach: float) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
@@ -169,7 +173,7 @@ def _impact_log(scenario: Scenario, bump: Bump, usd: FloatArray, coin: FloatArra
     return np.asarray(per_usd * usd + per_coin * coin + root)
 
 
-def _dealer(agent: Dealer, setting: Setting) -> tuple[Law, str] | None:
+def _dealer(agent: Dealer | QuotingDealer, setting: Setting) -> tuple[Law, str] | None:
     """-hedge_share (Delta(x) - Delta(0)) coin of a list of options, -hedge_share Gamma$ x USD of a constant gamma."""
     if isinstance(agent.policy, NoHedge | CharmOnly):
         return None if isinstance(agent.policy, CharmOnly) else (_silent, "never hedges")
@@ -177,7 +181,7 @@ def _dealer(agent: Dealer, setting: Setting) -> tuple[Law, str] | None:
     if width is None:
         return None
     if agent.options is None:
-        gamma = agent.hedge_share * float(agent.gamma_usd or 0.0)
+        gamma = agent.hedge_share * float(getattr(agent, "gamma_usd", None) or 0.0)
         return (lambda x, exogenous: (_beyond(-gamma * x, width), 0.0 * x)), "-Gamma$"
     delta = black_delta(agent.options, setting)
     if delta is None:
@@ -356,6 +360,14 @@ def _insurer(agent: PortfolioInsurer, setting: Setting) -> tuple[Law, str] | Non
     return law, "+m (m - 1) cushion" if proportion else "+Gamma$ of the copied put"
 
 
+def _trend(agent: TrendFollower, setting: Setting) -> tuple[Law, str] | None:
+    """usd_per_log x while no trend has faded, up to the cap."""
+    if setting.fades:
+        return None
+    most = agent.most_usd
+    return (lambda x, exogenous: (np.clip(agent.usd_per_log * x, -most, most), 0.0 * x)), "+USD per log of trend"
+
+
 def _copied_put(rule: SyntheticPut, agent: PortfolioInsurer, setting: Setting) -> Callable[[FloatArray, FloatArray], FloatArray]:
     def share(x: FloatArray, years: float) -> FloatArray:
         root = rule.iv * math.sqrt(rule.days / DAYS_PER_YEAR - years)
@@ -399,5 +411,7 @@ _LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...]
     (PoolArbitrage, _pool),
     (Crab, _crab),
     (PortfolioInsurer, _insurer),
+    (QuotingDealer, _dealer),
+    (TrendFollower, _trend),
     (PriceBand, _banded),
 )
