@@ -100,7 +100,8 @@ def slot_greeks_kernel(
                 cdf = 1.0 - phi * mills_1 if d1 > 0.0 else phi * mills_1
                 strike_leg = k - s * phi * mills_2 if d2 > 0.0 else s * phi * mills_2
                 own, half = s * phi * root, 0.5 / left
-                price = s * cdf - strike_leg - (0.0 if side > 0.0 else s - k)
+                value = s * cdf - strike_leg - (0.0 if side > 0.0 else s - k)
+                price = value if value > 0.0 else 0.0
                 delta, gamma = cdf - (0.0 if side > 0.0 else 1.0), phi * inverse / s
                 vega, theta = own * free, -own * sigma * half
                 vanna, vomma = -phi * d2 / sigma * free, own * d1 * d2 / sigma * free

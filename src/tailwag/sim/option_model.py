@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -75,13 +75,19 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Options by slot and path: signed coin, right, strike, running average and expiry step, (slots, paths) each."""
+    """Options by slot and path: signed coin, right, strike, running average and expiry step, (slots, paths) each; read-only."""
 
     coin: FloatArray
     right: FloatArray
     strike_usd: FloatArray
     average_usd: FloatArray
     expiry_step: IntArray
+
+    def __post_init__(self) -> None:
+        for column in fields(self):  # always read-only: a kernel is compiled for one kind of array
+            view = np.ascontiguousarray(getattr(self, column.name)).view()
+            view.setflags(write=False)
+            object.__setattr__(self, column.name, view)
 
     @property
     def columns(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, IntArray]:
@@ -123,14 +129,14 @@ class OptionModel:
         """Value and greeks of all that is held, (8, paths)."""
         out = np.zeros((8, log_price.size))
         spot, clock = self._spot(log_price), (float(self.grid.years[step]), self.grid.years)
-        slot_greeks_kernel(held.columns, clock, self._numbers, spot, np.ascontiguousarray(vol_shift, dtype=np.float64), out)
+        slot_greeks_kernel(held.columns, clock, self._numbers, spot, np.array(vol_shift, dtype=np.float64), out)
         return out
 
     def hedge_delta(self, held: Positions, step: int, log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Black delta in coin (vol held still, as hedgers read it) and its slope per unit of log price, (paths,) each."""
         out = np.zeros((2, log_price.size))
         spot, clock = self._spot(log_price), (float(self.grid.years[step]), self.grid.years)
-        slot_delta_kernel(held.columns, clock, self._numbers, spot, np.ascontiguousarray(vol_shift, dtype=np.float64), out)
+        slot_delta_kernel(held.columns, clock, self._numbers, spot, np.array(vol_shift, dtype=np.float64), out)
         return out[0], out[1]
 
     def mark(
