@@ -24,6 +24,7 @@ import pytest
 MISSING = "needs a browser: apt-get install chromium fonts-dejavu-core, or name one in CHROMIUM_PATH"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update", "--disable-sync"]
 PATIENCE_SECONDS = 25.0
+EVERY_SECONDS = 2.0
 WATCH = """
 window.seen = {updates: [], shifts: [], refused: [], spots: [], told: []};
 const watch = (type, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({type, buffered: true});
@@ -42,7 +43,7 @@ addEventListener('DOMContentLoaded', () => {
 
 
 class TalkingFile:
-    """A snapshot file that is written anew each second, until it is told to be silent."""
+    """A snapshot file that is written anew every other second, until it is told to be silent."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._talks, self._ends = path, threading.Event(), threading.Event()
@@ -65,7 +66,7 @@ class TalkingFile:
         self._talks.set()
 
     def _run(self) -> None:
-        while not self._ends.wait(1.0):
+        while not self._ends.wait(EVERY_SECONDS):
             if self._talks.is_set():
                 self._write()
 
