@@ -25,8 +25,8 @@ from tailwag.sim.scenario import MOST_PATHS, Scenario
 __all__ = ["AgentGain", "Bump", "MeasuredGain", "StatedGain", "measure_gain", "stated_gains", "stated_response_usd"]
 
 BLOCK = 512
-STILL_YEARS = 1e-13
-"""Three microseconds: no option ages, no impact passes, no block falls."""
+STILL_YEARS = 1e-16
+"""Three nanoseconds (or the least time that a clock can tell apart): no option ages, no impact passes, no block falls."""
 SETTLED = 1e-8
 """All has arrived once a step's flow would move price by less than this share of the bump."""
 MOST_SIZE_LOG = 0.5
@@ -183,7 +183,8 @@ def bumped(scenario: Scenario, bump: Bump, side: float) -> Scenario:
     """The scenario with one step's exogenous move bumped by ``side`` times the size, and quiet after it."""
     first, years = bump.after_steps + 1, scenario.grid.years
     if bump.clock == "still":
-        years = np.concatenate((years[: first + 1], years[first] + STILL_YEARS * np.arange(1, bump.most_steps + 1)))
+        tick = max(STILL_YEARS, 4.0 * float(np.spacing(years[first])))
+        years = np.concatenate((years[: first + 1], years[first] + tick * np.arange(1, bump.most_steps + 1)))
     price = BumpedMove(scenario.price, first, bump.noise_of(scenario), side * bump.size_log)
     return replace(scenario, grid=TimeGrid(years), price=price)
 
