@@ -174,7 +174,7 @@ def assert_flat(bench: Bench, *, seconds: float) -> None:
 
 def test_a_day_of_a_bad_exchange_over_rest(tmp_path: Path) -> None:
     seconds = gate_size(small=3, full=24) * HOUR
-    soaked = rest_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=800))
+    soaked = rest_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=600))
     assert_sound(soaked, soak_rest.FAULTS)
     assert_every_fault(soaked, seconds=seconds)
     assert_flat(soaked.bench, seconds=seconds)
@@ -183,7 +183,7 @@ def test_a_day_of_a_bad_exchange_over_rest(tmp_path: Path) -> None:
 
 def test_a_day_of_a_bad_exchange_over_a_stream(tmp_path: Path) -> None:
     seconds = gate_size(small=3, full=24) * HOUR
-    soaked = stream_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=800))
+    soaked = stream_soak(tmp_path, seed=gate_seed(), seconds=seconds, instruments=gate_size(small=60, full=600))
     assert_sound(soaked, soak_stream.FAULTS)
     assert_every_fault(soaked, seconds=seconds)
     assert_flat(soaked.bench, seconds=seconds)
