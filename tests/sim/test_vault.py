@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.contracts.agent import PATHS, SPOT, AgentContract, market
+from tests.contracts.agent import SPOT, AgentContract, market
 from tests.sim.vault_twin import vault_by_hand
 
-from tailwag.errors import InputError
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.agents.vault import OptionVault, VaultState
 from tailwag.sim.blocks import run_block
@@ -99,14 +98,6 @@ class InAnOptionMarket(AgentContract):
             return market(*agents, *BIDDERS, **{"options": TERMS, **changes})
 
         monkeypatch.setattr(contract, "market", with_options)
-        plain = contract.Market
-
-        def told(spot_usd: float, grid: TimeGrid) -> Market:
-            from tailwag.sim.option_market import OptionModel
-
-            return plain(spot_usd, grid, option_model=OptionModel(TERMS, grid, spot_usd))
-
-        monkeypatch.setattr(contract, "Market", told)
 
 
 class TestCallVault(InAnOptionMarket):
@@ -161,7 +152,9 @@ def test_every_path_is_the_vault_by_hand(right: int, spread: bool) -> None:
     """Four paths over two epochs, price and premium in plain loops; only the auctions' times are read from the run."""
     epochs = replace(WEEKLY, tranches=2, tranche_hours=9.0, jitter_hours=20.0) if spread else WEEKLY
     vault = OptionVault("v", right, 900.0 if right > 0 else 5e7, 0.25, 500.0, epochs, 0.5, VaultFees(0.1, 0.02), 0.4 if spread else 1.0)
-    plan = quiet(vault, *(Bidder(f"maker {share}", share, coin) for share, coin in FEW), price=Gbm(vol=0.9, drift_per_year=6.0 * right))  # towards the strikes
+    plan = quiet(
+        vault, *(Bidder(f"maker {share}", share, coin) for share, coin in FEW), price=Gbm(vol=0.9, drift_per_year=6.0 * right)
+    )  # towards the strikes
     logs, state = stepped(plan, 4)
     own: VaultState = memory(plan, state, "v")
     for path in range(4):

@@ -49,7 +49,9 @@ def test_epochs_are_those_of_the_calendar() -> None:
     """Fridays at 08:00 from a Thursday at 20:00: start and expiry as Python's own calendar has them."""
     start = datetime(2026, 2, 5, 20, tzinfo=UTC)
     found = calendar(WEEKLY, HALF_HOURS)
-    fridays = [moment for moment in (start + timedelta(hours=hour) for hour in range(15 * 24)) if moment.weekday() == 4 and moment.hour == 8]
+    fridays = [
+        moment for moment in (start + timedelta(hours=hour) for hour in range(15 * 24)) if moment.weekday() == 4 and moment.hour == 8
+    ]
     assert found.start_step.tolist() == [(friday - start) // timedelta(minutes=30) for friday in fridays]
     assert found.expiry_step.tolist() == [(friday + timedelta(days=7) - start) // timedelta(minutes=30) for friday in fridays]
     assert found.due_hours.tolist() == [(friday - start) / timedelta(hours=1) + 2.25 for friday in fridays]

@@ -30,14 +30,25 @@ def sold_at(bids: Sequence[tuple[float, float]], offered: float, reserve: float)
     return offered - left, price
 
 
-def vault_by_hand(vault: dict[str, Any], prices: Sequence[float], step_hours: float, makers: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def vault_by_hand(
+    vault: dict[str, Any], prices: Sequence[float], step_hours: float, makers: Sequence[tuple[float, float]]
+) -> dict[str, Any]:
     """The vault along one path: its books, with every sale and every expiry.
 
     ``vault``: right, assets, delta, step_usd, reserve, performance, management, limit, iv, length_hours, start_hours, auctions (steps, in order of
     epoch and part), parts.  ``makers``: (share of the model price, coin) that each bids for in every auction of a strike.
     """
     right, assets = vault["right"], vault["assets"]
-    told: dict[str, Any] = {"premium": 0.0, "payoff": 0.0, "fee": 0.0, "offered": 0.0, "sold": 0.0, "model": 0.0, "sales": [], "to_coin": 0.0}
+    told: dict[str, Any] = {
+        "premium": 0.0,
+        "payoff": 0.0,
+        "fee": 0.0,
+        "offered": 0.0,
+        "sold": 0.0,
+        "model": 0.0,
+        "sales": [],
+        "to_coin": 0.0,
+    }
     open_options: dict[tuple[float, int], float] = {}
     epoch_premium = locked = 0.0
     for step in range(1, len(prices)):

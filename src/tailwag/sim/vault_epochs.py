@@ -96,7 +96,7 @@ def calendar(epochs: VaultEpochs, grid: TimeGrid) -> Calendar:
             f"expected an auction inside the run of {ends:g} hours, got the first at {epochs.first_hours + epochs.auction_after_hours:g} hours; "
             "lengthen the run or start the epoch earlier"
         )
-    starts = epochs.first_hours + epochs.length_hours * np.arange(count)
+    starts = epochs.first_hours + epochs.length_hours * np.arange(count, dtype=np.float64)
     start_step, expiry_step = steps_at(starts, grid), steps_at(starts + epochs.length_hours, grid)
     if (expiry_step - start_step < 2).any():
         raise InputError(f"expected epochs of two steps at least, got {epochs.length_hours:g} hours; shorten step_minutes")

@@ -18,6 +18,7 @@ from tailwag.sim.vault_epochs import Calendar, VaultEpochs, auction_steps, calen
 from tailwag.sim.vault_strikes import listed_strike, rungs
 from tailwag.units import HOURS_PER_YEAR
 
+NO_FEES = VaultFees()
 DUST_USD = 1e-6
 """A rest of an order below this is rounding."""
 
@@ -42,7 +43,7 @@ class OptionVault:
     strike_step_usd: float
     epochs: VaultEpochs
     reserve_share: float = 0.0
-    fees: VaultFees = VaultFees()
+    fees: VaultFees = NO_FEES
     most_strike_share: float = 1.0
     delay_steps: int = 1
     stream: int = 0
@@ -56,7 +57,9 @@ class OptionVault:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0.0):
                 raise InputError(f"agent {self.name!r}: expected {name} above 0, got {getattr(self, name):g}")
         if not 0.0 < self.strike_delta <= 0.5:
-            raise UnitError(f"agent {self.name!r}: expected strike_delta above 0 and at most 0.5, got {self.strike_delta:g}; 0.1 is 10 delta")
+            raise UnitError(
+                f"agent {self.name!r}: expected strike_delta above 0 and at most 0.5, got {self.strike_delta:g}; 0.1 is 10 delta"
+            )
         if not 0.0 <= self.reserve_share <= 10.0:
             raise UnitError(f"agent {self.name!r}: expected reserve_share from 0 to 10 of the model price, got {self.reserve_share:g}")
         if not 0.0 < self.most_strike_share <= 1.0:
