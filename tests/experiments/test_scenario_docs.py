@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 from tests.experiments.scenario_texts import BASE, saved, saved_measurement
 
-from tailwag.experiments import scenario_agent_dealer, scenario_agents, scenario_files, scenario_market, scenario_prices
+from tailwag.experiments import (
+    scenario_agent_dealer,
+    scenario_agents,
+    scenario_files,
+    scenario_market,
+    scenario_prices,
+    scenario_venues,
+    scenario_venues_chain,
+)
 from tailwag.experiments.scenario_files import Overrides, load_scenario
 from tailwag.experiments.scenario_writer import toml_value
 from tailwag.experiments.simulate import simulate_file
@@ -25,8 +33,8 @@ EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def written(top: dict[str, Any]) -> str:
-    agents = top.get("agent", [])
-    sections = [(f"[{name}]", table) for name, table in top.items() if name != "agent"] + [("[[agent]]", agent) for agent in agents]
+    listed = [(f"[[{name}]]", one) for name in ("venue", "agent") for one in top.get(name, [])]
+    sections = [(f"[{name}]", table) for name, table in top.items() if name not in ("venue", "agent")] + listed
     return "".join(f"\n{head}\n" + "".join(f"{key} = {spelled(value)}\n" for key, value in table.items()) for head, table in sections)
 
 
@@ -47,8 +55,8 @@ def in_a_whole_file(example: str) -> str:
         top["run"]["time_grid"]["steps"] = 24
     else:
         top["run"] |= {"horizon_days": 0.25, "step_minutes": 15}
-    late = any(agent["delay_steps"] for agent in top["agent"])
-    top["run"]["clearing"] = "lagged" if late and all(agent["delay_steps"] for agent in top["agent"]) else "implicit"
+    delays = [agent["delay_steps"] for agent in top["agent"] if "delay_steps" in agent]
+    top["run"]["clearing"] = "lagged" if any(delays) and all(delays) else "implicit"
     return written(top)
 
 
@@ -70,6 +78,7 @@ def test_every_key_is_named_and_shown():
     fields_of = {name for made in (*scenario_prices.MODELS.values(), *POLICIES.values()) for name in (entry.name for entry in fields(made))}
     of_agents = {key for reader in scenario_agents.READERS.values() for key in import_module(reader.__module__).TERMS}
     keys = {*scenario_files.RUN_KEYS, *scenario_market.IMPACT_KEYS, *of_agents, *scenario_agent_dealer.BOOKS, *fields_of}
+    keys |= {*scenario_venues.VENUE_KEYS, *scenario_venues.ARBITRAGEUR_KEYS, scenario_venues.TRADES_ON, *scenario_venues_chain.KEYS}
     keys |= {key for table in scenario_agent_dealer.EXECUTIONS.values() for key in table}
     named = {*scenario_agents.READERS, *scenario_agents.LATER}
     words = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *named}

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.sim.agents.arbitrageur import Arbitrageur
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths, Outcome
+from tailwag.sim.venues_home import everybody, movers_of_home
 from tailwag.units import HOURS_PER_YEAR
 
 LIQUIDATED: tuple[type, ...] = (LiquidationLadder, LeveragedTraders)
@@ -47,6 +49,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
     Measure("largest_step_usd", "largest net flow of one step", "usd", "harm"),
     Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
+    Measure("arbitraged_usd", "traded by arbitrageurs, both legs", "usd", "cost"),
     Measure("mishedge_usd", "mis-hedge of all hedgers, root mean square over time", "usd", "cost"),
 )
 """Outcomes of every path, in the order of a comparison's rows; the profit of each agent comes after them."""
@@ -102,8 +105,11 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
     fall = 1.0 - np.exp((reached - np.maximum.accumulate(reached, axis=1)).min(axis=1))
     years = scenario.grid.horizon_years
     liquidated, hedged, gaps = (np.zeros(block.paths) for _ in range(3))
-    for agent, own in zip(scenario.agents, block.agents):
-        if liquidates(agent):
+    arbitraged = np.zeros(block.paths)
+    for agent, own in zip(everybody(scenario), block.agents):
+        if isinstance(agent, Arbitrageur):
+            arbitraged = arbitraged + own.turnover_usd
+        elif liquidates(agent):
             liquidated = liquidated + own.turnover_usd
         else:
             hedged, gaps = hedged + own.turnover_usd, gaps + np.sqrt(own.gap_squared_usd)
@@ -119,6 +125,8 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
         "hedged_usd": hedged,
         "mishedge_usd": gaps,
     }
+    if scenario.elsewhere is not None:
+        found["arbitraged_usd"] = arbitraged
     if watch.strike_usd is not None:
         for name, price_log in (("", block.log_price), ("_alone", block.fundamental_log)):
             found |= {f"{when}{name}": value for when, value in _at_strike(scenario, price_log, watch).items()}
@@ -169,7 +177,7 @@ def _profits(scenario: Scenario, block: BlockPaths) -> Columns:
 def _events(scenario: Scenario, block: BlockPaths, excess: FloatArray, watch: Watch, hours: FloatArray) -> Columns:
     """Hours of the first event of each kind on every path, inf where there is none."""
     forced = np.zeros(block.net_flow_usd.shape)
-    for agent, own in zip(scenario.agents, block.agents):
+    for agent, own in zip(everybody(scenario), block.agents):
         if liquidates(agent):
             forced = forced + np.abs(np.asarray(own.flow_usd))
     first = {
@@ -191,7 +199,8 @@ def _movers(scenario: Scenario, block: BlockPaths, peak: IntArray, excess: Float
     """
     per_usd, side = scenario.impact.small_signal_per_usd(scenario.spot_usd), np.sign(excess)
     before = np.arange(block.net_flow_usd.shape[1])[None, :] < peak[:, None]
-    found = {f"moved:{own.name}": side * per_usd * np.where(before, np.asarray(own.flow_usd), 0.0).sum(axis=1) for own in block.agents}
+    at_home = block.agents[: movers_of_home(scenario)]
+    found = {f"moved:{own.name}": side * per_usd * np.where(before, np.asarray(own.flow_usd), 0.0).sum(axis=1) for own in at_home}
     rest = np.abs(excess)
     for value in found.values():
         rest = rest - value

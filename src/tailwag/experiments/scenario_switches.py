@@ -10,6 +10,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_tables import nearest, shown
+from tailwag.experiments.scenario_venues_switches import liquidate_on_index, on_every_venue, without_arbitrage, without_one
 from tailwag.hedging.policies import AtTimes, Band, CharmOnly, NoHedge
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.dealer import Dealer
@@ -20,6 +21,7 @@ from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.protocol import Agent
 from tailwag.sim.option_book import LEAST_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
+from tailwag.sim.venues_home import everybody
 
 Parameters = Mapping[str, Any]
 Apply = Callable[[Scenario, Parameters], Scenario]
@@ -31,6 +33,7 @@ class Switch:
 
     ``kind``: "mitigation" (what somebody could do) or "link" (a part of the loop taken away, to see what it carries).  A scenario that the change does
     not touch comes back as it is, and every difference is then exactly 0.  ``asks``: what it costs that no account shows.
+    ``by_venue``: where there are several venues, the change is made on each of them.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Switch:
     apply: Apply
     parameters: Parameters = field(default_factory=dict)
     asks: str = ""
+    by_venue: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Chosen:
     def __call__(self, scenario: Scenario) -> Scenario:
         """The changed scenario; InputError, with the switch named, where there is none."""
         try:
+            if self.switch.by_venue:
+                return on_every_venue(self.switch.apply, scenario, self.parameters)
             return self.switch.apply(scenario, self.parameters)
         except InputError as error:
             raise type(error)(f"switch {self.label}: {error}") from None
@@ -108,7 +114,7 @@ def for_agents(chosen: Chosen, scenario: Scenario) -> tuple[Chosen, ...]:
     """The switch itself; where it takes one agent and none is named, one for each agent."""
     if chosen.parameters.get("agent") != "":
         return (chosen,)
-    return tuple(Chosen(chosen.switch, {**chosen.parameters, "agent": agent.name}) for agent in scenario.agents)
+    return tuple(Chosen(chosen.switch, {**chosen.parameters, "agent": agent.name}) for agent in everybody(scenario))
 
 
 def _each_dealer(scenario: Scenario, change: Callable[[Dealer], Dealer]) -> Scenario:
@@ -242,13 +248,7 @@ def _flip_gamma(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 
 def _without(scenario: Scenario, numbers: Parameters) -> Scenario:
-    kept = tuple(agent for agent in scenario.agents if agent.name != numbers["agent"])
-    if len(kept) == len(scenario.agents):
-        names = [agent.name for agent in scenario.agents]
-        raise InputError(
-            f"expected an agent of the scenario ({', '.join(names)}), got {shown(numbers['agent'])}{nearest(str(numbers['agent']), names)}"
-        )
-    return replace(scenario, agents=kept)
+    return without_one(scenario, str(numbers["agent"]))
 
 
 SWITCHES: tuple[Switch, ...] = (
@@ -333,6 +333,15 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
-    Switch("without", "The market without one agent (each in turn where none is named)", "link", _without, {"agent": ""}),
+    Switch("without", "The market without one agent (each in turn where none is named)", "link", _without, {"agent": ""}, by_venue=False),
+    Switch("without-arbitrage", "Nobody trades between venues", "link", without_arbitrage, by_venue=False),
+    Switch(
+        "liquidate-on-index",
+        "Every venue liquidates on the index of all venues in place of its own price",
+        "mitigation",
+        liquidate_on_index,
+        asks="lenders hold positions against a price at which their own venue may not sell",
+        by_venue=False,
+    ),
 )
 """Every switch; a new one is one entry and one pure function."""

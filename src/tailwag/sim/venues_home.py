@@ -35,7 +35,7 @@ def home_scenario(venues: Venues) -> Scenario:
 
 
 def venues_of(scenario: Scenario) -> Venues:
-    """All venues of a scenario as it stands now: home may have been changed since, and every venue shares its shocks.
+    """All venues of a scenario as it stands now: home may have been changed since, and every venue shares its clock and shocks.
 
     Raises InputError for a scenario that has no other venue.
     """
@@ -49,7 +49,7 @@ def venues_of(scenario: Scenario) -> Venues:
 def _sharing(venue: Venue, home: Scenario) -> Venue:
     drift = venue.scenario.price
     price = Carried(home.price, drift.drift_per_year) if isinstance(drift, Carried) else home.price
-    return replace(venue, scenario=replace(venue.scenario, price=price))
+    return replace(venue, scenario=replace(venue.scenario, price=price, grid=home.grid))
 
 
 def everybody(scenario: Scenario) -> tuple[Agent | Arbitrageur, ...]:
