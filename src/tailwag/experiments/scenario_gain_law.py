@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from tailwag.sim.agents.power_perp import Crab
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.gain_bump import Bump, stated_response_usd
+from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.option_book import SKEW_REACH_LOG, VOL_FLOOR, WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
 from tailwag.units import HOURS_PER_YEAR
@@ -278,15 +280,28 @@ def _leveraged(agent: LeveragedTraders, setting: Setting) -> tuple[Law, str] | N
             kept = float(maintenance_share(agent.rules.maintenance, bucket.account_usd, price_usd=setting.spot_usd))
             side = 1.0 if bucket.side == "long" else -1.0
             level = bucket.entry_log + _level_log(side, bucket.leverage, kept, linear=linear)
-            alive = float(normal_cdf(np.asarray(-side * level / bucket.entry_width_log)))
-            fallen = np.maximum(-side * x, 0.0)
-            passed = normal_cdf((fallen + side * level) / bucket.entry_width_log) - normal_cdf(
-                np.asarray(side * level / bucket.entry_width_log)
-            )
-            usd = usd - side * bucket.notional_usd * passed / alive
+            share = _even(bucket, side, level, x) if agent.entries == "even" else _drawn(bucket, side, level, x)
+            usd = usd - side * bucket.notional_usd * share
         return (0.0 * x, usd / setting.spot_usd) if linear else (usd, 0.0 * x)
 
     return law, "+liquidated notional (leverage)"
+
+
+def _drawn(bucket: LeverageBucket, side: float, level: float, x: FloatArray) -> FloatArray:
+    """Expected share of the accounts whose level lies between the start and x."""
+    width = bucket.entry_width_log
+    alive = float(normal_cdf(np.asarray(-side * level / width)))
+    passed = normal_cdf((np.maximum(-side * x, 0.0) + side * level) / width) - normal_cdf(np.asarray(side * level / width))
+    return np.asarray(passed / alive)
+
+
+def _even(bucket: LeverageBucket, side: float, level: float, x: FloatArray) -> FloatArray:
+    """Share of the accounts whose level is reached at x, one account after another at even quantiles."""
+    normal, width = NormalDist(), bucket.entry_width_log
+    alive = normal.cdf(-side * level / width)
+    ranks = (np.arange(bucket.accounts) + 0.5) / bucket.accounts
+    distances = np.sort([-(side * level + width * normal.inv_cdf(rank * alive)) for rank in ranks])
+    return np.asarray(np.searchsorted(distances, -side * x, side="right") / bucket.accounts)
 
 
 def _level_log(side: float, leverage: float, kept: float, *, linear: bool) -> float:
