@@ -266,7 +266,7 @@ def test_quotes_that_are_none_are_refused() -> None:
     with pytest.raises(InputError, match="bid_coin of 0 or more"):
         walked(market(_ordering(), Player("bob", "c maker", half=0.04, size=-1.0)))
     with pytest.raises(InputError, match="option market"):
-        plan_run(market(QuotingDealer("eve", RULE, EveryStep(), 1), options=None), seed=1)
+        market(QuotingDealer("eve", RULE, EveryStep(), 1), options=None)
 
 
 def test_without_a_maker_nothing_is_filled_and_it_is_counted() -> None:

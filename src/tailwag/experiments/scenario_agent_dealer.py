@@ -59,7 +59,7 @@ def read_dealer(table: Table, name: str, setting: Setting) -> Read:
     with table.named():
         dealer = Dealer(
             name=name,
-            policy=_policy(table),
+            policy=read_policy(table),
             delay_steps=table.whole(
                 "delay_steps", least=0, hint="steps between seeing a move and trading on it; 0 trades in the same step"
             ),
@@ -115,9 +115,8 @@ def _book(table: Table, setting: Setting) -> tuple[dict[str, Any], tuple[str, ..
     if "iv" in table:
         raise table.refuse("iv goes with gamma_usd; options state theirs row by row, a measured book brings its own")
     if "options" in table:
-        options = _options(table, setting.start_ns)
-        refuse_far_strikes(table, options, setting.spot_usd)
-        return {"options": options}, _settle_on_spot(table, options, setting.horizon_years)
+        options, notes = read_options(table, setting)
+        return {"options": options}, notes
     if "book" not in table:
         raise table.refuse(f"expected one of {', '.join(BOOKS)}, got none; say what this agent holds")
     if setting.start_ns is None:
@@ -125,6 +124,13 @@ def _book(table: Table, setting: Setting) -> tuple[dict[str, Any], tuple[str, ..
     book, notes = setting.read_book(table, table.text("book"), setting.start_ns)
     refuse_far_strikes(table, book, setting.spot_usd)
     return {"options": book}, notes
+
+
+def read_options(table: Table, setting: Setting) -> tuple[OptionBook, tuple[str, ...]]:
+    """The rows of ``options`` as a book, and what was assumed of their settlement."""
+    options = _options(table, setting.start_ns)
+    refuse_far_strikes(table, options, setting.spot_usd)
+    return options, _settle_on_spot(table, options, setting.horizon_years)
 
 
 def _settle_on_spot(table: Table, book: OptionBook, horizon_years: float) -> tuple[str, ...]:
@@ -144,7 +150,8 @@ def _refuse_short(table: Table, book: dict[str, Any]) -> None:
         raise table.refuse("a scalper is long its options, got a short position; use kind = 'dealer' for a book that is short or mixed")
 
 
-def _policy(table: Table) -> Policy:
+def read_policy(table: Table) -> Policy:
+    """The hedging policy of an agent's table: a word, or a table of its kind and numbers."""
     given = table.needed("policy", 'state how it hedges, such as policy = {kind = "every-step"}')
     if isinstance(given, str):
         return policy_from_text(given)

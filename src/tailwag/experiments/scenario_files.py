@@ -15,6 +15,7 @@ from tailwag.experiments.scenario_agents import read_agents
 from tailwag.experiments.scenario_book import checked_measurement, measured_book
 from tailwag.experiments.scenario_doubts import doubts, spot_note
 from tailwag.experiments.scenario_market import costs, impact_model, time_grid, vol_dynamics
+from tailwag.experiments.scenario_options import option_terms
 from tailwag.experiments.scenario_prices import price_model, starting_vol
 from tailwag.experiments.scenario_source import Source, source_of
 from tailwag.experiments.scenario_tables import Table, nearest, shown
@@ -30,7 +31,7 @@ LIMIT_BYTES = 16 * 1024 * 1024
 """A scenario file larger than this lists what a measured book should hold."""
 BLOCK_LIMIT_BYTES = 2 * 2**30
 """What the trajectories of one block may take."""
-TABLES = ("run", "price", "vol", "impact", "costs", "venue", "agent", "output")
+TABLES = ("run", "price", "vol", "impact", "costs", "options", "venue", "agent", "output")
 RUN_KEYS = ("horizon_days", "step_minutes", "time_grid", "start", "paths", "seed", "clearing", "stop_log_move", "halt_log_move")
 
 
@@ -185,7 +186,9 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     run.only(*RUN_KEYS)
     grid, start_ns = time_grid(run), run.time_ns("start")
     spot_usd, price, vol_is, price_notes = price_model(tables["price"], grid, named, start_ns)
-    setting = Setting(start_ns, spot_usd, starting_vol(price, grid), partial(named.book, spot_usd=spot_usd), grid.horizon_years)
+    vol = starting_vol(price, grid)
+    options, option_notes = option_terms(tables["options"] if "options" in top else None, vol)
+    setting = Setting(start_ns, spot_usd, vol, partial(named.book, spot_usd=spot_usd), grid.horizon_years)
     listed = _agents(top)
     told = places(top, listed)
     agents, notes = read_agents(listed if told is None else told.home, setting)
@@ -203,6 +206,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
         start_ns=start_ns,
         stop_log_move=run.number("stop_log_move", 0.7),
         halt_log_move=run.maybe("halt_log_move"),
+        options=options,
     )
     if told is not None:
         scenario, notes = with_venues(scenario, told, setting, notes)
@@ -217,7 +221,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
         "seed": run.whole("seed", least=0, hint="the seed of every random number; the same seed gives the same bytes"),
         "write_paths": write_paths,
         "vol_is": vol_is,
-        "notes": (*price_notes, *notes, *doubts(scenario), *scenario.impact.warnings),
+        "notes": (*price_notes, *option_notes, *notes, *doubts(scenario), *scenario.impact.warnings),
     }
 
 

@@ -150,6 +150,11 @@ def _refuse_agents(scenario: Scenario) -> None:
         raise InputError(f"expected agents of different names, got {sorted(names)}; rename one of them")
     for agent in scenario.agents:
         delay = agent.delay_steps
+        if scenario.options is None and getattr(agent, "trades_options", False):
+            raise InputError(
+                f"agent {agent.name!r}: trades options with other agents, and this scenario has no option market; state "
+                "options = OptionTerms(iv=...), which is [options] in a file"
+            )
         if scenario.clearing == "lagged" and delay < 1:
             raise InputError(
                 f"agent {agent.name!r}: lagged clearing wants delay_steps >= 1, got {delay}; use clearing = 'implicit' for same-step hedging"

@@ -60,6 +60,11 @@ class QuotingDealer:
             raise InputError(f"agent {self.name!r}: predictive hedging wants delay_steps of 1 or more, got 0; use every-step")
 
     @property
+    def trades_options(self) -> bool:
+        """It has no place in a scenario without an option market."""
+        return True
+
+    @property
     def after_expiry(self) -> str:
         """Hedges of options that have gone are unwound."""
         return "unwind"
@@ -89,9 +94,7 @@ class QuotingDealer:
     def at_work(self, market: Market) -> Trader:
         """Ready to quote; InputError where the scenario has no option market."""
         if market.option_model is None:
-            raise InputError(
-                f"agent {self.name!r}: a quoting dealer wants an option market; state options = OptionTerms(iv=...), [options] in a file"
-            )
+            raise InputError(f"agent {self.name!r}: a quoting dealer wants an option market, got a market without")
         book = None if self.options is None else BookTrader(self.options, self, market)
         return QuotingTrader(self, market, market.option_model, book)
 
