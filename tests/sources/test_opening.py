@@ -199,3 +199,15 @@ def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
     path = tmp_path / "chain\u202egnp\n.json"
     path.write_bytes(TEXT)
     assert read_file(path).name == "chain?gnp?.json"
+
+
+def test_a_store_where_one_file_is_expected_is_told_what_to_give(tmp_path: Path) -> None:
+    for name, advice in (
+        ("market", "give one moment of this store, which tailwag measure market --json FILE writes"),
+        ("notes", "give a file"),
+    ):
+        (tmp_path / name).mkdir()
+        if name == "market":
+            (tmp_path / name / "mark").write_bytes(b"")
+        with pytest.raises(FileFormatError, match=f"device or pipe; {advice}$"):
+            read_file(tmp_path / name)

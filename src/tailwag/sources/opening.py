@@ -144,7 +144,9 @@ def _opened_plain(text: str, *, name: str) -> BinaryIO:
     descriptor = _descriptor(text, name=name)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FileFormatError(f"{name}: expected a plain file, this is a folder, device or pipe; give a file")
+        recorded = os.path.isfile(os.path.join(text, "mark"))  # a store of tailwag record
+        advice = f"give one moment of this store, which tailwag measure {name} --json FILE writes" if recorded else "give a file"
+        raise FileFormatError(f"{name}: expected a plain file, this is a folder, device or pipe; {advice}")
     return os.fdopen(descriptor, "rb")
 
 
