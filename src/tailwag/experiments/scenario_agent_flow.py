@@ -1,14 +1,16 @@
-"""Kinds of a scenario file whose flow starts or ends a move: insurer, momentum, hawkes."""
+"""Kinds of a scenario file whose flow starts or ends a move: insurer, momentum, hawkes, manipulator."""
 
 from __future__ import annotations
 
 import math
 
+from tailwag.experiments.scenario_agent_dealer import _options
 from tailwag.experiments.scenario_agent_setting import Read, Setting
 from tailwag.experiments.scenario_tables import Table
 from tailwag.hedging.policies import EveryStep, Policy, policy_from_mapping, policy_from_text
 from tailwag.sim.agents.hawkes import SelfExcitingOrders
 from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, SyntheticPut
+from tailwag.sim.agents.manipulator import SettlementManipulator
 from tailwag.sim.agents.momentum import TrendFollower
 
 MOST_STREAM = 2**31 - 1
@@ -25,7 +27,8 @@ HAWKES_TERMS = (
     "delay_steps",
     "stream",
 )
-TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS)))
+MANIPULATOR_TERMS = ("kind", "name", "options", "push_usd", "unwind_minutes", "reach_log", "delay_steps")
+TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS, *MANIPULATOR_TERMS)))
 """Keys of all kinds of this module; each reader knows its own."""
 RULE_TERMS: dict[str, tuple[str, ...]] = {
     "put": ("kind", "floor_share", "iv", "days"),
@@ -76,6 +79,23 @@ def read_hawkes(table: Table, name: str, setting: Setting) -> Read:
             order_usd=table.number("order_usd", hint="size of one order, USD"),
             same_side_share=table.number("same_side_share", 1.0, least=0.0, most=1.0, hint="1: buys call forth buys only"),
             stream=table.whole("stream", 0, least=0, most=MOST_STREAM),
+        )
+    return agent, ()
+
+
+def read_manipulator(table: Table, name: str, setting: Setting) -> Read:
+    """Who trades inside the settlement average against options that it holds."""
+    table.only(*MANIPULATOR_TERMS)
+    with table.named():
+        agent = SettlementManipulator(
+            name=name,
+            options=_options(table, setting.start_ns),
+            delay_steps=_delay(table),
+            push_usd=table.number("push_usd", hint="USD bought through the window, + buys; 0 holds the options and pushes nothing"),
+            unwind_minutes=table.number("unwind_minutes", hint="within which the push is sold again after the settlement"),
+            reach_log=table.number(
+                "reach_log", math.inf, hint="0.01 pushes only where price is within 1 % of a strike as the window opens"
+            ),
         )
     return agent, ()
 

@@ -6,7 +6,7 @@ import re
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_dealer import read_dealer
-from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, read_momentum
+from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, read_manipulator, read_momentum
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
 from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
@@ -25,6 +25,7 @@ READERS: dict[str, Reader] = {
     "insurer": read_insurer,
     "momentum": read_momentum,
     "hawkes": read_hawkes,
+    "manipulator": read_manipulator,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
 LATER = ("vault", "options-amm", "squeezer")

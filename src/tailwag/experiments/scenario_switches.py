@@ -17,6 +17,7 @@ from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.insurer import PortfolioInsurer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.manipulator import SettlementManipulator
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.protocol import Agent
 from tailwag.sim.option_book import LEAST_YEARS, OptionBook
@@ -234,6 +235,11 @@ def _lower_leverage(scenario: Scenario, numbers: Parameters) -> Scenario:
     return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
 
 
+def _window_ban(scenario: Scenario, numbers: Parameters) -> Scenario:
+    quiet = tuple(replace(agent, push_usd=0.0) if isinstance(agent, SettlementManipulator) else agent for agent in scenario.agents)
+    return scenario if quiet == scenario.agents else replace(scenario, agents=quiet)
+
+
 def _still_vol(scenario: Scenario, numbers: Parameters) -> Scenario:
     return replace(scenario, vol=replace(scenario.vol, spot_vol_beta=0.0))
 
@@ -330,6 +336,13 @@ SWITCHES: tuple[Switch, ...] = (
         _lower_leverage,
         {"factor": 2.0},
         "factor times the margin for the same positions",
+    ),
+    Switch(
+        "window-ban",
+        "Nobody who holds options on a settlement average trades to push it",
+        "mitigation",
+        _window_ban,
+        asks="a venue that sees who holds the options and who trades in the window",
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
