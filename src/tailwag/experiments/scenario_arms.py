@@ -111,7 +111,7 @@ def engine_of(scenario: Scenario) -> str:
 
 def step_block(scenario: Scenario, *, seed: int, engine: str, threads: int = 1) -> Callable[..., BlockPaths]:
     """``step_block(first_path, paths, keep_agents=...)`` of a scenario."""
-    plan = plan_run(scenario, seed=seed, full_pnl=False)
+    plan = plan_run(scenario, seed=seed, tabulate=engine == "tabulated", full_pnl=False)
     if engine == "fast":
         return partial(fast.run_block, fast.prepare(plan, threads=threads))
     return partial(run_block, plan)

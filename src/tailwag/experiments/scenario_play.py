@@ -67,7 +67,7 @@ def play(story: Story, file: ScenarioFile, switches: Sequence[Chosen] = (), *, s
     done, base = _base(story, file, found, on)
     arms, rows, bases = [base], [], {base.engine: base}
     for chosen, twin in twins:
-        arms.append(_arm(story, file, chosen.label, twin, on, engine="plain" if base.engine == "plain" else "auto"))
+        arms.append(_arm(story, file, chosen.label, twin, on, engine="auto" if base.engine == "fast" else base.engine))
         engine = arms[-1].engine
         if engine not in bases:
             bases[engine] = _arm(story, file, BASE, base.scenario, on, engine=engine)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tailwag.hedging.policies import EveryStep, HedgeView, NoHedge
+from tailwag.hedging.policies import AtTimes, Band, EveryStep, HedgeView, NoHedge, WhalleyWilmott
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
-from tailwag.sim.net_delta import DirectNetDelta, NetDelta
+from tailwag.sim.net_delta import DirectNetDelta, NetDelta, Settings, TabulatedNetDelta
 from tailwag.sim.option_book import LEAST_YEARS, SETTLED_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
 
 SCAN_SHARE = 0.25
@@ -19,6 +19,24 @@ SAME_YEARS = 1e-12
 """Grid times and expiries nearer than this (thirty microseconds) are the same time."""
 FIXING_YEARS = 2.0 * SETTLED_YEARS
 """An option is alive at the grid time that fixes it, and gone at the next."""
+
+
+TABLE_ROWS = 64
+"""Books of more options than this are read from a table where the market asks for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The net delta and its slope at a cleared price, kept for who asks for them there again."""
+
+    step: int
+    log_price: FloatArray
+    vol_shift: FloatArray
+    found: tuple[FloatArray, FloatArray]
+
+    def answers(self, step: int, log_price: FloatArray, vol_shift: FloatArray) -> bool:
+        """Whether this very point is asked for."""
+        return step == self.step and bool((log_price == self.log_price).all() and (vol_shift == self.vol_shift).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,7 @@ class BookState:
     leaving_coin: FloatArray | float = 0.0
     leaving_step: int = 0
     last_step: IntArray | int = 0
+    read: Read | None = None
 
     def held_at(self, step: int) -> FloatArray:
         """Coin held on for options that have left before a step."""
@@ -69,7 +88,7 @@ class BookTrader:
             ("book", moved),
             ("terms", terms),
             ("market", market),
-            ("net_delta", DirectNetDelta(moved, years, market.spot_usd)),
+            ("net_delta", _net_delta(moved, market)),
             ("fixing_step", fixing),
             ("mean_iv", float((weight * book.iv).sum() / max(weight.sum(), 1e-300))),
             ("_years", years),
@@ -142,7 +161,15 @@ class BookTrader:
             delta = self._carried(move, state)
             nothing = np.zeros(delta.shape)
             return OptionStep(delta, nothing, nothing, nothing, delta, nothing), BookState(
-                held, state.value_usd, state.delta_since_usd + delta, average, count, going, move.step, traded
+                held,
+                state.value_usd,
+                state.delta_since_usd + delta,
+                average,
+                count,
+                going,
+                move.step,
+                traded,
+                self._read_there(move, average),
             )
         paid = np.where(move.live, self._paid(move, leaving, average), 0.0)
         valued = move.live | (move.step == self.market.grid.steps)
@@ -158,12 +185,21 @@ class BookTrader:
         return np.asarray((self._target(step, log_price, vol_shift, state)[0] - account.position_coin) * spot_usd)
 
     def _target(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
-        delta, slope = self.net_delta.at(step, log_price, vol_shift, running_average_usd=state.average_usd)
+        delta, slope = self._read(step, log_price, vol_shift, state)
         return state.held_at(step) - self.terms.hedge_share * delta, -self.terms.hedge_share * slope
+
+    def _read(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
+        if state.read is not None and state.read.answers(step, log_price, vol_shift):
+            return state.read.found
+        return self.net_delta.at(step, log_price, vol_shift, running_average_usd=state.average_usd)
+
+    def _read_there(self, move: Move, average: FloatArray) -> Read:
+        found = self.net_delta.at(move.step, move.log_price, move.vol_shift, running_average_usd=average)
+        return Read(move.step, move.log_price, move.vol_shift, found)
 
     def _policy_shift(self, view: View, draw: Draws, state: BookState) -> FloatArray:
         """What a cost-aware policy adds to the vol at which the target is read."""
-        if isinstance(self.terms.policy, EveryStep):
+        if isinstance(self.terms.policy, EveryStep | Band | AtTimes | WhalleyWilmott):  # they read the book at the market's vol
             return np.zeros(view.log_price.shape)
         gamma = self.dollar_gamma_usd(view.step, view.log_price, view.vol_shift, state)
         blank = np.zeros(view.log_price.shape)
@@ -239,7 +275,7 @@ class BookTrader:
         return np.asarray(-self.terms.hedge_share * delta)
 
     def _carried(self, move: Move, state: BookState) -> FloatArray:
-        delta = self.net_delta.at(move.step - 1, move.log_before, move.shift_before, running_average_usd=state.average_usd)[0]
+        delta = self._read(move.step - 1, move.log_before, move.shift_before, state)[0]
         return np.where(move.live, delta * (move.spot_usd - move.spot_before_usd), 0.0)
 
     def _split(self, move: Move, total: FloatArray, paid: FloatArray, state: BookState) -> OptionStep:
@@ -265,6 +301,15 @@ class BookTrader:
         )
         delta_usd, gamma_theta, vanna_usd, vega_usd = (np.where(move.live, part, 0.0) for part in parts)
         return OptionStep(delta_usd, gamma_theta, vanna_usd, vega_usd, total, paid)
+
+
+def _net_delta(book: OptionBook, market: Market) -> NetDelta:
+    """The book summed option by option, or where the market asks for it and the book is large, read from a table."""
+    years, spot = market.grid.years, market.spot_usd
+    if not market.tabulate or book.rows <= TABLE_ROWS:
+        return DirectNetDelta(book, years, spot)
+    low, high = Settings().vol_shifts
+    return TabulatedNetDelta(book, years, spot, settings=Settings(vol_shifts=(max(low, -market.vol_reach), min(high, market.vol_reach))))
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -41,6 +41,7 @@ from tailwag.sim.orders import Flight
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import Outcome
 from tailwag.sim.vega_loop import VegaDesk, VegaMarket
+from tailwag.sim.vol_reach import vol_reach
 
 AGENT_STREAMS = 1 << 62
 """Streams of agents start here; those below belong to the price."""
@@ -114,7 +115,8 @@ class State:
 def plan_run(scenario: Scenario, *, seed: int, tabulate: bool = False, full_pnl: bool = True) -> RunPlan:
     """Put every agent in its seat, in the order of what they are."""
     model = None if scenario.options is None else OptionModel(scenario.options, scenario.grid, scenario.spot_usd)
-    market = Market(scenario.spot_usd, scenario.grid, tabulate=tabulate, full_pnl=full_pnl, option_model=model)
+    reach = vol_reach(scenario) if tabulate else math.inf
+    market = Market(scenario.spot_usd, scenario.grid, tabulate=tabulate, full_pnl=full_pnl, option_model=model, vol_reach=reach)
     seats = [_seat(scenario, agent, market, position) for position, agent in enumerate(scenario.agents)]
     predicted = any(isinstance(getattr(agent, "policy", None), Predictive) for agent in scenario.agents)
     in_order = tuple(sorted(seats, key=lambda seat: seat.agent.content()))

@@ -5,7 +5,6 @@ Same scenarios, same random numbers, same clearing prices; what it cannot do it 
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from tailwag.kernels.netdelta_pack import PACK_AVERAGE, PACK_WANTED, PackReader,
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.book_trader import BookTrader
 from tailwag.sim.dynamics import Gbm
-from tailwag.sim.engine import DAYS_PER_YEAR, RunPlan
+from tailwag.sim.engine import RunPlan
 from tailwag.sim.fast_accounts import block_paths, splits_steps
 from tailwag.sim.fast_columns import book_seats, loop_of
 from tailwag.sim.fast_options import MergedBooks
@@ -29,14 +28,13 @@ from tailwag.sim.net_delta import LANES, Settings, TabulatedNetDelta
 from tailwag.sim.option_book import WINDOW_YEARS, book_greeks
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import BlockPaths
+from tailwag.sim.vol_reach import vol_reach
 
 __all__ = ["FastPlan", "prepare", "run_block", "supports"]
 
 POLICIES = (EveryStep, AtTimes, Band, WhalleyWilmott, NoHedge)
 TABLE_ROWS = 64
 """Books of more distinct options than this, all together, are read from a table; fewer are summed one by one."""
-
-LEAST_SHIFT, REACH_SD = 0.05, 8.0
 
 
 def supports(scenario: Scenario) -> str | None:
@@ -139,21 +137,6 @@ def _settings(plan: RunPlan, tabulate: bool, threads: int, tolerance: float) -> 
     shifts = (max(Settings().vol_shifts[0], -most), min(Settings().vol_shifts[1], most))
     reach = min(Settings().reach_log, plan.scenario.stop_log_move) if tabulate else 0.0
     return Settings(tolerance=tolerance, vol_shifts=shifts, reach_log=reach, threads=threads)
-
-
-def vol_reach(scenario: Scenario) -> float:
-    """How far vol shifts are tabulated, decimal: 8 standard deviations of beta * price, and 5 volpt more where jumps or hedgers help.
-
-    Var = beta^2 vol^2 (1 - e^(-2 k T))/(2 k).  What goes further is summed option by option, so this is a matter of speed and memory alone.
-    """
-    vol = scenario.vol
-    if not vol.moves:
-        return 0.0
-    if vol.vega_impact_per_usd > 0.0:
-        return math.inf
-    fading, years = 2.0 * vol.mean_reversion_per_day * DAYS_PER_YEAR, scenario.grid.horizon_years
-    remembered = -math.expm1(-fading * years) / fading if fading > 0.0 else years
-    return LEAST_SHIFT + REACH_SD * abs(vol.spot_vol_beta) * scenario.price.annual_vol * math.sqrt(remembered)
 
 
 def run_block(fast: FastPlan, first_path: int, paths: int, *, keep_agents: bool = False) -> BlockPaths:

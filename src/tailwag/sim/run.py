@@ -15,6 +15,7 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim import fast
 from tailwag.sim.blocks import paths_per_block, run_block
+from tailwag.sim.book_trader import TABLE_ROWS
 from tailwag.sim.engine import plan_run
 from tailwag.sim.metric_plan import MetricPlan
 from tailwag.sim.metrics import BlockSums, Metrics, fold, merge, metrics
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from tailwag.figures.palette import Theme
 
-ENGINES = ("auto", "plain", "fast")
+ENGINES = ("auto", "plain", "fast", "tabulated")
 PNL_SPLITS = ("auto", "steps", "ends")
 SPLIT_ROWS = 64
 """Books of up to this many rows have their profit split by greeks at every step unless the caller says otherwise."""
@@ -104,7 +105,8 @@ def simulate(
 ) -> Run:
     """Close the loop on ``paths`` simulated paths and measure what hedging did to them.
 
-    ``engine``: "plain" steps every agent in turn, "fast" steps built-in dealers in compiled code, "auto" takes the fast one where it can.
+    ``engine``: "plain" steps every agent in turn, "tabulated" does so and reads large option books from tables (1e-6 of their contracts),
+    "fast" steps built-in dealers in compiled code; "auto" takes the fast one where it can, else tables where a book is large.
     ``pnl``: "steps" splits the options' profit by greeks at every step, "ends" only at fixings and at the end (large books).
     The result is the same to the bit for any number of threads.  InputError for counts that make no sense or paths that would not fit.
     """
@@ -113,7 +115,8 @@ def simulate(
         raise InputError(f"expected engine one of {', '.join(ENGINES)} and pnl one of {', '.join(PNL_SPLITS)}, got {engine!r} and {pnl!r}")
     split = _split(scenario, pnl)
     measured = plan or default_metric_plan(scenario)
-    chosen, prepared = _engine(scenario, engine), plan_run(scenario, seed=seed, full_pnl=split == "steps")
+    chosen = _engine(scenario, engine)
+    prepared = plan_run(scenario, seed=seed, tabulate=chosen == "tabulated", full_pnl=split == "steps")
     step_block = partial(fast.run_block, fast.prepare(prepared, threads=threads)) if chosen == "fast" else partial(run_block, prepared)
     merged: BlockSums | None = None
     blocks: list[BlockPaths] = []
@@ -149,10 +152,14 @@ def default_metric_plan(scenario: Scenario) -> MetricPlan:
 
 def _engine(scenario: Scenario, engine: str) -> str:
     """The engine that runs: the fast one where it can, unless the plain one was asked for."""
-    reason = None if engine == "plain" else fast.supports(scenario)
+    if engine in ("plain", "tabulated"):
+        return engine
+    reason = fast.supports(scenario)
     if engine == "fast" and reason is not None:
         raise InputError(f"expected a scenario that engine 'fast' can step: {reason}; take engine 'plain' or 'auto'")
-    return "plain" if engine == "plain" or reason is not None else "fast"
+    if reason is None:
+        return "fast"
+    return "tabulated" if any(_rows(agent) > TABLE_ROWS for agent in scenario.agents) else "plain"
 
 
 def _firsts(scenario: Scenario, paths: int) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ class Market:
     """What everybody knows before the start: the first price and the times; and how the run is to be computed.
 
     ``tabulate``: read net deltas from tables.  ``full_pnl``: split the options' profit by greeks at every step (slow for large books).
-    ``option_model``: how options that trade during the run are marked; None where there is no option market.
+    ``vol_reach``: how far tables follow vol shifts (further ones are summed).  ``option_model``: how options that trade during the run are marked; None where there is no option market.
     """
 
     spot_usd: float
@@ -27,6 +27,7 @@ class Market:
     tabulate: bool = False
     full_pnl: bool = True
     option_model: OptionModel | None = None
+    vol_reach: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
