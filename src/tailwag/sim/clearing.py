@@ -47,7 +47,7 @@ def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log:
     direction = np.sign(value)
     near, far = start_log.copy(), start_log.copy()
     near_value, near_slope = value.copy(), slope.copy()
-    far_value = value.copy()
+    far_value, far_slope = value.copy(), slope.copy()
     walking = direction != 0.0
     found = ~walking
     for _ in range(MOST_SCANS):
@@ -58,12 +58,13 @@ def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log:
         crossed = walking & (value * direction <= 0.0)
         found |= crossed
         lost = walking & ~crossed & (far * direction > bound_log)  # a jump beyond the bound may be brought back inside
-        far_value = np.where(crossed, value, far_value)
+        far_value, far_slope = np.where(crossed, value, far_value), np.where(crossed, slope, far_slope)
         walking = walking & ~crossed & ~lost
         near = np.where(walking, far, near)
         near_value = np.where(walking, value, near_value)
         near_slope = np.where(walking, slope, near_slope)
-    price = _refine(excess, near, far, direction, found & (direction != 0.0))
+    open_paths = found & (direction != 0.0)
+    price = _refine(excess, (near, far), (far_value, far_slope), direction, open_paths)
     return Cleared(np.where(found, price, np.sign(direction) * bound_log), found)
 
 
@@ -74,15 +75,21 @@ def _stride(value: FloatArray, slope: FloatArray, scale_log: FloatArray) -> Floa
     return np.minimum(step + 1e-16, scale_log)
 
 
-def _refine(excess: Excess, near: FloatArray, far: FloatArray, direction: FloatArray, open_paths: BoolArray) -> FloatArray:
-    """Close the bracket [near, far] around the sign change; ``near`` keeps the sign of ``direction``."""
-    near, far = near.copy(), far.copy()
+def _refine(
+    excess: Excess,
+    bracket: tuple[FloatArray, FloatArray],
+    at_far: tuple[FloatArray, FloatArray],
+    direction: FloatArray,
+    open_paths: BoolArray,
+) -> FloatArray:
+    """Close the bracket [near, far] around the sign change; ``near`` keeps the sign of ``direction``.  ``at_far``: excess and slope there."""
+    near, far = bracket[0].copy(), bracket[1].copy()
     guess = np.where(open_paths, far, near)
     width = np.abs(far - near)
-    for _ in range(MOST_REFINEMENTS):
+    for count in range(MOST_REFINEMENTS):
         if not open_paths.any():
             break
-        value, slope = excess(guess, open_paths)
+        value, slope = excess(guess, open_paths) if count else at_far
         on_near = value * direction > 0.0
         near = np.where(open_paths & on_near, guess, near)
         far = np.where(open_paths & ~on_near, guess, far)
