@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,18 @@ def gain_document(name: str, file: ScenarioFile, *, paths: int, seed: int, bump:
         "amplification": {"measured": measured.amplification.to_document(), "predicted": predicted.amplification},
         "gain_by_agent": agents,
         "reason": measured.reason,
+        "notes": list(_notes(scenario, agents)),
     }
+
+
+def _notes(scenario: Scenario, agents: list[Document]) -> Iterator[str]:
+    taken = [row["name"] for row in agents if row["law"] == "as stated"]
+    if taken:
+        yield f"taken at their word, having no closed form here: {', '.join(taken)}"
+    if getattr(scenario, "elsewhere", None) is not None:
+        yield "the first venue alone: what arbitrageurs carry to and from other venues is not bumped"
+    if scenario.vol.moves:
+        yield "vol follows spot: predicted and measured responses hold vanna, stated ones do not"
 
 
 def z_score(measured: Estimate, predicted: float) -> float | None:

@@ -38,8 +38,8 @@ from tailwag.units import HOURS_PER_YEAR
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
 DAYS_PER_YEAR = 365.0
-POINTS = 20_001
-MOST_ROUNDS = 40
+POINTS = 12_001
+MOST_ROUNDS = 8
 NOISE_POINTS = 1_601
 NOISE_REACH = 7.0
 SAME_TIME = 1e-9
@@ -159,7 +159,7 @@ def _led_to(scenario: Scenario, bump: Bump, laws: Sequence[Law], grid: FloatArra
         flows = [usd + coin * price for usd, coin in bought]
         total = np.sum(flows, axis=0) if flows else np.zeros(grid.shape)
         after = grid - _impact_log(scenario, bump, total, total / price)
-        if float(np.abs(after - shocks).max()) < 1e-14:
+        if float(np.abs(after - shocks).max()) < 1e-13:
             break
         shocks = after
     return shocks, flows

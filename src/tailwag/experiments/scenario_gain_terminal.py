@@ -89,9 +89,7 @@ def _notes(document: Document) -> Any:
         f"seed {document['seed']}; then {when} ({bump['steps']:,} steps)"
     )
     yield f"impact: 1 USD moves log price by {document['impact_per_usd']:.3g} at once; gain = impact x response where impact is linear"
-    taken = [row["name"] for row in document["gain_by_agent"] if row["law"] == "as stated"]
-    if taken:
-        yield f"taken at their word, having no closed form here: {', '.join(taken)}"
+    yield from document["notes"]
 
 
 def _with_error(estimate: Document) -> str:
