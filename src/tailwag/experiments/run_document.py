@@ -11,9 +11,11 @@ import numpy as np
 
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
 from tailwag.experiments.run_pools import pool_sentences, pools
+from tailwag.experiments.run_venues import run_venues, venue_sentences
 from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
+from tailwag.sim.agents.arbitrageur import Arbitrageur
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -26,6 +28,7 @@ from tailwag.sim.metrics_sentences import calibrated_sentence
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario, gain_with_vanna, starting_gain
 from tailwag.sim.state import PNL_PARTS, Outcome
+from tailwag.sim.venues_home import everybody
 from tailwag.units import HOURS_PER_YEAR, NS_PER_YEAR
 
 if TYPE_CHECKING:
@@ -38,10 +41,15 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     """Plain values of one run; nothing in them depends on threads, folders or the clock.  Strict JSON may be written from it as it is."""
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
-    liquidated, accounts = liquidations(run), pools(run)
+    liquidated, accounts, places = liquidations(run), pools(run), run_venues(run)
     return {
         "schema": SCHEMA,
-        "headline": [*_headline(run, metrics, calibration), *liquidation_sentences(liquidated), *pool_sentences(accounts)],
+        "headline": [
+            *_headline(run, metrics, calibration),
+            *liquidation_sentences(liquidated),
+            *pool_sentences(accounts),
+            *venue_sentences(places),
+        ],
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
         "source": file.source.to_document(),
         "seed": run.seed,
@@ -57,6 +65,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "gain_by_agent": [asdict(one) for one in stated_gains(run.scenario)],
         "liquidations": liquidated,
         "pools": accounts,
+        "venues": places,
         "metrics": metrics,
     }
 
@@ -108,7 +117,7 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
         "lasting_impact_per_usd": scenario.impact.lasting_per_usd(scenario.spot_usd),
         "starting_gain": starting_gain(scenario),
         "starting_gain_with_vanna": gain_with_vanna(scenario),
-        "agents": [_agent(agent, scenario.spot_usd) for agent in scenario.agents],
+        "agents": [_agent(agent, scenario.spot_usd) for agent in everybody(scenario)],
         "notes": [*file.notes, *notes],
     }
 
@@ -120,6 +129,7 @@ _KINDS: dict[type, str] = {
     PoolArbitrage: "cpmm",
     LpHedger: "lp-hedger",
     Crab: "crab",
+    Arbitrageur: "arbitrageur",
 }
 
 

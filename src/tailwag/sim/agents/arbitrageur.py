@@ -80,6 +80,15 @@ class Arbitrageur:
         """The two venues."""
         return self.first, self.second
 
+    @property
+    def delay_steps(self) -> int:
+        """As other agents call its latency."""
+        return self.latency_steps
+
+    def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
+        """None: it answers a difference of prices, not a move that all venues share."""
+        return 0.0
+
     def leg(self, venue: str, delay_steps: int) -> ArbitrageLeg:
         """The account and the orders on one of the two venues, which arrive there ``delay_steps`` late."""
         return ArbitrageLeg(self.name, delay_steps, self, venue)

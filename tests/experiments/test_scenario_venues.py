@@ -1,0 +1,157 @@
+"""Scenario files with several venues: what they become, what they refuse, and what their run says."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from tests.experiments.scenario_texts import saved
+
+from tailwag.errors import InputError
+from tailwag.experiments.report_json import strict_json
+from tailwag.experiments.run_report import run_report_html
+from tailwag.experiments.scenario_files import ScenarioFile, load_scenario
+from tailwag.experiments.scenario_switches import chosen_switch, for_agents
+from tailwag.experiments.simulate import simulate_file
+from tailwag.margin.funding import DeadBandFunding
+from tailwag.sim.venues_home import everybody, venues_of
+
+WHOLE = """
+[run]
+horizon_days = 0.125
+step_minutes = 5
+start = "2026-02-05T16:00:00Z"
+paths = 6
+seed = 3
+clearing = "lagged"
+
+[price]
+model = "gbm"
+spot_usd = 68000
+vol = 0.8
+
+[impact]
+permanent_per_usd = 2e-11
+
+[[venue]]
+name = "perp"
+instrument = "perp"
+rules = "deribit-btc"
+mark = "mark"
+
+[[venue]]
+name = "spot"
+impact = {permanent_per_usd = 3e-11}
+costs = {fee_bps = 1}
+
+[[venue]]
+name = "chain"
+impact = {permanent_per_usd = 6e-11}
+chain = {network = "ethereum", block_share = 0.05, trade_usd = 2000, gas_price_gwei = 3, gas_coin_usd = 2000}
+
+[[agent]]
+kind = "dealer"
+name = "on chain"
+trades_on = "chain"
+gamma_usd = -2e9
+policy = {kind = "every-step"}
+delay_steps = 1
+
+[[agent]]
+kind = "dealer"
+name = "at home"
+gamma_usd = -3e9
+policy = {kind = "every-step"}
+delay_steps = 1
+
+[[agent]]
+kind = "arbitrageur"
+name = "arb"
+between = ["perp", "spot"]
+capital_usd = 1e8
+"""
+
+
+def loaded(folder: Path, text: str = WHOLE) -> ScenarioFile:
+    return load_scenario(saved(folder, text))
+
+
+def test_a_file_becomes_its_venues_with_figures_of_their_day(tmp_path: Path) -> None:
+    scenario = loaded(tmp_path).scenario
+    perp, spot, chain = venues_of(scenario).venues
+    assert [agent.name for agent in everybody(scenario)] == ["at home", "arb", "on chain"]
+    assert perp.funding == DeadBandFunding(0.00025, 0.005, 8.0)
+    assert (perp.mark, perp.mark_seconds, venues_of(scenario).index_cap_share) == ("mark", 30.0, 0.005)
+    assert (spot.scenario.costs.fee_bps, spot.counts_in_index, perp.counts_in_index) == (1.0, True, False)
+    assert chain.chain is not None
+    assert chain.chain.block_seconds == 12.0
+    assert chain.chain.capacity_usd_per_block == math.floor(0.05 * 60e6 / 201_101) * 2_000.0
+    assert chain.scenario.costs.gas_usd == pytest.approx(201_101 * 3e-9 * 2_000.0)
+
+
+def test_a_block_held_half_as_much_a_year_before(tmp_path: Path) -> None:
+    chain = venues_of(loaded(tmp_path, WHOLE.replace("2026-02-05", "2025-01-05")).scenario).venues[2].chain
+    assert chain is not None
+    assert chain.capacity_usd_per_block == math.floor(0.05 * 30e6 / 201_101) * 2_000.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('trades_on = "chain"', 'trades_on = "chian"', "trades_on as one of perp, spot, chain"),
+        ('between = ["perp", "spot"]', 'between = ["perp", "perp"]', "two different venues"),
+        ('between = ["perp", "spot"]', 'between = ["perp", "moon"]', "expected a venue"),
+        ('name = "at home"', 'name = "on chain"', "on all venues together"),
+        ('impact = {permanent_per_usd = 3e-11}\n', "", "each venue has its own depth"),
+        ('mark = "mark"', 'mark = "mark"\nimpact = {permanent_per_usd = 1e-11}', "of the first venue stands in"),
+        ("trade_usd = 2000, ", "", "trade_usd"),
+        ('network = "ethereum", ', "block_seconds = 12, ", "read with network only"),
+        ('instrument = "perp"', 'instrument = "swap"', "instrument"),
+        ('gamma_usd = -2e9\npolicy = {kind = "every-step"}\ndelay_steps = 1', 'gamma_usd = -2e9\npolicy = {kind = "every-step"}\ndelay_steps = 0', "delay_steps"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in WHOLE
+    with pytest.raises(InputError, match=said):
+        loaded(tmp_path, WHOLE.replace(old, new))
+
+
+def test_an_arbitrageur_wants_venues(tmp_path: Path) -> None:
+    alone = WHOLE[: WHOLE.index("[[venue]]")] + WHOLE[WHOLE.index('[[agent]]\nkind = "arbitrageur"') :]
+    with pytest.raises(InputError, match=r"\[\[venue\]\] tables"):
+        loaded(tmp_path, alone)
+
+
+def test_the_document_and_the_page_tell_of_every_venue(tmp_path: Path) -> None:
+    file = loaded(tmp_path)
+    done = simulate_file(file)
+    again = simulate_file(file, threads=2)
+    assert strict_json(done.document) == strict_json(again.document)
+    told = json.loads(strict_json(done.document))["venues"]
+    assert [row["venue"] for row in told["venues"]] == ["perp", "spot", "chain"]
+    assert told["combined_impact_per_usd"] == pytest.approx(1e-11)
+    assert told["combined_gain"] == pytest.approx(5e9 * 1e-11)
+    assert [row["gain_alone"] for row in told["venues"]] == pytest.approx([3e9 * 2e-11, 0.0, 2e9 * 6e-11])
+    chain = told["venues"][2]["chain"]
+    assert chain["delay_seconds"]["value"] > 100.0
+    assert [row["agent"] for row in done.document["pnl"]] == ["at home", "arb", "on chain"]
+    assert told["arbitrageurs"][0]["profit_usd"]["value"] == pytest.approx(
+        next(row["total_usd"]["value"] for row in done.document["pnl"] if row["agent"] == "arb"), rel=1e-9
+    )
+    page = run_report_html(done.document)
+    assert "Arbitrage, mean of 6 paths" in page
+    assert "on chain" in page
+
+
+def test_switches_reach_every_venue_and_everybody(tmp_path: Path) -> None:
+    scenario = loaded(tmp_path).scenario
+    flipped = venues_of(chosen_switch("flip-gamma")(scenario))
+    assert [agent.gamma_usd for venue in flipped.venues for agent in venue.scenario.agents] == [3e9, 2e9]
+    names = [one.parameters["agent"] for one in for_agents(chosen_switch("without"), scenario)]
+    assert names == ["at home", "arb", "on chain"]
+    left = [[agent.name for agent in everybody(chosen_switch(f"without:agent={name}")(scenario))] for name in names]
+    assert left == [["arb", "on chain"], ["at home", "on chain"], ["at home", "arb"]]
+    assert not chosen_switch("without-arbitrage")(scenario).elsewhere.arbitrageurs  # type: ignore[union-attr]
+    assert {venue.mark for venue in venues_of(chosen_switch("liquidate-on-index")(scenario)).venues} == {"index"}
