@@ -142,6 +142,11 @@ def test_options_are_paid_on_the_mean_of_the_window_that_was_pushed() -> None:
     assert -block.holders_cash_usd == pytest.approx(400.0 * np.maximum(prices.mean(axis=1) - 0.9 * SPOT, 0.0), rel=1e-11)
 
 
+def test_a_run_that_ends_before_the_window_opens_holds_no_push() -> None:
+    block = push_run(pusher(), impact=PASSING, steps=120)
+    assert not np.asarray(block.agents[0].flow_usd).any()
+
+
 def test_no_price_moves_it() -> None:
     agent = pusher()
     assert agent.starting_dollar_gamma_usd(SPOT) == agent.starting_flow_response_usd(SPOT) == 0.0

@@ -102,9 +102,14 @@ class ManipulatorTrader:
 
     def __init__(self, agent: SettlementManipulator, market: Market) -> None:
         share = push_shares(agent, market.grid.years)
-        opens = int(np.flatnonzero(share > 0.0)[0])
+        opens = int(np.argmax(share > 0.0)) if share.any() else -1
         inner = BookTrader(agent.options, agent, market)
-        for name, value in (("agent", agent), ("inner", inner), ("share", share), ("decides", max(opens - max(agent.delay_steps, 1), 0))):
+        for name, value in (
+            ("agent", agent),
+            ("inner", inner),
+            ("share", share),
+            ("decides", -1 if opens < 0 else max(opens - max(agent.delay_steps, 1), 0)),
+        ):
             object.__setattr__(self, name, value)
 
     def init(self, paths: int, draw: Draws | None = None) -> PushState:
@@ -152,10 +157,12 @@ class ManipulatorTrader:
 def push_shares(agent: SettlementManipulator, years: FloatArray) -> FloatArray:
     """Part of the push that is traded at each grid time: evenly + through the times of the average, evenly - through those of the unwinding.
 
-    InputError where the run holds no time of the window, or ends before the unwinding does.
+    All zero where the run ends before the window opens.  InputError where it holds no time of a window that it reaches, or ends before the unwinding does.
     """
     fixes = int(np.searchsorted(years, agent.expiry_years - SAME_YEARS))
     expiry, unwinds = float(np.append(years, np.inf)[fixes]), agent.unwind_minutes / MINUTES_PER_YEAR
+    if years[-1] <= agent.expiry_years - WINDOW_YEARS + SAME_YEARS:
+        return np.zeros(years.size)
     inside = (years > expiry - WINDOW_YEARS + SAME_YEARS) & (years <= expiry + SAME_YEARS) & (years > 0.0)
     after = (years > expiry + SAME_YEARS) & (years <= expiry + unwinds + SAME_YEARS)
     if not inside.any() or not after.any() or years[-1] < expiry + unwinds - SAME_YEARS:
