@@ -171,10 +171,14 @@ class OptionModel:
         left = float(self.years_left(expiry_step, step))
         return max(left - (WINDOW_YEARS * (2 / 3) if self.terms.averaged else 0.0), LEAST_YEARS)
 
-    def in_window(self, expiry_step: IntArray | int, step: int) -> FloatArray:
-        """Whether a grid time counts for the settlement average of an expiry: within 30 minutes before it, or it."""
-        left = self.years_left(expiry_step, step)
-        return np.asarray((left > -SAME_YEARS) & (left < WINDOW_YEARS - SAME_YEARS) & self.terms.averaged)
+    def window_reach(self, step: int) -> int:
+        """The last expiry (step) within 30 minutes of a step, itself included: contracts up to it count the step's price; -1 without averages."""
+        if not self.terms.averaged:
+            return -1
+        years, last = self.grid.years, self.grid.steps
+        opens = years[step] + WINDOW_YEARS - SAME_YEARS
+        beyond = max(int(np.ceil((opens - years[-1]) / (years[-1] - years[-2]))) - 1, 0)
+        return min(int(np.searchsorted(years, opens, side="left")) - 1, last) + beyond
 
     def first_in_window(self, expiry_step: IntArray | int) -> IntArray:
         """First step of the run whose price counts for the settlement average of an expiry; the start's own price never does."""

@@ -121,7 +121,7 @@ class OptionSlots:
     def _averages(self, move: Move) -> FloatArray:
         """Running means with this step's price in them; the price itself outside a window."""
         held = self.held
-        inside = self.model.in_window(held.expiry_step, move.step) & (held.coin != 0.0)
+        inside = (held.expiry_step <= self.model.window_reach(move.step)) & (held.coin != 0.0)
         average = np.where(move.live, move.spot_usd, held.average_usd)
         if not inside.any():
             return average

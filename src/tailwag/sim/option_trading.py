@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from tailwag.sim.option_market import OptionFill, OptionOrder, Quote, matched
 from tailwag.sim.option_model import VEGA, Contract, Mark, OptionModel
 
 
-@runtime_checkable
 class OptionTaker(Protocol):
     """A trader that sends option orders; ``traded`` is called after each, with 0 coin where nothing met it."""
 
@@ -32,7 +31,6 @@ class OptionTaker(Protocol):
         ...
 
 
-@runtime_checkable
 class OptionMaker(Protocol):
     """A trader that quotes; ``traded`` is called after each trade against its quote."""
 
@@ -58,9 +56,19 @@ class OptionDesk:
     edge_usd: FloatArray | float = 0.0
 
     @property
+    def takes(self) -> bool:
+        """Whether it sends orders."""
+        return hasattr(self.trader, "option_orders")
+
+    @property
+    def makes(self) -> bool:
+        """Whether it quotes."""
+        return hasattr(self.trader, "quote")
+
+    @property
     def trades(self) -> bool:
         """Whether it takes or makes at all."""
-        return isinstance(self.trader, OptionTaker | OptionMaker)
+        return self.takes or self.makes
 
     def room(self, contract: Contract) -> BoolArray:
         """Paths on which it can hold a contract; a trader that does not say (``option_room(contract, state)``) can always."""
@@ -85,7 +93,7 @@ def trade_options(model: OptionModel, view: View, recent_usd: Sequence[FloatArra
     """
     now = Round(model, view, recent_usd, list(desks))
     for place, desk in enumerate(desks):
-        if isinstance(desk.trader, OptionTaker):
+        if desk.takes:
             taker = now.desks[place]
             orders = taker.trader.option_orders(view, taker.account, taker.memory, taker.draw)
             for order in checked_option_orders(taker.name, orders, view):
@@ -101,7 +109,7 @@ def _meet(now: Round, place: int, order: OptionOrder) -> None:
     room = now.desks[place].room(contract)
     wanted = np.where(view.live, order.coin, 0.0)
     offered = OptionOrder(contract, np.where(room, wanted, 0.0), order.limit_price_usd, order.auction)
-    makers = [at for at, desk in enumerate(now.desks) if at != place and isinstance(desk.trader, OptionMaker)]
+    makers = [at for at, desk in enumerate(now.desks) if at != place and desk.makes]
     quotes = [_quote(now.desks[at], view, contract, mark) for at in makers]
     coin, price = matched(offered, quotes) if quotes else (np.zeros((0, wanted.size)), np.zeros((0, wanted.size)))
     for at, sold, at_usd in zip(makers, coin, price):
