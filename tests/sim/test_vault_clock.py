@@ -105,9 +105,13 @@ def test_epochs_that_cannot_be_are_refused(changes: dict[str, Any], words: str) 
         VaultEpochs(**{"first_hours": 0.0, "length_hours": 168.0, "auction_after_hours": 2.25, **changes})
 
 
-def test_a_run_without_an_auction_or_too_coarse_for_an_epoch_is_refused() -> None:
-    with pytest.raises(InputError, match="auction inside the run"):
-        calendar(VaultEpochs(first_hours=400.0, length_hours=168.0, auction_after_hours=2.25), HALF_HOURS)
+def test_a_run_that_ends_before_the_first_auction_has_none() -> None:
+    late = VaultEpochs(first_hours=400.0, length_hours=168.0, auction_after_hours=2.25)
+    assert calendar(late, HALF_HOURS).epochs == 0
+    assert auction_steps(late, calendar(late, HALF_HOURS), HALF_HOURS, _no_draw, 3).shape == (0, 3)
+
+
+def test_a_grid_too_coarse_for_an_epoch_is_refused() -> None:
     with pytest.raises(InputError, match="two steps"):
         calendar(VaultEpochs(first_hours=0.0, length_hours=0.5, auction_after_hours=0.1), HALF_HOURS)
 

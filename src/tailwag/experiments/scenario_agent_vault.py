@@ -11,6 +11,7 @@ from tailwag.sim.agents.vault import OptionVault
 from tailwag.sim.vault_account import VaultFees
 from tailwag.sim.vault_epochs import MOST_TRANCHES, VaultEpochs
 from tailwag.sources.rules import load_rules
+from tailwag.units import HOURS_PER_YEAR
 
 TERMS = (
     "kind",
@@ -73,7 +74,7 @@ def read_vault(table: Table, name: str, setting: Setting) -> Read:
             delay_steps=table.whole("delay_steps", least=0, hint="steps between a premium or a payoff and the coin bought or sold with it"),
             stream=table.whole("stream", 0, least=0, most=2**31 - 1),
         )
-    return agent, _leaves_out(table, agent)
+    return agent, _notes(table, agent, setting)
 
 
 def _figures(table: Table, setting: Setting) -> Figures:
@@ -124,11 +125,15 @@ def _first_hours(table: Table, setting: Setting, figures: Figures) -> float:
     return (weekly - (setting.start_ns - FIRST_MONDAY_NS) / NS_PER_HOUR) % HOURS_PER_WEEK
 
 
-def _leaves_out(table: Table, agent: OptionVault) -> tuple[str, ...]:
-    epochs = agent.epochs
+def _notes(table: Table, agent: OptionVault, setting: Setting) -> tuple[str, ...]:
+    """What was assumed of the first epoch, and that nothing is sold where the run ends before."""
+    epochs, ends = agent.epochs, setting.horizon_years * HOURS_PER_YEAR
+    sells = epochs.first_hours + epochs.auction_after_hours
+    late = () if sells <= ends else (f"{table.place}: sells nothing in this run: it ends after {ends:g} hours, before the first auction",)
     if "first_epoch" in table or "first_epoch_hours" in table:
-        return ()
+        return late
     return (
         f"{table.place}: first_epoch is not stated; the first epoch starts {epochs.first_hours:g} hours into the run, at the weekly expiry, "
         f"and sells {epochs.auction_after_hours:g} hours later",
+        *late,
     )

@@ -10,7 +10,9 @@ from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, r
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
 from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
+from tailwag.experiments.scenario_agent_quoting import read_quoting
 from tailwag.experiments.scenario_agent_setting import Read, Reader, Setting
+from tailwag.experiments.scenario_agent_vault import read_vault
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.sim.agents.protocol import Agent
 
@@ -26,9 +28,11 @@ READERS: dict[str, Reader] = {
     "momentum": read_momentum,
     "hawkes": read_hawkes,
     "manipulator": read_manipulator,
+    "vault": read_vault,
+    "quoting-dealer": read_quoting,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LATER = ("vault", "options-amm", "squeezer")
+LATER = ("options-amm", "squeezer")
 """Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")

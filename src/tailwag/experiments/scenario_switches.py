@@ -10,7 +10,8 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_tables import nearest, shown
-from tailwag.experiments.scenario_venues_switches import liquidate_on_index, on_every_venue, without_arbitrage, without_one
+from tailwag.experiments.scenario_vault_switches import epoch_randomisation, epoch_tranches, vault_strike_limit
+from tailwag.experiments.scenario_venues_switches import hedge_on, liquidate_on_index, on_every_venue, without_arbitrage, without_one
 from tailwag.hedging.policies import AtTimes, Band, CharmOnly, NoHedge
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.dealer import Dealer
@@ -20,6 +21,7 @@ from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.manipulator import SettlementManipulator
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.protocol import Agent
+from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.option_book import LEAST_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues_home import everybody
@@ -112,7 +114,10 @@ def _value(name: str, key: str, text: str, own: Any) -> Any:
 
 
 def for_agents(chosen: Chosen, scenario: Scenario) -> tuple[Chosen, ...]:
-    """The switch itself; where it takes one agent and none is named, one for each agent."""
+    """The switch itself; where it takes one agent or venue and none is named, one for each."""
+    if chosen.parameters.get("venue") == "" and scenario.elsewhere is not None:
+        places = scenario.elsewhere.venues
+        return tuple(Chosen(chosen.switch, {**chosen.parameters, "venue": venue.name}) for venue in places)
     if chosen.parameters.get("agent") != "":
         return (chosen,)
     return tuple(Chosen(chosen.switch, {**chosen.parameters, "agent": agent.name}) for agent in everybody(scenario))
@@ -123,12 +128,12 @@ def _each_dealer(scenario: Scenario, change: Callable[[Dealer], Dealer]) -> Scen
     return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
 
 
-Hedger = Dealer | PortfolioInsurer
+Hedger = Dealer | PortfolioInsurer | QuotingDealer
 """Agents that trade by a policy at a speed."""
 
 
 def _each_hedger(scenario: Scenario, change: Callable[[Hedger], Agent]) -> Scenario:
-    changed = tuple(change(agent) if isinstance(agent, Dealer | PortfolioInsurer) else agent for agent in scenario.agents)
+    changed = tuple(change(agent) if isinstance(agent, Hedger) else agent for agent in scenario.agents)
     return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
 
 
@@ -189,7 +194,8 @@ def _limit(column: str) -> Apply:
                 return dealer
             return replace(dealer, options=replace(dealer.options, contracts_coin=dealer.options.contracts_coin * kept))
 
-        return _each_dealer(scenario, limited)
+        limited_vaults = vault_strike_limit(scenario, numbers["share"]) if column == "strike_usd" else scenario
+        return _each_dealer(limited_vaults, limited)
 
     return apply
 
@@ -315,7 +321,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "strike-limit",
-        "No strike may hold more than a share of a dealer's gamma; what is over it was never written",
+        "No strike may hold more than a share of a dealer's gamma (what is over it was never written) or of a vault's auction (it goes further out)",
         "mitigation",
         _limit("strike_usd"),
         {"share": 0.25},
@@ -328,6 +334,22 @@ SWITCHES: tuple[Switch, ...] = (
         _limit("expiry_years"),
         {"share": 0.5},
         "options that are not written, and the premium of them",
+    ),
+    Switch(
+        "epoch-randomisation",
+        "Every vault's auction comes later by up to jitter_hours, each at a time of its own drawn by chance",
+        "mitigation",
+        epoch_randomisation,
+        {"jitter_hours": 24.0},
+        "vaults hold their assets idle until their time comes, and sell options that are shorter by so much",
+    ),
+    Switch(
+        "epoch-tranches",
+        "Every vault sells its epoch in parts, tranche_hours apart, each at a strike of its own",
+        "mitigation",
+        epoch_tranches,
+        {"tranches": 4.0, "tranche_hours": 12.0},
+        "the later parts stand idle until they are sold, and are shorter",
     ),
     Switch(
         "lower-leverage",
@@ -347,6 +369,15 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
     Switch("without", "The market without one agent (each in turn where none is named)", "link", _without, {"agent": ""}, by_venue=False),
+    Switch(
+        "hedge-on",
+        "All dealers hedge on one venue (each in turn where none is named)",
+        "mitigation",
+        hedge_on,
+        {"venue": ""},
+        "margin on that venue",
+        by_venue=False,
+    ),
     Switch("without-arbitrage", "Nobody trades between venues", "link", without_arbitrage, by_venue=False),
     Switch(
         "liquidate-on-index",

@@ -62,7 +62,7 @@ class VaultEpochs:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The epochs of a run on its time grid: those whose first auction may come inside it.
+    """The epochs of a run on its time grid: those whose first auction may come inside it, none at all where it ends before.
 
     ``start_step``, ``expiry_step`` (epochs,): first grid times at or after an epoch's start and end; ``expiry_step`` of an epoch that ends after
     the run counts steps of the grid's last length on.  ``due_hours`` (epochs * tranches,) earliest auctions.
@@ -87,15 +87,10 @@ def calendar(epochs: VaultEpochs, grid: TimeGrid) -> Calendar:
     >>> found.start_step.tolist(), found.expiry_step.tolist(), found.due_hours.tolist()
     ([12, 180], [180, 348], [14.25, 182.25])
 
-    Raises InputError where an epoch is shorter than two steps of the grid, and where there is none in the run.
+    Raises InputError where an epoch is shorter than two steps of the grid.
     """
     ends = grid.horizon_years * HOURS_PER_YEAR
     count = max(math.floor((ends - epochs.first_hours - epochs.auction_after_hours) / epochs.length_hours) + 1, 0)
-    if count == 0:
-        raise InputError(
-            f"expected an auction inside the run of {ends:g} hours, got the first at {epochs.first_hours + epochs.auction_after_hours:g} hours; "
-            "lengthen the run or start the epoch earlier"
-        )
     starts = epochs.first_hours + epochs.length_hours * np.arange(count, dtype=np.float64)
     start_step, expiry_step = steps_at(starts, grid), steps_at(starts + epochs.length_hours, grid)
     if (expiry_step - start_step < 2).any():
@@ -128,4 +123,4 @@ def auction_steps(epochs: VaultEpochs, found: Calendar, grid: TimeGrid, draw: Dr
         late = epochs.jitter_hours * draw(TO_TRADE_OPTIONS, number) if epochs.jitter_hours > 0.0 else np.zeros(paths)
         steps = steps_at(due + late, grid)
         rows.append(np.clip(steps, found.start_step[epoch] + 1, found.expiry_step[epoch] - 1))
-    return np.stack(rows)
+    return np.array(rows, dtype=np.int64).reshape(-1, paths)

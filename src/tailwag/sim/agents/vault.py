@@ -102,7 +102,7 @@ class OptionVault:
         return 0.0
 
     def at_work(self, market: Market) -> Trader:
-        """Ready to sell.  InputError where the scenario has no option market, or no auction falls into the run."""
+        """Ready to sell.  InputError where the scenario has no option market, or steps too long for an epoch."""
         if market.option_model is None:
             raise InputError(f"agent {self.name!r}: expected an option market to sell options in, got a scenario without; state [options]")
         try:
