@@ -282,11 +282,14 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
     same_step: list[Orders | None] = []
     flights: list[Flight] = []
     shift = _shift_before(plan, state, before)
+    clears = before.step % plan.scenario.batch_steps == 0 or before.step == plan.scenario.grid.steps
     for seat, own in zip(plan.seats, state.seats):
         usd, coin, flight = own.flight.arrive()
         orders = None
-        if seat.agent.delay_steps == 0:
-            view = _view(plan, state, before.step, before.step_years, before.log_pre, shift)
+        if not clears:
+            usd, coin, flight = np.zeros(usd.shape), np.zeros(coin.shape), own.flight.hold()
+        elif seat.agent.delay_steps == 0:
+            view = _seeing(plan, state, seat, _view(plan, state, before.step, before.step_years, before.log_pre, shift))
             orders = _orders(plan, state, seat, own.memory, view, _account(own, flight))
             usd, coin = usd + orders.usd, coin + orders.coin
         if seat.fill_probability is not None:
@@ -514,7 +517,7 @@ def _submit(plan: RunPlan, before: State, state: State) -> State:
         if seat.agent.delay_steps == 0:
             seats.append(own)
             continue
-        orders = _orders(plan, state, seat, own.memory, view, _account(own, own.flight))
+        orders = _orders(plan, state, seat, own.memory, _seeing(plan, state, seat, view), _account(own, own.flight))
         flight = own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)
         desk = own.desk
         if desk is not None:
@@ -534,6 +537,17 @@ def _view(plan: RunPlan, state: State, now: int, step_years: float, log_price: F
     gain = market_gain(plan, state, now, log_price, vol_shift) if plan.needs_gain else np.zeros(log_price.shape)
     spot = scenario.spot_usd * np.exp(log_price)
     return View(now, float(scenario.grid.years[now]), step_years, log_price, spot, vol_shift, state.log_price, gain, state.live)
+
+
+def _seeing(plan: RunPlan, state: State, seat: Seat, view: View) -> View:
+    """The view with the share of others' orders on their way that an agent sees; nobody sees what is sent at the same moment."""
+    share = float(getattr(seat.agent, "sees_flow_share", 0.0))
+    if share == 0.0:
+        return view
+    others = [own.flight for one, own in zip(plan.seats, state.seats) if one is not seat]
+    following = _sum([flight.usd[0] + flight.coin[0] * view.spot_usd for flight in others], view.spot_usd.shape)
+    whole = _sum([flight.total_usd + flight.total_coin * view.spot_usd for flight in others], view.spot_usd.shape)
+    return replace(view, seen_next_usd=share * following, seen_later_usd=share * (whole - following))
 
 
 def market_gain(plan: RunPlan, state: State, now: int, log_price: FloatArray, vol_shift: FloatArray) -> FloatArray:

@@ -47,6 +47,8 @@ def supports(scenario: Scenario) -> str | None:
         return "the fast engine steps constant depth, and this scenario's depth reacts"
     if scenario.costs.internal_crossing:
         return "the fast engine charges every agent for all it trades, and this scenario crosses orders internally"
+    if scenario.batch_steps > 1:
+        return "the fast engine clears in every step, and this scenario clears in batch auctions"
     for agent in scenario.agents:
         reason = _refused(agent) if type(agent) is Dealer else "is no built-in dealer"
         if reason is not None:

@@ -35,6 +35,13 @@ class Flight:
         """USD and coin that reach the market now, and what is still on its way."""
         return self.usd[0], self.coin[0], Flight(_shifted(self.usd), _shifted(self.coin))
 
+    def hold(self) -> Flight:
+        """A step without an auction: what would have arrived waits for the next."""
+        usd, coin = _shifted(self.usd), _shifted(self.coin)
+        usd[0] += self.usd[0]
+        coin[0] += self.coin[0]
+        return Flight(usd, coin)
+
     def submit(self, usd: FloatArray, coin: FloatArray, delay_steps: int, weights: FloatArray) -> Flight:
         """Orders decided now: the first slice arrives ``delay_steps`` steps later, the others one by one after it."""
         slots = slice(delay_steps - 1, delay_steps - 1 + weights.size)

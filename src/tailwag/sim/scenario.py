@@ -89,7 +89,8 @@ class Scenario:
 
     ``clearing``: "implicit" (orders are sized at the price they clear at, delay 0 allowed), "damped" (delay 1, the market as a whole trades
     1 / (1 - g) of the gap) or "lagged" (every delay >= 1).  ``stop_log_move``: a path further than this from the start is a runaway and is
-    stopped there.  ``halt_log_move``: a circuit breaker, None = none.  ``start_ns``: UTC nanoseconds of time 0, None = not stated.
+    stopped there.  ``halt_log_move``: a circuit breaker, None = none.  ``batch_steps``: orders clear in every so many-th step only, all of them at one
+    price (and in the last); those that arrive between wait.  ``start_ns``: UTC nanoseconds of time 0, None = not stated.
     ``options``: how options are marked that agents trade with each other during the run; None = there is no option market.
     ``elsewhere``: all venues, of which this one is the first (see :func:`tailwag.sim.venues_home.home_scenario`); None = one venue alone.
     Raises InputError where the parts cannot go together (a gain of 1 or more under implicit or damped clearing among them).
@@ -106,6 +107,7 @@ class Scenario:
     start_ns: int | None = None
     stop_log_move: float = 0.7
     halt_log_move: float | None = None
+    batch_steps: int = 1
     options: OptionTerms | None = None
     elsewhere: Venues | None = None
 
@@ -121,6 +123,10 @@ class Scenario:
             raise InputError(
                 f"expected halt_log_move below stop_log_move = {self.stop_log_move:g}, got {self.halt_log_move:g}: a path is stopped before "
                 "it is halted; raise stop_log_move or lower halt_log_move"
+            )
+        if not 1 <= self.batch_steps <= self.grid.steps:
+            raise InputError(
+                f"expected batch_steps from 1 (no auctions) to the {self.grid.steps} steps of the run, got {self.batch_steps}; orders wait for it"
             )
         _refuse_agents(self)
 

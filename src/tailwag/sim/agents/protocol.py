@@ -36,6 +36,8 @@ class View:
 
     ``log_price`` is ln(S / S0) at the decision: after the exogenous move and before trading for orders of the same step, the cleared price
     for orders that arrive later.  ``market_gain`` is the public estimate of everybody's loop gain there.
+    ``seen_next_usd`` and ``seen_later_usd``: what an agent of ``sees_flow_share`` above 0 sees of others' orders on their way, + buys: those that reach
+    the market in the step that comes (in this one, for who trades in it), and those after it; None for everybody else.
     """
 
     step: int
@@ -47,6 +49,8 @@ class View:
     last_log_price: FloatArray
     market_gain: FloatArray
     live: BoolArray
+    seen_next_usd: FloatArray | None = None
+    seen_later_usd: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
