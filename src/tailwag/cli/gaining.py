@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,16 +35,10 @@ def run_gain(request: GainRequest) -> None:
     """Bump a scenario of the library or of a file, set the closed forms beside it, and write what was asked for."""
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import write_whole
-    from tailwag.experiments.scenario_gain import gain_document
-    from tailwag.experiments.scenario_gain_terminal import gain_card, print_gain
-    from tailwag.sim.gain_bump import Bump
+    from tailwag.experiments.scenario_gain_terminal import gain_card
 
     _refuse_nowhere(request)
-    name, file = _opened(request.scenario)
-    noise = None if request.noise_pct is None else request.noise_pct / 100.0
-    bump = Bump(size_log=request.move_pct / 100.0, noise_log=noise, clock=request.clock)
-    seed = file.seed if request.seed is None else request.seed
-    document = gain_document(name, file, paths=request.paths or DEFAULT_PATHS, seed=seed, bump=bump)
+    document, tell = _bumped(request)
     if request.png:
         write_whole(Path(request.png), gain_card(document))
     text = strict_json(document) + b"\n"
@@ -53,10 +48,29 @@ def run_gain(request: GainRequest) -> None:
         return
     if request.json_file:
         write_whole(Path(request.json_file), text)
-    print_gain(document)
+    tell(document)
     for path in (request.json_file, request.png):
         if path:
             sys.stdout.write(f"wrote {path}\n")
+
+
+def _bumped(request: GainRequest) -> tuple[dict[str, Any], Callable[[dict[str, Any]], None]]:
+    """The document, and how it is printed: a number for one market, a matrix for several assets."""
+    from tailwag.experiments.scenario_assets import open_assets
+    from tailwag.experiments.scenario_gain import gain_document
+    from tailwag.experiments.scenario_gain_matrix import gain_matrix_document, print_gain_matrix
+    from tailwag.experiments.scenario_gain_terminal import print_gain
+    from tailwag.sim.gain_bump import Bump
+
+    noise = None if request.noise_pct is None else request.noise_pct / 100.0
+    bump = Bump(size_log=request.move_pct / 100.0, noise_log=noise, clock=request.clock)
+    several = open_assets(request.scenario)
+    if several is not None:
+        seed = several.seed if request.seed is None else request.seed
+        return gain_matrix_document(several, paths=request.paths or several.paths, seed=seed, size_log=bump.size_log), print_gain_matrix
+    name, file = _opened(request.scenario)
+    seed = file.seed if request.seed is None else request.seed
+    return gain_document(name, file, paths=request.paths or DEFAULT_PATHS, seed=seed, bump=bump), print_gain
 
 
 def _opened(word: str) -> tuple[str, ScenarioFile]:

@@ -47,7 +47,8 @@ def gain_card(document: Document, *, theme: Theme = "light") -> bytes:
             axes, [drawable(name, most=34) for name in names], gains, measured=total["value"], error=total["standard_error"], theme=theme
         )
         bump = document["bump"]
-        foot = f"bump +-{100 * bump['size_log']:g} % beside a step of {100 * bump['noise_log']:.2g} %, {document['paths']:,} paths, seed {document['seed']}"
+        beside = f" beside a step of {100 * bump['noise_log']:.2g} %" if bump["noise_log"] else ""
+        foot = f"bump +-{100 * bump['size_log']:g} %{beside}, {document['paths']:,} paths, seed {document['seed']}"
         figure.text(0.028, 0.03, foot, fontsize=9, color=colours.muted, va="center")
         picture = BytesIO()
         figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
