@@ -10,7 +10,7 @@ from tailwag.experiments.report_view import Document, part, records
 from tailwag.experiments.run_report_view import metrics_of
 from tailwag.experiments.run_report_words import dollars, number, percent, share, value_of
 from tailwag.figures.labels import moment
-from tailwag.figures.numbers import compact, known, money, price
+from tailwag.figures.numbers import compact, gain_text, known, money, price
 from tailwag.sim.metrics_sentences import part_words, parts_shown, span
 
 ERRORS = "± one standard error over paths"
@@ -253,7 +253,8 @@ def _plain(key: str, value: Any) -> str:
 
 
 def agent_table(document: Document) -> str:
-    """Every agent's rule and book."""
+    """Every agent's rule and book, and what it adds to the loop gain at the start."""
+    gains = {str(row.get("name")): row.get("gain") for row in records(document, "gain_by_agent")}
     rows = [
         [
             str(agent.get("name")),
@@ -263,10 +264,15 @@ def agent_table(document: Document) -> str:
             str(agent.get("delay_steps")),
             f"{agent.get('options', 0):,}",
             money(agent.get("starting_dollar_gamma_usd"), signed=True),
+            gain_text(gains.get(str(agent.get("name")))),
         ]
         for agent in records(document, "assumptions", "agents")
     ]
-    return table("Agents", ["name", "hedges", "policy", "execution", "delay, steps", "options", "dollar gamma at the start"], rows)
+    return table(
+        "Agents",
+        ["name", "hedges", "policy", "execution", "delay, steps", "options", "dollar gamma at the start", "its part of the gain"],
+        rows,
+    )
 
 
 def origin_table(document: Document) -> str:
