@@ -61,6 +61,7 @@ class Seat:
     fill_probability: float | None
     position: int
     hedges_vega: bool
+    reads_gain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Se
         execution.fill_probability if isinstance(execution, Maker) else None,
         position,
         getattr(agent, "vega_hedge_share", 0.0) > 0.0,
+        bool(getattr(agent, "reads_gain", False)),
     )
 
 
@@ -409,6 +411,7 @@ def _book(
     shift, bought_vega = vols.shift(log_price, scenario.vol.spot_vol_beta * (log_price - state.log_price))
     spot_before, spot = scenario.spot_usd * np.exp(state.log_price), scenario.spot_usd * np.exp(log_price)
     live = state.live
+    gain = market_gain(plan, state, before.step, log_price, shift) if any(seat.reads_gain for seat in plan.seats) else None
     move = Move(
         before.step,
         before.step_years,
@@ -420,6 +423,7 @@ def _book(
         state.vol_shift,
         np.where(live, shift, state.vol_shift),
         live,
+        gain,
     )
     seats, booked, paid = [], [], []
     shares = open_shares([fill.coin for fill in fills], crossing=scenario.costs.internal_crossing)

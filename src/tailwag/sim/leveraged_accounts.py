@@ -31,7 +31,7 @@ def account_sum(amounts: FloatArray) -> FloatArray:
 class Accounts:
     """Open positions, their margin, and the venue's own purse.
 
-    (accounts, 1): ``side`` (+1 long), ``share`` (maintenance).  (accounts, paths): ``entry`` (value of one unit at entry), ``size`` (0 =
+    (accounts, 1): ``side`` (+1 long), ``share`` (maintenance; (accounts, paths) where it moves).  (accounts, paths): ``entry`` (value of one unit at entry), ``size`` (0 =
     closed), ``wallet``.  (paths,): ``fund``, ``bad_debt`` (unpaid, 0 or more), ``outside`` (funding that came from the rest of the market).
     """
 
@@ -48,7 +48,7 @@ class Accounts:
         """Some of the paths."""
         return Accounts(
             self.side,
-            self.share,
+            self.share if self.share.shape[1] == 1 else self.share[:, paths],
             self.entry[:, paths],
             self.size[:, paths],
             self.wallet[:, paths],

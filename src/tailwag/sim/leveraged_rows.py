@@ -46,7 +46,7 @@ class Heap:
 class RowState:
     """Where every path stands.  (paths,) unless named; ``drift``: funding a unit of size paid since the path's row was written.
 
-    ``mark_usd``: the venue liquidates on it instead of its own price.  ``net``: longs less shorts in units of size; ``factor``: of the maintenance margin; (groups, paths): ``pointer``, ``edge``.
+    ``waiting``: factors announced and not yet in force.  ``mark_usd``: the venue liquidates on it instead of its own price.  ``net``: longs less shorts in units of size; ``factor``: of the maintenance margin; (groups, paths): ``pointer``, ``edge``.
     """
 
     heap: Heap
@@ -62,6 +62,7 @@ class RowState:
     lowest: FloatArray
     highest: FloatArray
     mark_usd: FloatArray | None = None
+    waiting: FloatArray | None = None
 
     @property
     def accounts(self) -> Accounts:

@@ -40,7 +40,7 @@ class LeveragedState:
     """Accounts, orders of the venue on their way, and how far price has been.
 
     ``due`` (accounts, paths): steps until an order arrives, 0 = none, ``ordered`` its size; (paths,): first prices that liquidate, and the
-    mark that the venue looks at in this step (None: its own price).
+    mark that the venue looks at in this step (None: its own price).  ``waiting``: margin factors announced and not yet in force.
     """
 
     accounts: Accounts
@@ -52,6 +52,7 @@ class LeveragedState:
     highest: FloatArray
     events: tuple[Liquidations, ...] = ()
     mark_usd: FloatArray | None = None
+    waiting: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,20 @@ class LeveragedTrader:
         low = np.where(move.live, np.minimum(state.lowest, move.log_price), state.lowest)
         high = np.where(move.live, np.maximum(state.highest, move.log_price), state.highest)
         now = self._settled_rows(move, state) if isinstance(state, RowState) else self._settled_columns(move, state)
-        return None, replace(now, lowest=low, highest=high)
+        return None, self._margined(move, replace(now, lowest=low, highest=high))
+
+    def _margined(self, move: Move, state: Any) -> Any:
+        """The margin that the next step is held to: what was announced its notice ago."""
+        rule, gain = self.agent.margin, move.market_gain
+        if rule is None or gain is None:
+            return state
+        waiting = rule.silent(gain.size) if state.waiting is None else state.waiting
+        factor, waiting = rule.announced(waiting, gain)
+        if isinstance(state, RowState):
+            return replace(state, factor=factor, waiting=waiting)
+        table = [bucket.maintenance(self.agent.rules, self.spot_usd) for bucket in self.agent.buckets]
+        share = np.repeat(table, [bucket.accounts for bucket in self.agent.buckets])[:, None] * factor
+        return replace(self._with(state, replace(state.accounts, share=share)), waiting=waiting)
 
     def _settled_rows(self, move: Move, state: RowState) -> RowState:
         low, high = levels_log(state, self.spot_usd)

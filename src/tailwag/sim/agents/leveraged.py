@@ -15,6 +15,7 @@ from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.protocol import Market, Trader
 from tailwag.sim.leverage_buckets import SIDES, LeverageBucket
 from tailwag.sim.leveraged_trader import LeveragedTrader
+from tailwag.sim.margin_rules import DynamicMargin
 
 MOST_ACCOUNTS = 5_000
 EDGE_LOG = 1e-12
@@ -27,6 +28,7 @@ class LeveragedTraders:
     With ``delay_steps = 0`` a cascade is solved in its step, to the smallest fixed point: liquidations move the price into further
     liquidations until it rests.  Else the venue's order of a step arrives that many steps later.
     ``premium_share``: the perp's premium over its index, which decides funding by the venue's formula.
+    ``margin``: maintenance margin that follows the measured gain, after notice; None leaves it to the venue's table.
     ``entries``: "even" puts the accounts at even quantiles of their entry prices, the same on every path; "drawn" draws them for each path.
     """
 
@@ -38,6 +40,7 @@ class LeveragedTraders:
     premium_share: float | None = None
     entries: str = "even"
     stream: int = 0
+    margin: DynamicMargin | None = None
 
     def __post_init__(self) -> None:
         if self.delay_steps < 0 or int(self.delay_steps) != self.delay_steps:
@@ -67,9 +70,15 @@ class LeveragedTraders:
         """The venue's orders are filled whole or the books would not close: no damped clearing."""
         return True
 
+    @property
+    def reads_gain(self) -> bool:
+        """Whether its venue looks at the market's gain."""
+        return self.margin is not None
+
     def content(self) -> str:
         """Everything but the name."""
-        return repr([getattr(self, entry.name) for entry in fields(self) if entry.name != "name"])
+        said = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("name", "margin")]
+        return repr(said if self.margin is None else [*said, self.margin])
 
     def density_usd(self, log_price: FloatArray, spot_usd: float) -> FloatArray:
         """l(x): notional liquidated per unit of log price at the price, (paths,)."""
@@ -91,6 +100,11 @@ class LeveragedTraders:
         """Ready to be liquidated."""
         for bucket in self.buckets:
             bucket.level_log(self.rules, market.spot_usd)
+            share = bucket.maintenance(self.rules, market.spot_usd)
+            if self.margin is not None and share * self.margin.most >= 1.0:
+                raise InputError(
+                    f"agent {self.name!r}: expected a largest maintenance margin below 100 %, got {100 * share:.3g} % times {self.margin.most:g}"
+                )
         rate = 0.0 if self.premium_share is None else funding_per_year(self.rules.funding, self.premium_share)
         return LeveragedTrader(self, market.spot_usd, rate)
 

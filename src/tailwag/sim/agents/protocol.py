@@ -83,7 +83,8 @@ class Orders:
 class Move:
     """One cleared step as the books see it: from (``before``) and to (``after``) log price and vol shift, and the price of all fills.
 
-    Shapes: (paths,); ``step`` is the index of the grid time that was reached.
+    Shapes: (paths,); ``step`` is the index of the grid time that was reached.  ``market_gain``: everybody's loop gain at the cleared price, for
+    agents that say ``reads_gain``; None where nobody does.
     """
 
     step: int
@@ -96,6 +97,7 @@ class Move:
     shift_before: FloatArray
     vol_shift: FloatArray
     live: BoolArray
+    market_gain: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
