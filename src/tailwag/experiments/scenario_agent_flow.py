@@ -1,4 +1,4 @@
-"""Kinds of a scenario file whose flow starts or ends a move: insurer, momentum, hawkes, manipulator."""
+"""Kinds of a scenario file whose flow starts or ends a move: insurer, momentum, hawkes, manipulator, predator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tailwag.sim.agents.hawkes import SelfExcitingOrders
 from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, SyntheticPut
 from tailwag.sim.agents.manipulator import SettlementManipulator
 from tailwag.sim.agents.momentum import TrendFollower
+from tailwag.sim.agents.predator import UNWINDS, Predator
 
 MOST_STREAM = 2**31 - 1
 INSURER_TERMS = ("kind", "name", "holding_usd", "rule", "policy", "delay_steps", "speed", "stream")
@@ -28,7 +29,8 @@ HAWKES_TERMS = (
     "stream",
 )
 MANIPULATOR_TERMS = ("kind", "name", "options", "push_usd", "unwind_minutes", "reach_log", "delay_steps")
-TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS, *MANIPULATOR_TERMS)))
+PREDATOR_TERMS = ("kind", "name", "sees_flow_share", "ahead", "most_usd", "unwinds", "delay_steps")
+TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS, *MANIPULATOR_TERMS, *PREDATOR_TERMS)))
 """Keys of all kinds of this module; each reader knows its own."""
 RULE_TERMS: dict[str, tuple[str, ...]] = {
     "put": ("kind", "floor_share", "iv", "days"),
@@ -96,6 +98,22 @@ def read_manipulator(table: Table, name: str, setting: Setting) -> Read:
             reach_log=table.number(
                 "reach_log", math.inf, hint="0.01 pushes only where price is within 1 % of a strike as the window opens"
             ),
+        )
+    early = agent.expiry_years > setting.horizon_years
+    return agent, (f"{table.place}: the run ends before its options settle; nothing is pushed",) if early else ()
+
+
+def read_predator(table: Table, name: str, setting: Setting) -> Read:
+    """Who sees a share of others' orders on their way and trades ahead of them."""
+    table.only(*PREDATOR_TERMS)
+    with table.named():
+        agent = Predator(
+            name=name,
+            delay_steps=_delay(table),
+            sees_flow_share=table.number("sees_flow_share", hint="share of others' orders on their way that it sees; 0 is private flow"),
+            ahead=table.number("ahead", 1.0, hint="1 buys as much as it sees coming"),
+            most_usd=table.number("most_usd", math.inf, hint="the largest position either way, USD"),
+            unwinds=table.text("unwinds", "into", choices=UNWINDS),
         )
     return agent, ()
 

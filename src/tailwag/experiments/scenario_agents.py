@@ -6,7 +6,7 @@ import re
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_dealer import read_dealer
-from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, read_manipulator, read_momentum
+from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, read_manipulator, read_momentum, read_predator
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
 from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
@@ -28,6 +28,7 @@ READERS: dict[str, Reader] = {
     "momentum": read_momentum,
     "hawkes": read_hawkes,
     "manipulator": read_manipulator,
+    "predator": read_predator,
     "vault": read_vault,
     "quoting-dealer": read_quoting,
 }

@@ -19,7 +19,8 @@ from tailwag.sim.agents.insurer import PortfolioInsurer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.manipulator import SettlementManipulator
-from tailwag.sim.agents.price_band import PriceBand
+from tailwag.sim.agents.predator import Predator
+from tailwag.sim.agents.price_band import MINUTES_PER_YEAR, PriceBand
 from tailwag.sim.agents.protocol import Agent
 from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.option_book import LEAST_YEARS, OptionBook
@@ -246,6 +247,17 @@ def _window_ban(scenario: Scenario, numbers: Parameters) -> Scenario:
     return scenario if quiet == scenario.agents else replace(scenario, agents=quiet)
 
 
+def _private_flow(scenario: Scenario, numbers: Parameters) -> Scenario:
+    blind = tuple(replace(agent, sees_flow_share=0.0) if isinstance(agent, Predator) else agent for agent in scenario.agents)
+    return scenario if blind == scenario.agents else replace(scenario, agents=blind)
+
+
+def _batch_auction(scenario: Scenario, numbers: Parameters) -> Scenario:
+    step_minutes = float(np.median(scenario.grid.step_years)) * MINUTES_PER_YEAR
+    steps = min(max(round(numbers["every_minutes"] / step_minutes), 1), scenario.grid.steps)
+    return scenario if steps == scenario.batch_steps else replace(scenario, batch_steps=steps)
+
+
 def _still_vol(scenario: Scenario, numbers: Parameters) -> Scenario:
     return replace(scenario, vol=replace(scenario.vol, spot_vol_beta=0.0))
 
@@ -365,6 +377,21 @@ SWITCHES: tuple[Switch, ...] = (
         "mitigation",
         _window_ban,
         asks="a venue that sees who holds the options and who trades in the window",
+    ),
+    Switch(
+        "private-flow",
+        "Nobody sees the orders of others before they are filled",
+        "mitigation",
+        _private_flow,
+        asks="a channel that keeps what it is told",
+    ),
+    Switch(
+        "batch-auction",
+        "All orders clear every so many minutes only, at one price; those that arrive between wait",
+        "mitigation",
+        _batch_auction,
+        {"every_minutes": 60.0},
+        "everybody waits for the auction, hedgers with their gap open",
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
