@@ -18,6 +18,7 @@ from tailwag.experiments import (
     scenario_agents,
     scenario_files,
     scenario_market,
+    scenario_options,
     scenario_prices,
     scenario_venues,
     scenario_venues_chain,
@@ -49,7 +50,7 @@ def spelled(value: Any) -> str:
 def in_a_whole_file(example: str) -> str:
     """The example's tables in place of those of a small file that runs; few paths and steps."""
     shown = tomllib.loads(example)
-    top = tomllib.loads(BASE) | shown
+    top = tomllib.loads(BASE) | {"options": {"iv": 0.6}} | shown
     top["run"] = {**top["run"], "paths": 4, "start": tomllib.loads(BASE)["run"]["start"]}
     if "time_grid" in top["run"]:
         top["run"]["time_grid"]["steps"] = 24
@@ -78,7 +79,13 @@ def test_every_key_is_named_and_shown():
     fields_of = {name for made in (*scenario_prices.MODELS.values(), *POLICIES.values()) for name in (entry.name for entry in fields(made))}
     of_agents = {key for reader in scenario_agents.READERS.values() for key in import_module(reader.__module__).TERMS}
     keys = {*scenario_files.RUN_KEYS, *scenario_market.IMPACT_KEYS, *of_agents, *scenario_agent_dealer.BOOKS, *fields_of}
-    keys |= {*scenario_venues.VENUE_KEYS, *scenario_venues.ARBITRAGEUR_KEYS, scenario_venues.TRADES_ON, *scenario_venues_chain.KEYS}
+    keys |= {
+        *scenario_venues.VENUE_KEYS,
+        *scenario_venues.ARBITRAGEUR_KEYS,
+        scenario_venues.TRADES_ON,
+        *scenario_venues_chain.KEYS,
+        *scenario_options.KEYS,
+    }
     keys |= {key for table in scenario_agent_dealer.EXECUTIONS.values() for key in table}
     named = {*scenario_agents.READERS, *scenario_agents.LATER}
     words = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *named}
