@@ -10,13 +10,17 @@ import pytest
 from tests.experiments.scenario_texts import saved
 
 from tailwag.errors import InputError
+from tailwag.experiments.hedge_venues import hedge_places, hedge_table
 from tailwag.experiments.report_json import strict_json
 from tailwag.experiments.run_report import run_report_html
 from tailwag.experiments.scenario_files import ScenarioFile, load_scenario
 from tailwag.experiments.scenario_switches import chosen_switch, for_agents
 from tailwag.experiments.simulate import simulate_file
 from tailwag.margin.funding import DeadBandFunding
+from tailwag.margin.initial import margin_share
+from tailwag.market.clock import parse_time_ns
 from tailwag.sim.venues_home import everybody, venues_of
+from tailwag.sources.rules import load_rules
 
 WHOLE = """
 [run]
@@ -155,3 +159,44 @@ def test_switches_reach_every_venue_and_everybody(tmp_path: Path) -> None:
     assert left == [["arb", "on chain"], ["at home", "on chain"], ["at home", "arb"]]
     assert not chosen_switch("without-arbitrage")(scenario).elsewhere.arbitrageurs  # type: ignore[union-attr]
     assert {venue.mark for venue in venues_of(chosen_switch("liquidate-on-index")(scenario)).venues} == {"index"}
+
+
+# Where to hedge
+
+
+def test_margin_is_the_tables_of_the_day() -> None:
+    """Deribit: 2 % and 0.005 % a coin; Binance: one over the most leverage of the tier (25 x up to 70 million); the last share is 1 at most."""
+    at_ns = parse_time_ns("2026-02-05T00:00:00Z")
+    deribit = margin_share(load_rules("margin_deribit_btc"), 30 * 80_000.0, price_usd=80_000.0, at_ns=at_ns)
+    assert (deribit.share, deribit.kind) == (pytest.approx(0.02 + 30 * 5e-5), "initial")
+    assert margin_share(load_rules("margin_binance_btcusdt"), 5e7, price_usd=80_000.0, at_ns=at_ns).share == 1.0 / 25.0
+    assert margin_share(load_rules("margin_deribit_btc"), 1e12, price_usd=80_000.0, at_ns=at_ns).share == 1.0
+    with pytest.raises(InputError, match="above 0"):
+        margin_share(load_rules("margin_deribit_btc"), 0.0, price_usd=80_000.0, at_ns=at_ns)
+
+
+def test_every_venue_is_tried_as_the_place_of_the_hedge(tmp_path: Path) -> None:
+    file = loaded(tmp_path)
+    found = {one.venue: one for one in hedge_places(file)}
+    assert list(found) == ["perp", "spot", "chain"]
+    assert [one.gain_alone for one in found.values()] == pytest.approx([5e9 * 2e-11, 5e9 * 3e-11, 5e9 * 6e-11])
+    assert [one.gain_together for one in found.values()] == pytest.approx([5e9 * 1e-11] * 3)
+    for name, one in found.items():
+        assert one.margin_per_gamma == pytest.approx(one.margin_usd / 5e9)
+        assert (one.margin.kind == "initial") is (name == "perp")
+        assert (one.wait_seconds > 0.0) is (name == "chain")
+    assert found["perp"].margin_usd < 0.2 * found["spot"].margin_usd
+    assert found["spot"].cost_usd_a_day.value > found["perp"].cost_usd_a_day.value  # type: ignore[operator]
+    text = hedge_table(tuple(found.values()))
+    assert len(text.splitlines()) == 4
+    assert "(full value)" in text
+
+
+def test_dealers_move_as_a_switch(tmp_path: Path) -> None:
+    scenario = loaded(tmp_path).scenario
+    chosen = for_agents(chosen_switch("hedge-on"), scenario)
+    assert [one.label for one in chosen] == ["hedge-on:venue=perp", "hedge-on:venue=spot", "hedge-on:venue=chain"]
+    on = [[len(venue.scenario.agents) for venue in venues_of(one(scenario)).venues] for one in chosen]
+    assert on == [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
+    with pytest.raises(InputError, match="hedge-on"):
+        chosen_switch("hedge-on:venue=moon")(scenario)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_tables import nearest, shown
+from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues_home import everybody, home_scenario, venues_of
 
@@ -36,6 +37,23 @@ def liquidate_on_index(scenario: Scenario, numbers: Mapping[str, Any]) -> Scenar
         return scenario
     venues = venues_of(scenario)
     return home_scenario(replace(venues, venues=tuple(replace(venue, mark="index") for venue in venues.venues)))
+
+
+def hedge_on(scenario: Scenario, numbers: Mapping[str, Any]) -> Scenario:
+    """All dealers on one venue, wherever they traded; as it is where there is no other venue."""
+    if scenario.elsewhere is None:
+        return scenario
+    venues, name = venues_of(scenario), str(numbers["venue"])
+    known = [venue.name for venue in venues.venues]
+    if name not in known:
+        raise InputError(f"expected a venue ({', '.join(known)}), got {shown(name)}{nearest(name, known)}")
+    dealers = tuple(agent for venue in venues.venues for agent in venue.scenario.agents if isinstance(agent, Dealer))
+    moved = []
+    for venue in venues.venues:
+        others = tuple(agent for agent in venue.scenario.agents if not isinstance(agent, Dealer))
+        agents = (*others, *dealers) if venue.name == name else others
+        moved.append(replace(venue, scenario=replace(venue.scenario, agents=agents)))
+    return home_scenario(replace(venues, venues=tuple(moved)))
 
 
 def without_one(scenario: Scenario, name: str) -> Scenario:
