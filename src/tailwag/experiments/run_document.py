@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
+from tailwag.experiments.run_options import option_sentences, option_trades
 from tailwag.experiments.run_pools import pool_sentences, pools
 from tailwag.experiments.run_venues import run_venues, venue_sentences
 from tailwag.experiments.scenario_files import ScenarioFile
@@ -22,6 +23,7 @@ from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
+from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.calibrate import Calibration
 from tailwag.sim.gain_bump import stated_gains
 from tailwag.sim.metrics_sentences import calibrated_sentence
@@ -42,6 +44,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
     liquidated, accounts, places = liquidations(run), pools(run), run_venues(run)
+    traded = option_trades(run)
     return {
         "schema": SCHEMA,
         "headline": [
@@ -49,6 +52,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
             *liquidation_sentences(liquidated),
             *pool_sentences(accounts),
             *venue_sentences(places),
+            *option_sentences(traded),
         ],
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
         "source": file.source.to_document(),
@@ -66,6 +70,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "liquidations": liquidated,
         "pools": accounts,
         "venues": places,
+        "option_trades": traded,
         "metrics": metrics,
     }
 
@@ -129,6 +134,7 @@ _KINDS: dict[type, str] = {
     PoolArbitrage: "cpmm",
     LpHedger: "lp-hedger",
     Crab: "crab",
+    QuotingDealer: "quoting-dealer",
     Arbitrageur: "arbitrageur",
 }
 
