@@ -197,7 +197,7 @@ def most_in_a_minute(times: list[float]) -> int:
 
 @pytest.mark.parametrize("name", ["rest", "stream"])
 def test_many_seeds_of_fifteen_minutes(name: str, tmp_path: Path) -> None:
-    soak, seeds = {"rest": rest_soak, "stream": stream_soak}[name], gate_size(small=2, full=25)
+    soak, seeds = {"rest": rest_soak, "stream": stream_soak}[name], gate_size(small=2, full=12)
     wrong, clean, injected = [], Counter[str](), Counter[str]()
     for seed in range(gate_seed() * 1_000, gate_seed() * 1_000 + seeds):
         soaked = soak(tmp_path / str(seed), seed=seed, seconds=15 * MINUTE, instruments=40, **SHORT[name])
