@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
 from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.experiments.scenario_vault_switches import epoch_randomisation, epoch_tranches, vault_strike_limit
 from tailwag.experiments.scenario_venues_switches import hedge_on, liquidate_on_index, on_every_venue, without_arbitrage, without_one
@@ -392,6 +393,22 @@ SWITCHES: tuple[Switch, ...] = (
         _batch_auction,
         {"every_minutes": 60.0},
         "everybody waits for the auction, hedgers with their gap open",
+    ),
+    Switch(
+        "dynamic-margin",
+        "Maintenance margin of leveraged accounts rises with the measured gain, notice_minutes after it was announced",
+        "mitigation",
+        dynamic_margin,
+        {"threshold": 0.2, "per_gain": 2.0, "most": 3.0, "notice_minutes": 60.0},
+        "margin on positions that were opened under less; those who cannot post it are sold",
+    ),
+    Switch(
+        "controller",
+        "A margin on what dealers trade, raised every so many minutes by integral times the measured gain above target: they close a part of their gap",
+        "mitigation",
+        controller,
+        {"target": 0.2, "integral": 1.0, "every_minutes": 15.0},
+        "dealers carry what the margin keeps them from hedging",
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
