@@ -12,6 +12,7 @@ import numpy as np
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
 from tailwag.experiments.run_options import option_sentences, option_trades
 from tailwag.experiments.run_pools import pool_sentences, pools
+from tailwag.experiments.run_vaults import vault_sentences, vaults
 from tailwag.experiments.run_venues import run_venues, venue_sentences
 from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_prices import price_kind
@@ -44,7 +45,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
     liquidated, accounts, places = liquidations(run), pools(run), run_venues(run)
-    traded = option_trades(run)
+    traded, sold = option_trades(run), vaults(run)
     return {
         "schema": SCHEMA,
         "headline": [
@@ -53,6 +54,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
             *pool_sentences(accounts),
             *venue_sentences(places),
             *option_sentences(traded),
+            *vault_sentences(sold),
         ],
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
         "source": file.source.to_document(),
@@ -71,6 +73,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "pools": accounts,
         "venues": places,
         "option_trades": traded,
+        "vaults": sold,
         "metrics": metrics,
     }
 
