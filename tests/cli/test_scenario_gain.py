@@ -26,15 +26,22 @@ def test_the_table_names_every_agent_and_the_verdict(capsys: pytest.CaptureFixtu
         assert word in out
 
 
-def test_a_file_of_ones_own_as_json_alone_and_a_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, card = tmp_path / "mine.toml", tmp_path / "gain.png"
+@pytest.mark.slow
+def test_a_card_for_chat(tmp_path: Path) -> None:
+    card = tmp_path / "gain.png"
+    for name in ("cascade-long-gamma", "btc-eth-contagion"):
+        assert run(name, "--paths", "32", "--png", str(card)) == 0
+        assert struct.unpack(">II", card.read_bytes()[16:24]) == (1200, 675)
+
+
+def test_a_file_of_ones_own_as_json_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.toml"
     path.write_text(story_text(library_story("cascade-long-gamma")))
-    assert run(str(path), "--paths", "32", "--seed", "3", "--move", "0.2", "--noise", "0.01", "--json", "-", "--png", str(card)) == 0
+    assert run(str(path), "--paths", "32", "--seed", "3", "--move", "0.2", "--noise", "0.01", "--json", "-") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["scenario"]["name"] == "mine"
     assert (document["seed"], document["paths"], document["bump"]["size_log"], document["bump"]["noise_log"]) == (3, 32, 0.002, 0.0001)
     assert document["total"]["predicted"] == pytest.approx(-0.074, abs=1e-3)
-    assert struct.unpack(">II", card.read_bytes()[16:24]) == (1200, 675)
 
 
 @pytest.mark.parametrize(

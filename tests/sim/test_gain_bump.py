@@ -111,7 +111,7 @@ def test_a_ladder_of_random_levels_amplifies_by_its_branching_ratio() -> None:
 def test_standard_errors_are_the_spread_between_seeds() -> None:
     ladder = LiquidationLadder("ladder", 0, levels_per_log=400.0, level_usd=2.5e7)
     world = market(ladder, constant(-0.3, name="long"), impact=ImpactModel(permanent_per_usd=LASTING))
-    runs = [measure_gain(world, paths=150, seed=seed, bump=Bump(size_log=0.02)) for seed in range(24)]
+    runs = [measure_gain(world, paths=100, seed=seed, bump=Bump(size_log=0.02)) for seed in range(16)]
     for of in (
         lambda run: run.total,
         lambda run: run.agents[0].gain,
@@ -120,7 +120,7 @@ def test_standard_errors_are_the_spread_between_seeds() -> None:
     ):
         spread = np.std([of(run).value for run in runs], ddof=1)
         stated = np.mean([of(run).standard_error for run in runs])
-        assert 0.6 < spread / stated < 1.6
+        assert 0.5 < spread / stated < 1.7
 
 
 def test_a_cluster_is_measured_at_the_size_of_the_bump() -> None:

@@ -25,6 +25,7 @@ from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, Syn
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
+from tailwag.sim.agents.margined import MarginedHedger
 from tailwag.sim.agents.momentum import TrendFollower
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
@@ -418,6 +419,11 @@ def _banded(agent: PriceBand, setting: Setting) -> tuple[Law, str]:
     return law, f"{by}, within the band"
 
 
+def _margined(agent: MarginedHedger, setting: Setting) -> tuple[Law, str]:
+    """The inner agent's: a margin slows its orders, and all of them arrive in the end."""
+    return law_of(agent.inner, setting)
+
+
 _LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...] = (
     (Dealer, _dealer),
     (LiquidationLadder, _ladder),
@@ -429,4 +435,5 @@ _LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...]
     (QuotingDealer, _dealer),
     (TrendFollower, _trend),
     (PriceBand, _banded),
+    (MarginedHedger, _margined),
 )
