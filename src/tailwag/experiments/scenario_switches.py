@@ -10,6 +10,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
+from tailwag.experiments.scenario_option_switches import position_limit
 from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.experiments.scenario_vault_switches import epoch_randomisation, epoch_tranches, vault_strike_limit
 from tailwag.experiments.scenario_venues_switches import hedge_on, liquidate_on_index, on_every_venue, without_arbitrage, without_one
@@ -347,6 +348,14 @@ SWITCHES: tuple[Switch, ...] = (
         _limit("expiry_years"),
         {"share": 0.5},
         "options that are not written, and the premium of them",
+    ),
+    Switch(
+        "position-limit",
+        "No quoting dealer may be net long or short more than so many of its largest quotes at one strike, or at one expiry",
+        "mitigation",
+        position_limit,
+        {"strike_sizes": 2.0, "expiry_sizes": 4.0},
+        "options that takers do not get",
     ),
     Switch(
         "epoch-randomisation",
