@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.black_plain import normal_cdf
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
 
@@ -126,6 +126,11 @@ class LadderState:
     below: FloatArray
     above: FloatArray
 
+    def of(self, paths: IntArray) -> LadderState:
+        """Some of the paths."""
+        lows, highs = (self.lowest[paths], self.highest[paths]), (self.ordered_low[paths], self.ordered_high[paths])
+        return LadderState(*lows, *highs, self.below[:, paths], self.above[:, paths])
+
 
 @dataclass(frozen=True, slots=True)
 class LadderTrader:
@@ -152,15 +157,19 @@ class LadderTrader:
             sold = self._sold(state.lowest, state) - self._sold(state.ordered_low, state)
             bought = self._bought(state.highest, state) - self._bought(state.ordered_high, state)
             return Orders(usd=np.where(view.live, bought - sold, 0.0), coin=nothing)
-        sold_before, bought_before = self._sold(state.lowest, state), self._bought(state.highest, state)
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            low, high = np.minimum(log_price, state.lowest), np.maximum(log_price, state.highest)
-            usd = self._bought(high, state) - bought_before - (self._sold(low, state) - sold_before)
-            slope = np.where(log_price < state.lowest, self._density(low), 0.0) + np.where(
-                log_price > state.highest, self._density(high), 0.0
-            )
-            return np.where(view.live, usd, 0.0), nothing, np.where(view.live, slope, 0.0), nothing
+            usd, slope = np.zeros(log_price.shape), np.zeros(log_price.shape)
+            fell, rose = np.flatnonzero(view.live & (log_price < state.lowest)), np.flatnonzero(view.live & (log_price > state.highest))
+            if fell.size:  # only where price goes further than it ever was does anything happen
+                there = state.of(fell)
+                usd[fell] -= self._sold(log_price[fell], there) - self._sold(there.lowest, there)
+                slope[fell] += self._density(log_price[fell])
+            if rose.size:
+                there = state.of(rose)
+                usd[rose] += self._bought(log_price[rose], there) - self._bought(there.highest, there)
+                slope[rose] += self._density(log_price[rose])
+            return usd, nothing, slope, nothing
 
         return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
 
