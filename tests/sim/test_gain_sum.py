@@ -18,8 +18,11 @@ from tailwag.hedging.policies import AtTimes, Band, EveryStep
 from tailwag.liquidity import LinearImpact
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
+from tailwag.sim.agents.margined import MarginedHedger
+from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.gain_bump import Bump, measure_gain
 from tailwag.sim.impact import ImpactModel, ReactiveDepth, SquareRootLaw
+from tailwag.sim.margin_rules import IntegralControl
 from tailwag.sim.scenario import Scenario
 
 LIBRARY = ("quiet-pin", "short-gamma-weekend", "spot-down-vol-up", "zero-dte", "expiry-unwind", "cascade-long-gamma", "cascade-short-gamma")
@@ -148,3 +151,14 @@ def test_the_document_says_what_was_found() -> None:
     empty = gain_document("nobody", nothing, paths=8, seed=1)
     assert empty["total"]["measured"]["value"] == pytest.approx(0.0, abs=1e-12)
     assert empty["gain_by_agent"] == []
+
+
+def test_wrapped_agents_have_the_law_of_what_they_wrap() -> None:
+    inner = constant(0.4, delay_steps=1)
+    world = market(MarginedHedger(inner, IntegralControl(target=0.3, integral=2.0, every_steps=1)), clearing="lagged")
+    bump = Bump(noise_log=0.0)
+    assert predict_gain(world, bump).total == pytest.approx(0.4, abs=1e-8)
+    assert measure_gain(world, paths=2, seed=1, bump=bump).total.value == pytest.approx(0.4, abs=1e-6)  # a margin slows it, no more
+    banded = market(PriceBand(LiquidationLadder("ladder", 0, density_usd=1e10), 0.01, 30.0, 300.0))
+    large = Bump(size_log=0.02, noise_log=0.0)
+    assert predict_gain(banded, large).total == pytest.approx(measure_gain(banded, paths=2, seed=1, bump=large).total.value, abs=1e-6)
