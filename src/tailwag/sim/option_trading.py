@@ -43,6 +43,18 @@ class OptionMaker(Protocol):
         ...
 
 
+class OrderMaker(Protocol):
+    """A maker whose price depends on how much is asked for and on its own account: it has ``quote_order`` in the place of ``quote``."""
+
+    def quote_order(self, view: View, account: Account, order: OptionOrder, mark: Mark, state: Any) -> Quote:
+        """The price of this order's coin (its limit is not told); ``account`` is as the step began, without option premium of the step."""
+        ...
+
+    def traded(self, fill: OptionFill, state: Any) -> Any:
+        """The state after a trade."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OptionDesk:
     """One agent as the option market meets it, and what its trades of the step came to: premium paid (+) and edge, USD (paths,)."""
@@ -63,7 +75,7 @@ class OptionDesk:
     @property
     def makes(self) -> bool:
         """Whether it quotes."""
-        return hasattr(self.trader, "quote")
+        return hasattr(self.trader, "quote") or hasattr(self.trader, "quote_order")
 
     @property
     def trades(self) -> bool:
@@ -110,7 +122,8 @@ def _meet(now: Round, place: int, order: OptionOrder) -> None:
     wanted = np.where(view.live, order.coin, 0.0)
     offered = OptionOrder(contract, np.where(room, wanted, 0.0), order.limit_price_usd, order.auction)
     makers = [at for at, desk in enumerate(now.desks) if at != place and desk.makes]
-    quotes = [_quote(now.desks[at], view, contract, mark) for at in makers]
+    asked = OptionOrder(contract, offered.coin)
+    quotes = [_quote(now.desks[at], view, asked, mark) for at in makers]
     coin, price = matched(offered, quotes) if quotes else (np.zeros((0, wanted.size)), np.zeros((0, wanted.size)))
     for at, sold, at_usd in zip(makers, coin, price):
         if sold.any():
@@ -133,10 +146,14 @@ def _trade(now: Round, at: int, fill: OptionFill) -> None:
     )
 
 
-def _quote(desk: OptionDesk, view: View, contract: Contract, mark: Mark) -> Quote:
+def _quote(desk: OptionDesk, view: View, order: OptionOrder, mark: Mark) -> Quote:
     """A maker's quote, with no size where it has no slot for the contract."""
-    quote = checked_quote(desk.name, desk.trader.quote(view, contract, mark.price_usd, mark.greeks[VEGA], desk.memory), view)
-    room = desk.room(contract)
+    contract = order.contract
+    if hasattr(desk.trader, "quote_order"):
+        answer = desk.trader.quote_order(view, desk.account, order, mark, desk.memory)
+    else:
+        answer = desk.trader.quote(view, contract, mark.price_usd, mark.greeks[VEGA], desk.memory)
+    quote, room = checked_quote(desk.name, answer, view), desk.room(contract)
     return Quote(quote.bid_usd, quote.ask_usd, np.where(room, quote.bid_coin, 0.0), np.where(room, quote.ask_coin, 0.0))
 
 
