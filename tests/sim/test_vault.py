@@ -115,6 +115,7 @@ class TestPutVault(InAnOptionMarket):
         assert (block.agents[0].pnl_usd != 0.0).any()
 
 
+@pytest.mark.slow
 class TestJitteredVault(InAnOptionMarket):
     agent = replace(CALLS, epochs=replace(SHORT, jitter_hours=1.0, tranches=2, tranche_hours=0.5), most_strike_share=0.4, delay_steps=2)
     decays = True
@@ -147,7 +148,7 @@ FEW = ((0.9, 120.0), (0.7, 50.0))
 
 
 @pytest.mark.parametrize("right", [1, -1])
-@pytest.mark.parametrize("spread", [False, True], ids=["one strike", "strikes and tranches"])
+@pytest.mark.parametrize("spread", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["one strike", "strikes and tranches"])
 def test_every_path_is_the_vault_by_hand(right: int, spread: bool) -> None:
     """Four paths over two epochs, price and premium in plain loops; only the auctions' times are read from the run."""
     epochs = replace(WEEKLY, tranches=2, tranche_hours=9.0, jitter_hours=20.0) if spread else WEEKLY

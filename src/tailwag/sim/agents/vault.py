@@ -75,6 +75,11 @@ class OptionVault:
         return f"{sold} of delta {self.strike_delta:g} every {self.epochs.length_hours:g} hours"
 
     @property
+    def trades_options(self) -> bool:
+        """It needs an option market."""
+        return True
+
+    @property
     def strikes(self) -> int:
         """How many strikes an auction is spread over."""
         return math.ceil(1.0 / self.most_strike_share - 1e-9)
