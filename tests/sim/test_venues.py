@@ -102,8 +102,9 @@ def test_the_difference_shrinks_by_one_less_the_speed_a_step(speed: float) -> No
     assert gap[2:] / gap[1:-1] == pytest.approx(np.full(12, 1.0 - speed), rel=3e-3)  # coins cost what each venue's price is
 
 
-@pytest.mark.parametrize("speed", [0.5, 1.0])
-@pytest.mark.parametrize("latency", [1, 3])
+@pytest.mark.parametrize(
+    ("speed", "latency"), [(0.5, 3), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((0.5, 1), (1.0, 1), (1.0, 3)))]
+)
 def test_the_gain_of_a_hedger_is_against_the_combined_depth(speed: float, latency: int) -> None:
     first, second, gamma, jump = 1.5e-6, 0.9e-6, -9e9, 0.01
     hedged = market(first, dealer(gamma), price=one_jump(jump, steps=160), steps=160)
@@ -143,7 +144,7 @@ def test_the_second_venue_dear_is_the_same_thing_mirrored() -> None:
 # One venue
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_one_venue_is_the_plain_engine_bit_for_bit(seed: int) -> None:
     scenario = market(
         2e-6,
@@ -195,7 +196,7 @@ def everything(seed: int) -> Venues:
     return Venues(venues, arbitrageurs)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 5])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
 def test_coin_and_cash_are_conserved_over_all_venues_together(seed: int) -> None:
     plan = plan_venues(everything(seed), seed=seed)
     state = init(plan, 0, 6)
@@ -466,3 +467,82 @@ def test_a_change_of_homes_price_reaches_every_venue() -> None:
         assert venue.scenario.price.annual_vol == pytest.approx(2.0 * scenario.price.annual_vol)
     assert venues_of(louder).venues[0].scenario.elsewhere is None
     assert louder.without_hedging().elsewhere is None
+
+
+def test_a_mark_follows_its_premium_as_slowly_as_its_rules_say() -> None:
+    """The perp stands 12 % under an index that does not move: its mark gets there, with a time constant of two steps, and the index never."""
+    sold = {}
+    for mark in ("mark", "index"):
+        perp = market(1e-9, traders(), steps=12)
+        plan = plan_venues(
+            Venues((Venue("spot", market(1e-6, steps=12)), Venue("perp", perp, instrument="perp", mark=mark, mark_seconds=3600.0))), seed=1
+        )
+        state = init(plan, 0, 1)
+        state = replace(state, states=(state.states[0], replace(state.states[1], log_price=np.array([-0.12]))))
+        sold[mark] = []
+        for _ in range(12):
+            state = step(plan, state)
+            sold[mark].append(float(state.states[1].seats[0].holding.turnover_usd[0]))
+    assert not any(sold["index"])
+    premium = [(np.exp(-0.12) - 1.0) * (1.0 - np.exp(-0.5 * now)) for now in range(12)]  # known before step now + 1
+    whole = next(now for now, one in enumerate(premium) if 1.0 + one < 0.9 / 0.995 * np.exp(-0.012))
+    called = next(now for now, one in enumerate(premium) if 1.0 + one < 0.9 / 0.995 * np.exp(0.012))
+    first = next(now for now, amount in enumerate(sold["mark"]) if amount > 0.0)
+    assert called + 1 <= first <= whole + 1
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_leveraged_longs_pay_funding_by_the_premium_of_their_venue(delay: int) -> None:
+    """A premium of half a per cent that nobody trades away: every account pays the formula's rate on its value, and the rest of the market gets it."""
+    rule, steps, premium = DeadBandFunding(0.00025, 0.005, 8.0), 8, 0.005
+    clearing = "implicit" if delay == 0 else "lagged"
+    venues = Venues(
+        (
+            Venue("spot", market(1e-6, steps=steps)),
+            Venue("perp", market(1e-6, traders(delay_steps=delay), steps=steps, clearing=clearing), instrument="perp", funding=rule),
+        )
+    )
+    plan = plan_venues(venues, seed=1)
+    state = init(plan, 0, 1)
+    bumped = replace(state.states[1], log_price=np.array([np.log1p(premium)]))
+    state = replace(state, states=(state.states[0], bumped))
+    first = state.states[1].seats[0].memory.accounts
+    for _ in range(steps):
+        state = step(plan, state)
+    last = state.states[1].seats[0].memory.accounts
+    rate = (premium - 0.00025) * (steps - 1) * 0.5 / 8.0  # the first step knows of no premium yet
+    paid = np.asarray(first.wallet) - np.asarray(last.wallet)
+    assert paid == pytest.approx(np.asarray(first.size) * SPOT * (1.0 + premium) * rate, rel=1e-9)
+    assert np.asarray(last.outside) == pytest.approx(paid.sum(axis=0), rel=1e-9)
+
+
+def test_a_path_that_stops_on_one_venue_stops_on_all() -> None:
+    """The second venue exhausts its depth on some paths: the first stops in the same step, and nobody trades there afterwards."""
+    price = Gbm(1.2)
+    thin = ImpactModel(permanent_per_coin=1e-6, limit_usd_per_step=1.35e8)
+    first, second = market(1e-6, dealer(2e9), price=price), market(1e-6, dealer(-5e9, name="other"), price=price, impact=thin)
+    for pair_of in ((first, second), (second, first)):
+        block = stepped(pair(*pair_of), paths=48, seed=4)
+        one, other = block.venues
+        stopped = one.outcome != 0
+        assert 3 <= stopped.sum() <= 45
+        assert (one.outcome == other.outcome).all()
+        assert (one.stopped_step == other.stopped_step).all()
+        after = np.arange(STEPS)[None, :] >= one.stopped_step[:, None]
+        for venue in block.venues:
+            assert not venue.net_flow_usd[after & stopped[:, None]].any()
+
+
+def test_strangers_take_room_as_the_price_moves() -> None:
+    chain = Chain(60.0, 5e5, others_usd_per_block=1e5, others_usd_per_log_move=2e7)
+    assert chain.room_usd(3, np.array([0.0, -0.01, 0.03])) == pytest.approx([3 * 4e5, 3 * 2e5, 0.0])
+    assert chain.room_usd(0, np.zeros(2)).tolist() == [0.0, 0.0]
+    assert np.isinf(Chain(60.0, others_usd_per_block=1e5).room_usd(1, np.zeros(1))).all()
+    scenario = market(1e-9, dealer(-1e9), price=Gbm(0.8))
+    calm, busy = (
+        stepped(Venues((Venue("chain", scenario, chain=Chain(1800.0, 2e6, others_usd_per_log_move=taken)),)), paths=8).waiting[0]
+        for taken in (0.0, 2e8)
+    )
+    assert calm is not None
+    assert busy is not None
+    assert (busy.mean_delay_seconds > 1.5 * calm.mean_delay_seconds).all()
