@@ -17,6 +17,7 @@ from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Replay
 from tailwag.sim.engine import init, plan_run, step
+from tailwag.sim.gain_bump import Bump, bumped, measure_gain, stated_response_usd
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.option_book import OptionBook
@@ -279,3 +280,20 @@ def test_impossible_dealers_are_refused(changes: dict[str, Any], told: str) -> N
 def test_impossible_rules_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(changes))):
         replace(RULE, **changes)
+
+
+def test_the_bump_measures_what_it_states_and_what_it_has_sold_since() -> None:
+    """The book's gamma at the start as stated; and after 25 calls were sold, their gamma at the price to which their hedge has moved."""
+    per_usd, brief = 4e-9, TimeGrid.uniform(horizon_days=4 / 48, step_minutes=30.0)
+    changes = {"grid": brief, "price": Replay(np.zeros(4)), "impact": ImpactModel(permanent_per_usd=per_usd)}
+    desk = QuotingDealer("eve", RULE, EveryStep(), 0, options=BOOK)
+    still = measure_gain(quiet(desk, **changes), paths=2, seed=1, bump=Bump(size_log=1e-5, noise_log=0.0))
+    assert still.agents[0].stated_usd == stated_response_usd(desk, SPOT)
+    assert still.agents[0].response_usd.value == pytest.approx(still.agents[0].stated_usd, rel=5e-3)  # it is half an hour older
+    bump = Bump(size_log=1e-5, noise_log=0.0, after_steps=3)
+    years = bumped(quiet(**changes), bump, 1.0).grid.years
+    later = years.size - 1 + round((48 / 8760 - years[-1]) / (years[-1] - years[-2]))  # the same expiry on a clock that stands still
+    sold = quiet(replace(desk, options=None), calls(2, 25.0, replace(FAR, expiry_step=later)), **changes)
+    found = measure_gain(sold, paths=PATHS, seed=1, bump=bump)
+    spot = SPOT * float(np.exp(walked(quiet(replace(desk, options=None), calls(2, 25.0), **changes), 4)[-1][0].log_price[0]))
+    assert found.agents[0].response_usd.value == pytest.approx(25.0 * black(spot, 61_000.0, 92 * 0.5 / 8760, 0.6)[2] * spot**2, rel=2e-3)
