@@ -50,9 +50,9 @@ MIX = {5.0: 0.1, 10.0: 0.12, 20.0: 0.1, 25.0: 0.05, 50.0: 0.04, 75.0: 0.02}
 IMPACT = ImpactModel(permanent_per_usd=4e-12, transient_per_usd=1e-11, transient_half_life_minutes=30.0)
 
 
-def leveraged(place: int = 0, *, accounts: int = 25) -> LeveragedTraders:
-    """12 leverages of a venue with 4 bn USD of open interest, each side on margin by half."""
-    buckets = buckets_from_open_interest(4e9, longs=MIX, shorts=MIX, account_usd=1e5, accounts=accounts)
+def leveraged(place: int = 0, *, accounts: int = 25, interest_usd: float = 4e9) -> LeveragedTraders:
+    """12 leverages of a venue, 43 % of each side on margin."""
+    buckets = buckets_from_open_interest(interest_usd, longs=MIX, shorts=MIX, account_usd=1e5, accounts=accounts)
     rules = rulebook(load_rules("margin_binance_btcusdt"), parse_time_ns(DAY))
     return LeveragedTraders(f"leveraged {place}", 0, buckets, rules, fund_usd=1e7, premium_share=0.0005, stream=place)
 
@@ -110,7 +110,10 @@ def main() -> None:
 def more(paths: int, steps: int, rounds: int) -> None:
     """How the time of a path-step grows with the number of agents and of leveraged accounts."""
     numbers = [1, 2, 4, 8]
-    crowds = {str(count): path_step(scenario(*(leveraged(place) for place in range(count)), steps=steps), paths) for count in numbers}
+    crowds = {
+        str(count): path_step(scenario(*(leveraged(place, interest_usd=4e9 / count) for place in range(count)), steps=steps), paths)
+        for count in numbers
+    }
     by_agents = interleaved(crowds, rounds)
     times = [statistics.median(by_agents[str(count)]) for count in numbers]
     slope = np.polyfit(numbers, times, 1)[0]
