@@ -119,7 +119,7 @@ def test_it_sees_sums_of_others_slices_and_never_its_own_orders() -> None:
     seen = played(*others, predator(1.0, ahead=0.5))
     held = np.asarray(own(seen, "searcher").position_coin)[0] * SPOT
     assert held[3:7] == pytest.approx([1.5e6, 0.5e6, 0.0, 0.0], rel=1e-3, abs=1.0)
-    late = played(Buyer("slow", ((1, 4e6),), 6), predator(1.0, ahead=0.5, delay=2))
+    late = played(Buyer("slow", ((1, 4e6),), 7), predator(1.0, ahead=0.5, delay=3))
     followed = np.asarray(own(late, "searcher").position_coin)[0] * SPOT
     assert followed.max() == pytest.approx(2e6, rel=1e-3), "its own order on its way is none that it sees"
     assert followed[-1] == pytest.approx(0.0, abs=1e-6)
