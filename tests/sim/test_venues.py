@@ -13,7 +13,7 @@ from tailwag.errors import InputError
 from tailwag.hedging.execution import Twap
 from tailwag.hedging.policies import AtTimes, EveryStep
 from tailwag.margin.contract import Contract
-from tailwag.margin.funding import ClampFunding, DeadBandFunding
+from tailwag.margin.funding import ClampFunding, DeadBandFunding, HourlyFunding
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.prices import index_price_usd
 from tailwag.margin.rulebook import Rulebook
@@ -403,6 +403,21 @@ def test_a_fall_of_spot_liquidates_a_venue_that_looks_at_the_index(delay: int) -
     assert -flow.sum() == pytest.approx(4e8 * np.exp(-0.12), rel=0.01)
 
 
+@pytest.mark.parametrize("delay", [0, 1])
+def test_the_index_liquidates_even_where_the_venues_own_price_stands_high(delay: int) -> None:
+    """The perp stands 12 % above spot as both fall by 12 %: its own price is back where longs entered, and the index sells them out."""
+    price, clearing = one_jump(-0.12, steps=4), "implicit" if delay == 0 else "lagged"
+    perp = market(1e-9, traders(delay_steps=delay), price=price, steps=4, clearing=clearing)
+    plan = plan_venues(
+        Venues((Venue("spot", market(1e-6, price=price, steps=4)), Venue("perp", perp, instrument="perp", mark="index"))), seed=1
+    )
+    state = init(plan, 0, 1)
+    state = replace(state, states=(state.states[0], replace(state.states[1], log_price=np.array([0.12]))))
+    for _ in range(4):
+        state = step(plan, state)
+    assert state.states[1].seats[0].holding.turnover_usd[0] == pytest.approx(4e8, rel=0.01)
+
+
 def test_the_index_is_what_the_margin_rules_say_on_every_path() -> None:
     rng = np.random.default_rng(8)
     prices = [SPOT * np.exp(rng.normal(0.0, 0.01, 20)) for _ in range(4)]
@@ -475,7 +490,13 @@ def test_a_mark_follows_its_premium_as_slowly_as_its_rules_say() -> None:
     for mark in ("mark", "index"):
         perp = market(1e-9, traders(), steps=12)
         plan = plan_venues(
-            Venues((Venue("spot", market(1e-6, steps=12)), Venue("perp", perp, instrument="perp", mark=mark, mark_seconds=3600.0))), seed=1
+            Venues(
+                (
+                    Venue("spot", market(1e-6, steps=12)),
+                    Venue("perp", perp, instrument="perp", mark=mark, mark_seconds=3600.0, funding=HourlyFunding(8.0, 0.0, 1e-7)),
+                )
+            ),
+            seed=1,
         )
         state = init(plan, 0, 1)
         state = replace(state, states=(state.states[0], replace(state.states[1], log_price=np.array([-0.12]))))
