@@ -23,6 +23,7 @@ from tailwag.sim.agents.vault import OptionVault
 from tailwag.sim.dynamics import Replay
 from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.gain_bump import measure_gain
+from tailwag.sim.ledger import PART
 from tailwag.sim.option_market import Contract, OptionOrder, Quote, matched
 from tailwag.sim.quoting import QuoteRule
 from tailwag.sim.run import simulate
@@ -102,6 +103,26 @@ def test_a_flat_week_earns_the_premium_less_the_fees() -> None:
     assert record.against_holding_usd == pytest.approx(record.premium_usd - record.fee_usd, rel=1e-9)
     assert record.sold_coin.tolist() == [700.0, 700.0]
     assert record.premium_usd == pytest.approx(0.7 * record.model_usd, rel=1e-12), "one price for all, that of the last bid needed"
+
+
+@pytest.mark.parametrize("jump", [0.0, 0.05])
+def test_a_call_vault_rolls_in_coin(jump: float) -> None:
+    """Premium is turned into coin, payoff and fee are paid by selling coin; where nothing costs, coin is what its books say, and no cash is left."""
+    moves = np.zeros(12)
+    moves[7] = jump
+    calm = {"price": Replay(moves), "impact": replace(market().impact, permanent_per_usd=0.0, transient_per_usd=0.0), "costs": Costs()}
+    vault = replace(CALLS, epochs=replace(SHORT, length_hours=4.4, auction_after_hours=1.2))
+    plan = plan_run(market(vault, *BIDDERS, options=TERMS, **calm), seed=1)
+    state = init(plan, 0, 2)
+    for _ in range(12):
+        state = step(plan, state)
+    own = next(own for seat, own in zip(plan.seats, state.seats) if seat.agent.name == "calls")
+    books = own.memory.books
+    assert own.holding.cash_usd == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert own.holding.position_coin == pytest.approx(books.assets, rel=1e-12)
+    assert (books.payoff_usd > 0.0).all() == (jump > 0.0)
+    assert (books.fee_usd > 0.0).all() == (jump == 0.0)
+    assert own.holding.pnl_usd[PART["fees_usd"]] == pytest.approx(-books.fee_usd, abs=1e-9)
 
 
 def test_a_reserve_above_all_bids_sells_nothing() -> None:
