@@ -45,7 +45,7 @@ def index_usd(prices_usd: Sequence[FloatArray], *, cap_share: float) -> FloatArr
     """Mean of venues' prices, each first moved to within ``cap_share`` of their median, (paths,): tailwag.margin's index on every path.
 
     >>> index_usd([np.array([100.0]), np.array([101.0]), np.array([120.0])], cap_share=0.005).round(4).tolist()
-    [100.8333]
+    [101.0]
     """
     given = np.stack(prices_usd)
     middle = np.median(given, axis=0)
