@@ -179,20 +179,20 @@ def test_sold_calls_make_the_hedge_amplify_moves_and_bought_ones_dampen_them() -
 
 
 def test_what_one_buys_and_another_sells_in_a_step_is_crossed() -> None:
-    """9 bought and 4 sold of one contract, 5 bought of another: 8 of 18 coin are crossed, and the hedge sees the net."""
+    """9 bought and 4 sold of one contract, 5 sold of another: 8 of 18 coin are crossed, and the hedge sees the net."""
     puts = Contract(-1, 96, np.full(PATHS, 61_000.0))
     agents = (
         QuotingDealer("eve", RULE, EveryStep(), 1),
         calls(2, 9.0),
         calls(2, -4.0, word="b taker"),
-        calls(2, 5.0, puts, "c taker"),
-        calls(3, -6.0, puts, "d taker"),
+        calls(2, -5.0, puts, "c taker"),
+        calls(3, 6.0, puts, "d taker"),
     )
     seat = walked(quiet(*agents), 4)[-1][1]
     assert seat.memory.crossing.crossed_coin.tolist() == [8.0] * PATHS
     assert seat.memory.holding.traded_coin.tolist() == [24.0] * PATHS
     delta = black(SPOT, 61_000.0, 93 * 0.5 / 8760, 0.6)[1]
-    assert seat.holding.position_coin == pytest.approx(np.full(PATHS, 5.0 * delta + 1.0 * (1.0 - delta)), rel=1e-9)
+    assert seat.holding.position_coin == pytest.approx(np.full(PATHS, 5.0 * delta - 1.0 * (1.0 - delta)), rel=1e-9)
     spread = 2.5 / 100 * 13.0 * black(SPOT, 61_000.0, 94 * 0.5 / 8760, 0.6)[3]
     after_two = walked(quiet(*agents[:3]), 2)[-1][1]
     assert after_two.memory.holding.edge_usd == pytest.approx(np.full(PATHS, spread), rel=1e-9)
@@ -242,6 +242,8 @@ def test_the_book_besides_is_hedged_with_what_was_traded() -> None:
         walked(quiet(QuotingDealer("eve", RULE, EveryStep(), 1, options=book), calls(2, 10.0)), 4)[-1][1] for book in (None, BOOK)
     )
     book = walked(quiet(QuotingDealer("eve", RULE, EveryStep(), 1, options=BOOK)), 4)[-1][1]
+    put_delta = black(SPOT, 58_000.0, 3 / 365 - 3 * 0.5 / 8760, 0.6)[1] - 1.0
+    assert book.holding.position_coin == pytest.approx(np.full(PATHS, 40.0 * put_delta), rel=1e-6)
     assert both.holding.position_coin == pytest.approx(alone.holding.position_coin + book.holding.position_coin, rel=1e-12)
     assert QuotingDealer("eve", RULE, NoHedge(), 1, options=BOOK).starting_dollar_gamma_usd(SPOT) == 0.0
     assert QuotingDealer("eve", RULE, EveryStep(), 1, options=BOOK).starting_dollar_gamma_usd(SPOT) < 0.0
