@@ -65,6 +65,21 @@ def test_rows_are_the_columns(contract: Contract, deleverages: bool, rounds: boo
     assert fast[-1].seats[mine].memory.accounts.bad_debt.max() >= 0.0
 
 
+def test_accounts_closed_in_parts_are_those_of_the_columns() -> None:
+    """Small steps to and fro at the frontier, by rounds with fees: every account is closed in parts, again and again."""
+    bucket = LeverageBucket("long", 60.0, 1e7, 1e5, 0.004, accounts=30)
+    agent = LeveragedTraders(
+        "traders", 0, (bucket,), rules(Contract.LINEAR, rounds=True, margin=0.01, fee=0.002), fund_usd=1e9, entries="drawn"
+    )
+    moves = np.where(np.arange(160) % 3 == 2, 0.0007, -0.0005)
+    plain, fast = (states_of(plan_of(scenario(moves, agent), compiled=compiled), 6) for compiled in (False, True))
+    for one, other in zip(plain, fast):
+        columns, rows = one.seats[0].memory.accounts, other.seats[0].memory.accounts
+        assert rows.size == pytest.approx(columns.size, rel=1e-9, abs=1e-11 * columns.size.max())
+        assert rows.fund == pytest.approx(columns.fund, abs=1e-6)
+    assert (fast[-1].seats[0].memory.accounts.size < fast[0].seats[0].memory.accounts.size).mean() > 0.5
+
+
 def test_cascades_rest_at_the_same_smallest_fixed_point() -> None:
     for notional, move in ((0.6e9, 0.045), (1.0e9, 0.0355068 - 2e-5), (1.0e9, 0.0355068 + 2e-5), (1.5e9, 0.0327)):
         rests = [
