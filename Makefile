@@ -38,6 +38,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/smile.py
 	$(BIN)/python benchmarks/netdelta.py
 	$(BIN)/python benchmarks/loop.py
+	$(BIN)/python benchmarks/reflexive.py
 
 gates: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow -n $(WORKERS)
