@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_hedge_switches import dynamic_fee, power_perp_crab, power_perp_hedge
 from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
 from tailwag.experiments.scenario_option_switches import position_limit
 from tailwag.experiments.scenario_tables import nearest, shown
@@ -418,6 +419,30 @@ SWITCHES: tuple[Switch, ...] = (
         controller,
         {"target": 0.2, "integral": 1.0, "every_minutes": 15.0},
         "dealers carry what the margin keeps them from hedging",
+    ),
+    Switch(
+        "power-perp-hedge",
+        "Dealers hold a squared perpetual against a share of their starting gamma; whoever has its other side hedges nothing",
+        "mitigation",
+        power_perp_hedge,
+        {"share": 0.5, "spread_vol": 0.03},
+        "somebody who carries the other side without hedging it, and is paid funding for that",
+    ),
+    Switch(
+        "power-perp-crab",
+        "The same, bought from strategies that hedge by the protocol's public time-or-threshold rule: the gamma moves to them",
+        "mitigation",
+        power_perp_crab,
+        {"share": 0.5, "spread_vol": 0.03},
+        "the sellers' hedges come a step late, at times that anybody can compute",
+    ),
+    Switch(
+        "dynamic-fee",
+        "A share of every pool's fee follows recent vol, and is what it was at the starting vol",
+        "mitigation",
+        dynamic_fee,
+        {"share": 1.0, "half_life_minutes": 60.0},
+        "those who trade with the pool when vol is high pay more",
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
