@@ -48,7 +48,7 @@ FEES = FeeRule(
 )
 STATIC = OptionsAmm("eve", 5e6, VolRule(start_iv=0.7), 1, FeeRule(option_share=0.02, spot_share=0.001))
 DYNAMIC = OptionsAmm("eve", 5e6, MOVING, 1, FEES, keeper=KeeperRule(24.0), least_delta=0.15, cutoff_hours=12.0)
-MANAGED = OptionsAmm("eve", 5e6, MOVING, 0, FEES, policy=EveryStep())
+MANAGED = OptionsAmm("eve", 5e6, MOVING, 0, FEES, hedging=EveryStep())
 ORACLE = OptionsAmm("eve", 5e6, VolRule(), 1, FeeRule(option_share=0.01), oracle=OracleRule(lag_seconds=5400.0, deviation_share=0.002))
 
 
@@ -288,7 +288,7 @@ def test_the_bump_measures_what_the_hedge_answers() -> None:
     gamma = (black(1, spot + width, 61_000.0, years_left, 0.6)[1] - black(1, spot - width, 61_000.0, years_left, 0.6)[1]) / (2 * width)
     assert found.response_usd.value == pytest.approx(25.0 * gamma * spot**2, rel=2e-3)
     assert found.gain.value == pytest.approx(per_usd * 25.0 * gamma * spot**2, rel=5e-3)
-    idle = measure_gain(quiet(replace(MANAGED, policy=NoHedge()), order, **changes), paths=PATHS, seed=1, bump=bump).agents[0]
+    idle = measure_gain(quiet(replace(MANAGED, hedging=NoHedge()), order, **changes), paths=PATHS, seed=1, bump=bump).agents[0]
     assert idle.response_usd.value == 0.0
     assert stated_response_usd(MANAGED, SPOT) == stated_response_usd(STATIC, SPOT) == stated_response_usd(DYNAMIC, SPOT) == 0.0
 
@@ -483,8 +483,8 @@ def test_the_gap_of_a_threshold_oracle_is_a_third_of_it() -> None:
         ({"least_delta": 0.5}, "least_delta"),
         ({"hedge_share": 1.2}, "hedge_share"),
         ({"slots": 17}, "slots"),
-        ({"policy": CharmOnly()}, "policy"),
-        ({"policy": EveryStep(), "keeper": KeeperRule(24.0)}, "both"),
+        ({"hedging": CharmOnly()}, "policy"),
+        ({"hedging": EveryStep(), "keeper": KeeperRule(24.0)}, "both"),
         ({"keeper": KeeperRule(24.0), "delay_steps": 0}, "keeper"),
     ],
 )

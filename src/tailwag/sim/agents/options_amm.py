@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class OptionsAmm:
 
     Behind a call sold stands a coin at its price, behind a put its strike, behind the hedge ``hedge_margin_share`` of its value; what is left of
     the pool's worth is free, and an order is filled as far as that goes.  No trade in options whose call delta is within ``least_delta`` of 0 or 1
-    or that expire within ``cutoff_hours``.  Hedged by ``keeper`` or by ``policy``, else not.  With an ``oracle`` quotes use its late spot.
+    or that expire within ``cutoff_hours``.  Hedged by ``keeper`` or by the policy ``hedging``, else not.  With an ``oracle`` quotes use its late spot.
     InputError or UnitError for numbers out of range, both ways of hedging, or a keeper in the same step.
     """
 
@@ -62,7 +63,7 @@ class OptionsAmm:
     vols: VolRule
     delay_steps: int
     fees: FeeRule = NO_FEES
-    policy: Policy = NO_HEDGE
+    hedging: Policy = NO_HEDGE
     keeper: KeeperRule | None = None
     oracle: OracleRule | None = None
     least_delta: float = 0.0
@@ -90,11 +91,11 @@ class OptionsAmm:
                 f"agent {self.name!r}: expected speed above 0 and at most 2, 1 to {MOST_SLOTS} slots and cutoff_hours of 0 or more, got "
                 f"{self.speed:g}, {self.slots} and {self.cutoff_hours:g}"
             )
-        if isinstance(self.policy, Leland | Zakamouline | CharmOnly | Predictive):
+        if isinstance(self.hedging, Leland | Zakamouline | CharmOnly | Predictive):
             raise InputError(
-                f"agent {self.name!r}: policy {str(self.policy)!r} wants a book that stays; a pool's changes: use every-step or a band"
+                f"agent {self.name!r}: policy {str(self.hedging)!r} wants a book that stays; a pool's changes: use every-step or a band"
             )
-        if self.keeper is not None and not isinstance(self.policy, NoHedge):
+        if self.keeper is not None and not isinstance(self.hedging, NoHedge):
             raise InputError(f"agent {self.name!r}: expected a keeper or a policy that hedges, got both; take one")
         if self.keeper is not None and self.delay_steps < 1:
             raise InputError(
@@ -102,21 +103,26 @@ class OptionsAmm:
             )
 
     def __str__(self) -> str:
-        return str(self.keeper) if self.keeper is not None else str(self.policy)
+        return str(self.policy)
+
+    @property
+    def policy(self) -> Any:
+        """Who hedges it: keepers by their rule, or its own policy."""
+        return self.hedging if self.keeper is None else self.keeper
 
     @property
     def mode(self) -> str:
         """Which kind of pool it is: oracle, managed, dynamic or static."""
         if self.oracle is not None:
             return "oracle"
-        if not isinstance(self.policy, NoHedge):
+        if not isinstance(self.hedging, NoHedge):
             return "managed"
         return "dynamic" if self.vols.moves or self.keeper is not None else "static"
 
     @property
     def hedges(self) -> bool:
         """Whether it trades the underlying at all."""
-        return self.keeper is not None or not isinstance(self.policy, NoHedge)
+        return self.keeper is not None or not isinstance(self.hedging, NoHedge)
 
     @property
     def trades_options(self) -> bool:
