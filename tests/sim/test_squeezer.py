@@ -443,4 +443,4 @@ def test_runs_that_cannot_hold_it_are_refused() -> None:
             gamma_usd=1.0,
         )
     with pytest.raises(InputError, match="gain"):
-        Squeeze(1e-11, 1e7, 1e11)
+        Squeeze(1e-11, 1e7, 1.2e11)

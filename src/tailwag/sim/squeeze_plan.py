@@ -58,9 +58,9 @@ def planned(
 
     InputError where the hours hold no step, or the run ends before the push is sold.
     """
-    none = Slices(0, -1)
-    whole = [none if hours is None else slices_of(hours, grid) for hours in (buys, pushes, sells_spot, sells_options)]
-    return SqueezePlan(*whole, expiry_step(expiry_hours, grid))
+    bought, pushed, sold = (slices_of(hours, grid) for hours in (buys, pushes, sells_spot))
+    returned = Slices(0, -1) if sells_options is None else slices_of(sells_options, grid)
+    return SqueezePlan(bought, pushed, sold, returned, expiry_step(expiry_hours, grid))
 
 
 def slices_of(hours: Hours, grid: TimeGrid) -> Slices:
