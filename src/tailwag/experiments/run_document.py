@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tailwag.experiments.run_amm import options_pool_sentences, options_pools
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
 from tailwag.experiments.run_options import option_sentences, option_trades
 from tailwag.experiments.run_pools import pool_sentences, pools
@@ -18,13 +19,17 @@ from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_prices import price_kind
 from tailwag.market.clock import format_time
 from tailwag.sim.agents.arbitrageur import Arbitrageur
+from tailwag.sim.agents.block_seller import BlockSeller
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
+from tailwag.sim.agents.option_flow import OptionFlow
+from tailwag.sim.agents.options_amm import OptionsAmm
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
 from tailwag.sim.agents.quoting_dealer import QuotingDealer
+from tailwag.sim.agents.squeezer import GammaSqueezer
 from tailwag.sim.calibrate import Calibration
 from tailwag.sim.gain_bump import stated_gains
 from tailwag.sim.metrics_sentences import calibrated_sentence
@@ -45,7 +50,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
     liquidated, accounts, places = liquidations(run), pools(run), run_venues(run)
-    traded, sold = option_trades(run), vaults(run)
+    traded, sold, quoted = option_trades(run), vaults(run), options_pools(run)
     return {
         "schema": SCHEMA,
         "headline": [
@@ -55,6 +60,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
             *venue_sentences(places),
             *option_sentences(traded),
             *vault_sentences(sold),
+            *options_pool_sentences(quoted),
         ],
         "scenario": {"sha256": file.sha256, "files": file.files, "overrides": file.overrides.stated},
         "source": file.source.to_document(),
@@ -74,6 +80,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "venues": places,
         "option_trades": traded,
         "vaults": sold,
+        "options_pools": quoted,
         "metrics": metrics,
     }
 
@@ -138,6 +145,10 @@ _KINDS: dict[type, str] = {
     LpHedger: "lp-hedger",
     Crab: "crab",
     QuotingDealer: "quoting-dealer",
+    GammaSqueezer: "squeezer",
+    BlockSeller: "block-seller",
+    OptionFlow: "option-flow",
+    OptionsAmm: "options-amm",
     Arbitrageur: "arbitrageur",
 }
 

@@ -9,6 +9,7 @@ from tailwag.experiments import run_report_tables as tables
 from tailwag.experiments.report_page import SYNTHETIC_BANNER, page_html, section_html, tile_html
 from tailwag.experiments.report_tables import safe
 from tailwag.experiments.report_view import Document
+from tailwag.experiments.run_amm import options_pool_tables
 from tailwag.experiments.run_files import write_whole
 from tailwag.experiments.run_liquidations import liquidation_tables
 from tailwag.experiments.run_options import option_tables
@@ -81,7 +82,7 @@ def _tails(document: Document) -> str:
 
 
 def _inside(document: Document) -> str:
-    tabled = liquidation_tables(document) + venue_tables(document) + option_tables(document)
+    tabled = liquidation_tables(document) + venue_tables(document) + option_tables(document) + options_pool_tables(document)
     liquidated = f'<div class="card block span-12">{tabled}</div>' if tabled else ""
     return (
         '<section id="events"><h2>What happens inside the run?</h2><div class="grid">'

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_agent_amm import read_options_amm, read_stale_taker
 from tailwag.experiments.scenario_agent_dealer import read_dealer
 from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, read_manipulator, read_momentum, read_predator
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
+from tailwag.experiments.scenario_agent_option_flow import read_option_flow
 from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
 from tailwag.experiments.scenario_agent_quoting import read_quoting
 from tailwag.experiments.scenario_agent_setting import Read, Reader, Setting
+from tailwag.experiments.scenario_agent_squeezer import read_block_seller, read_squeezer
 from tailwag.experiments.scenario_agent_vault import read_vault
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.sim.agents.protocol import Agent
@@ -31,9 +34,14 @@ READERS: dict[str, Reader] = {
     "predator": read_predator,
     "vault": read_vault,
     "quoting-dealer": read_quoting,
+    "squeezer": read_squeezer,
+    "block-seller": read_block_seller,
+    "option-flow": read_option_flow,
+    "options-amm": read_options_amm,
+    "stale-taker": read_stale_taker,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LATER = ("options-amm", "squeezer")
+LATER: tuple[str, ...] = ()
 """Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")
