@@ -17,10 +17,16 @@ from numba import njit
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 
-__all__ = ["DUST_SHARE", "NEAR", "Book", "Paths", "Venue", "close_paths", "edges_of", "wanted_amounts"]
+__all__ = ["BRINK_SHARE", "DUST_SHARE", "NEAR", "Book", "Paths", "Venue", "close_paths", "edges_of", "wanted_amounts"]
 
 DUST_SHARE = 1e-12
 """A position that a round leaves smaller than this part of what it was is closed."""
+BRINK_SHARE = 1e-4
+"""A position that would be sold with less left than this part of its value begins to count as bankrupt.
+
+Were it bankrupt at once at 0, a sale could be too much at the price that it makes and none at the price without it: there would be no price
+at which market and accounts agree.
+"""
 NEAR = 1e-12
 """Bankruptcy values this close to the level, as a share of it, are looked at too: order and rounding decide nothing."""
 
@@ -82,6 +88,14 @@ def _wants(rounds: bool, size: float, equity: float, needed: float) -> float:
     return size - keeps if keeps >= DUST_SHARE * size else size
 
 
+@inside
+def _lack(left: float, notional: float) -> float:
+    """What a sale of a whole position leaves unpaid; on the brink of it a little, so that it begins without a jump."""
+    brink = BRINK_SHARE * notional
+    near = min(max(1.0 - left / brink, 0.0), 1.0)
+    return max(-left, 0.5 * brink * near * near)
+
+
 @walking
 def wanted_amounts(
     venue: Venue,
@@ -123,7 +137,7 @@ def wanted_amounts(
                     grows = 1.0 if venue.linear else -1.0
                     slope[path] += side * (side * size - grows * equity / size_of) / share
                 if wants >= size:
-                    lack += max(-(wallet + side * wants * (fill - open_at)), 0.0)
+                    lack += _lack(wallet + side * wants * (fill - open_at), wants * abs(fill))
         if venue.deleverages and lack > max(paths.fund[path], 0.0):
             hard[path] = True
             any_hard = True
@@ -202,7 +216,7 @@ def _close(
         return 0.0, 0.0, 0.0
     sold = _wants(venue.rounds, size, equity, needed)
     wallet = wallet + side * sold * (fill - open_at)
-    short = max(-wallet, 0.0) if sold >= size else 0.0
+    short = _lack(wallet, sold * abs(fill)) if sold >= size else 0.0
     left = size - sold
     left = 0.0 if left <= DUST_SHARE * size else left
     fee = min(max(venue.fee_share * sold * abs(fill), 0.0), max(wallet, 0.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -424,6 +424,7 @@ def _book(
         np.where(live, shift, state.vol_shift),
         live,
         gain,
+        trading,
     )
     seats, booked, paid = [], [], []
     shares = open_shares([fill.coin for fill in fills], crossing=scenario.costs.internal_crossing)
@@ -544,7 +545,10 @@ def _view(plan: RunPlan, state: State, now: int, step_years: float, log_price: F
 
 
 def _seeing(plan: RunPlan, state: State, seat: Seat, view: View) -> View:
-    """The view with the share of others' orders on their way that an agent sees; nobody sees what is sent at the same moment."""
+    """The view with the shares that an agent sees of others' orders on their way and of their liquidation levels; nobody sees what is sent at the same moment."""
+    levels = float(getattr(seat.agent, "sees_levels_share", 0.0))
+    if levels > 0.0:
+        view = replace(view, seen_liquidations=_liquidations(plan, state, view, levels))
     share = float(getattr(seat.agent, "sees_flow_share", 0.0))
     if share == 0.0:
         return view
@@ -552,6 +556,16 @@ def _seeing(plan: RunPlan, state: State, seat: Seat, view: View) -> View:
     following = _sum([flight.usd[0] + flight.coin[0] * view.spot_usd for flight in others], view.spot_usd.shape)
     whole = _sum([flight.total_usd + flight.total_coin * view.spot_usd for flight in others], view.spot_usd.shape)
     return replace(view, seen_next_usd=share * following, seen_later_usd=share * (whole - following))
+
+
+def _liquidations(plan: RunPlan, state: State, view: View, share: float) -> Callable[[FloatArray], FloatArray]:
+    """What the liquidations of all who state their levels would buy at a log price, times a share; orders on their way are not among them."""
+    told = [(seat.trader.liquidation_usd, own.memory) for seat, own in zip(plan.seats, state.seats) if hasattr(seat.trader, "liquidation_usd")]
+
+    def seen(log_price: FloatArray) -> FloatArray:
+        return share * _sum([would(log_price, view, memory) for would, memory in told], log_price.shape)
+
+    return seen
 
 
 def market_gain(plan: RunPlan, state: State, now: int, log_price: FloatArray, vol_shift: FloatArray) -> FloatArray:

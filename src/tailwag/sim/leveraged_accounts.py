@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.leverage import BRINK_SHARE
 from tailwag.margin.contract import Contract
 from tailwag.margin.deleveraging import deleveraged, leverage_pnl
 from tailwag.margin.insurance import cover, socialised
@@ -127,19 +128,19 @@ def closing(accounts: Accounts, rules: Rulebook, wants: FloatArray, *, mark_usd:
     """How much is sold at the market and how much the other side must take, where the fund could not pay for a sale of all of it.
 
     With deleveraging, the part of the bankrupt sizes whose loss the fund cannot pay is closed at the bankruptcy price against the most
-    profitable of the other side, as far as there are any.
+    profitable of the other side, as far as there are any.  A position on the brink of bankruptcy is taken in part.
     """
     taken = np.zeros(wants.shape)
     if not rules.deleverages:
         return Closing(wants, taken)
-    lack = _lack(accounts, rules.contract, wants, fill_usd)
+    lack, near = _lack(accounts, rules.contract, wants, fill_usd)
     total = account_sum(lack)
     unpaid = np.maximum(total - np.maximum(accounts.fund, 0.0), 0.0)
     if not unpaid.any():
         return Closing(wants, taken)
     part = unpaid / np.where(total > 0.0, total, 1.0)
     for side in (1.0, -1.0):
-        bankrupt = np.where((lack > 0.0) & (accounts.side == side), wants, 0.0)
+        bankrupt = np.where(accounts.side == side, near * wants, 0.0)
         asked = account_sum(bankrupt) * part
         ready = account_sum(np.where(_ranks(accounts, rules, bankrupt, side, mark_usd) > 0.0, accounts.size - wants, 0.0))
         met = np.minimum(asked, ready) / np.where(asked > 0.0, asked, 1.0)
@@ -150,21 +151,23 @@ def closing(accounts: Accounts, rules: Rulebook, wants: FloatArray, *, mark_usd:
 def taken_slope(accounts: Accounts, rules: Rulebook, closed: Closing, *, mark_usd: FloatArray, fill_usd: FloatArray) -> FloatArray:
     """Change of what the other side takes off the market's hands per unit of log price, signed like an order (+ bought), (paths,).
 
-    part = 1 - fund / lack grows with the lack; the fill lies half way between the price before trading and the mark, so it moves by mark / 2.
-    Where nobody of the other side is left it does not change.
+    part = 1 - fund / lack grows with the lack, and with it how near to bankruptcy a position is; the fill lies half way between the price before
+    trading and the mark, so it moves by mark / 2.  Where nobody of the other side is left it does not change.
     """
     if not closed.taken.any():
         return np.zeros(mark_usd.shape)
-    lack = _lack(accounts, rules.contract, closed.sold + closed.taken, fill_usd)
-    total, hit = account_sum(lack), lack > 0.0
-    per_log = 0.5 * mark_usd * (1.0 if rules.contract is Contract.LINEAR else fill_usd**-2.0)
-    grows = -account_sum(np.where(hit, accounts.side * (closed.sold + closed.taken), 0.0)) * per_log
-    part = np.maximum(accounts.fund, 0.0) * grows / np.where(total > 0.0, total, 1.0) ** 2
-    asked = account_sum(np.where(hit, closed.sold + closed.taken, 0.0)) * (
-        1.0 - np.maximum(accounts.fund, 0.0) / np.where(total > 0.0, total, 1.0)
-    )
+    whole, fund = closed.sold + closed.taken, np.maximum(accounts.fund, 0.0)
+    lack, near = _lack(accounts, rules.contract, whole, fill_usd)
+    total = account_sum(lack)
+    some = np.where(total > 0.0, total, 1.0)
+    left_per_log = accounts.side * whole * (0.5 * mark_usd * (1.0 if rules.contract is Contract.LINEAR else fill_usd**-2.0))
+    brink = BRINK_SHARE * whole * np.abs(rules.contract.unit_value(fill_usd))
+    nearer = np.where((near > 0.0) & (near < 1.0), -left_per_log / np.where(brink > 0.0, brink, 1.0), 0.0)
+    lacks = np.where(lack > 0.5 * brink * near**2, -left_per_log, brink * near * nearer)
+    part, grows = np.maximum(1.0 - fund / some, 0.0), fund * account_sum(lacks) / some**2
+    asked = account_sum(near * whole) * part
     met = (asked > 0.0) & (account_sum(closed.taken) >= asked * (1.0 - 1e-9))
-    return np.where(met, account_sum(np.where(hit, accounts.side * (closed.sold + closed.taken), 0.0)) * part, 0.0)
+    return np.where(met, account_sum(accounts.side * whole * (near * grows + nearer * part)), 0.0)
 
 
 def settle(
@@ -218,11 +221,17 @@ def _bankrupt_value(accounts: Accounts) -> FloatArray:
     return np.asarray(accounts.entry - accounts.side * accounts.wallet / open_size)
 
 
-def _lack(accounts: Accounts, contract: Contract, wants: FloatArray, fill_usd: FloatArray) -> FloatArray:
-    """What a sale of the whole position at the fill would leave unpaid, (accounts, paths); nothing where only part is closed."""
+def _lack(accounts: Accounts, contract: Contract, wants: FloatArray, fill_usd: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What a sale of the whole position at the fill would leave unpaid, and how far it counts as bankrupt, 0 to 1, (accounts, paths) each.
+
+    Nothing where only part is closed.  From `BRINK_SHARE` of the position's value down it counts more and more, at 0 in full.
+    """
     whole = (wants > 0.0) & (wants >= accounts.size)
-    left = accounts.wallet + accounts.side * wants * (contract.unit_value(fill_usd) - accounts.entry)
-    return np.where(whole, np.maximum(-left, 0.0), 0.0)
+    fill = contract.unit_value(fill_usd)
+    left = accounts.wallet + accounts.side * wants * (fill - accounts.entry)
+    brink = np.where(whole, BRINK_SHARE * wants * np.abs(fill), 1.0)
+    near = np.where(whole, np.clip(1.0 - left / brink, 0.0, 1.0), 0.0)
+    return np.where(whole, np.maximum(-left, 0.5 * brink * near * near), 0.0), near
 
 
 def _ranks(accounts: Accounts, rules: Rulebook, bankrupt: FloatArray, side: float, mark_usd: FloatArray) -> FloatArray:

@@ -105,6 +105,21 @@ class LeveragedTrader:
 
         return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
 
+    def liquidation_usd(self, log_price: FloatArray, view: View, state: Any) -> FloatArray:
+        """What the venue would buy (+) or sell (-) if price went to a log price, (paths,): positions that nobody has called yet."""
+        spot = self.spot_usd * np.exp(log_price)
+        if isinstance(state, RowState):
+            demand = self._walked(view, state).demand
+            assert demand is not None  # rows always answer in their step
+            usd, coin, _, _ = demand(log_price, view.vol_shift)
+            return np.asarray(usd + coin * spot)
+        if self.agent.delay_steps:
+            called = wanted(state.accounts, self.agent.rules, spot if state.mark_usd is None else state.mark_usd)
+            amount = np.where(view.live, -account_sum(state.accounts.side * np.where(state.due == 0, called, 0.0)), 0.0)
+        else:
+            amount, _ = self._demand(log_price, view, state)
+        return np.asarray(amount * spot if self._linear else amount)
+
     def options(self, move: Move, state: Any) -> tuple[None, Any]:
         """No options; settles what was liquidated in the step, calls the next accounts, and charges funding."""
         low = np.where(move.live, np.minimum(state.lowest, move.log_price), state.lowest)
@@ -128,7 +143,7 @@ class LeveragedTrader:
     def _settled_rows(self, move: Move, state: RowState) -> RowState:
         low, high = levels_log(state, self.spot_usd)
         mark_log = move.log_price if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
-        touched = np.flatnonzero(move.live & ((mark_log <= low) | (mark_log >= high)))
+        touched = np.flatnonzero(_traded(move) & ((mark_log <= low) | (mark_log >= high)))
         now = liquidated(state, self.agent.rules, move, touched) if touched.size else state
         if self.funding_per_year != 0.0:
             now = after_funding(now, np.where(move.live, self.funding_per_year * move.step_years, 0.0), move.spot_usd)
@@ -152,9 +167,9 @@ class LeveragedTrader:
 
     def _settled_columns(self, move: Move, state: LeveragedState) -> LeveragedState:
         now, mark = state, move.spot_usd if state.mark_usd is None else state.mark_usd
-        touched = move.live & ((mark <= now.long_trigger) | (mark >= now.short_trigger))
+        touched = _traded(move) & ((mark <= now.long_trigger) | (mark >= now.short_trigger))
         if self.agent.delay_steps:
-            touched = move.live & (touched | (now.due > 0).any(axis=0))
+            touched = _traded(move) & (touched | (now.due > 0).any(axis=0))
         if touched.any():
             now = self._liquidated(now, move, touched)
         if self.funding_per_year != 0.0:  # on what is still open: the demand of this step was sized before it
@@ -272,6 +287,11 @@ class LeveragedTrader:
             return None
         least = min(bucket.maintenance(self.agent.rules, self.spot_usd) for bucket in self.agent.buckets)
         return np.where(view.live, SCAN_SHARE * least, np.inf)
+
+
+def _traded(move: Move) -> BoolArray:
+    """Paths on which the venue's orders of the step were filled: in the step that stops a path nobody trades, so nobody is liquidated."""
+    return move.live if move.traded is None else move.traded
 
 
 def _events(

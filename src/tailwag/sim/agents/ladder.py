@@ -183,6 +183,12 @@ class LadderTrader:
         """No options."""
         return np.zeros(log_price.shape)
 
+    def liquidation_usd(self, log_price: FloatArray, view: View, state: LadderState) -> FloatArray:
+        """What it would buy (+) or sell (-) if price went to a log price: the levels that were not reached before, (paths,)."""
+        sold = self._sold(np.minimum(log_price, state.lowest), state) - self._sold(state.lowest, state)
+        bought = self._bought(np.maximum(log_price, state.highest), state) - self._bought(state.highest, state)
+        return np.where(view.live, bought - sold, 0.0)
+
     def options(self, move: Move, state: LadderState) -> tuple[None, LadderState]:
         """No options; remembers how far the price has been."""
         low = np.where(move.live, np.minimum(state.lowest, move.log_price), state.lowest)

@@ -1,4 +1,4 @@
-"""A predator, or searcher: it sees a share of others' orders on their way and trades ahead of them."""
+"""A predator, or searcher: it sees a share of others' orders on their way, or of their liquidation levels, and trades ahead of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
+from tailwag.sim.liquidation_push import LevelSight
 
 UNWINDS = ("into", "after")
 
@@ -21,6 +22,9 @@ class Predator:
     It buys before a purchase that it sees and sells "into" it, in the very step in which it arrives, or "after" it, one step later.  Against lasting impact
     lambda per USD a victim who buys V pays lambda V P / 2 more, or lambda V P where it waits, with P the predator's position: that much is leaked, and that much, before
     costs, the predator earns.  It answers orders and no price, so its own loop gain is 0; it lengthens the push of whoever is seen.
+
+    With ``levels`` it sees a share of others' liquidation levels as well.  While it holds nothing and sees no order, it makes the push that pays best,
+    if one does: it sells until longs are liquidated (or buys until shorts are) and closes one step later, where the cascade has carried the price.
     InputError for a share outside [0, 1] or a number that means nothing.
 
     >>> Predator("searcher", 0, sees_flow_share=0.5, ahead=0.8).starting_flow_response_usd(6e4)
@@ -33,6 +37,7 @@ class Predator:
     ahead: float = 1.0
     most_usd: float = math.inf
     unwinds: str = "into"
+    levels: LevelSight | None = None
 
     def __post_init__(self) -> None:
         if self.delay_steps < 0 or int(self.delay_steps) != self.delay_steps:
@@ -50,7 +55,13 @@ class Predator:
 
     def content(self) -> str:
         """Everything but the name."""
-        return repr(["predator", *(getattr(self, entry.name) for entry in fields(self) if entry.name != "name")])
+        said = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("name", "levels")]
+        return repr(["predator", *said] if self.levels is None else ["predator", *said, self.levels])
+
+    @property
+    def sees_levels_share(self) -> float:
+        """Share of others' liquidation levels that it sees."""
+        return 0.0 if self.levels is None else self.levels.share
 
     def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
         """None: it answers orders, not prices."""
@@ -84,9 +95,17 @@ class PredatorTrader:
         coming = _or_none(view.seen_later_usd, state)
         if self.agent.unwinds == "after":
             coming = coming + _or_none(view.seen_next_usd, state)
-        wanted = np.clip(self.agent.ahead * coming, -self.agent.most_usd, self.agent.most_usd) / view.spot_usd
         owned = account.position_coin + account.flight_coin
+        wanted_usd = np.clip(self.agent.ahead * coming, -self.agent.most_usd, self.agent.most_usd)
+        wanted = (wanted_usd + self._push_usd(view, idle=(owned == 0.0) & (wanted_usd == 0.0) & view.live)) / view.spot_usd
         return Orders(usd=np.zeros(state.shape), coin=np.where(view.live, wanted - owned, 0.0))
+
+    def _push_usd(self, view: View, *, idle: BoolArray) -> FloatArray:
+        """The push that pays, where it has nothing else to do; a held one is not repeated, so that the step after it closes it."""
+        sight, seen = self.agent.levels, view.seen_liquidations
+        if sight is None or seen is None or not idle.any():
+            return np.zeros(idle.shape)
+        return np.where(idle, sight.best_usd(seen, view.log_price, self.agent.most_usd), 0.0)
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
         """None."""

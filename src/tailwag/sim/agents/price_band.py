@@ -123,6 +123,14 @@ class BandTrader:
             scale_log=np.where(trading, scale, np.inf),
         )
 
+    def liquidation_usd(self, log_price: FloatArray, view: View, state: BandState) -> FloatArray:
+        """What the inner agent would liquidate inside the band, (paths,); nothing in a pause, or of an agent that liquidates nobody."""
+        would = getattr(self.trader, "liquidation_usd", None)
+        if would is None:
+            return np.zeros(log_price.shape)
+        edge = np.clip(log_price, state.reference_log - self.band.band_log, state.reference_log + self.band.band_log)
+        return np.where(self._paused(view.time_years, state), 0.0, would(edge, view, state.inner))
+
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BandState) -> FloatArray:
         """The inner agent's; none while it rests."""
         answered = self.trader.dollar_gamma_usd(step, log_price, vol_shift, state.inner)

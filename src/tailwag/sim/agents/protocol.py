@@ -38,6 +38,8 @@ class View:
     for orders that arrive later.  ``market_gain`` is the public estimate of everybody's loop gain there.
     ``seen_next_usd`` and ``seen_later_usd``: what an agent of ``sees_flow_share`` above 0 sees of others' orders on their way, + buys: those that reach
     the market in the step that comes (in this one, for who trades in it), and those after it; None for everybody else.
+    ``seen_liquidations``, for an agent of ``sees_levels_share`` above 0: that share of the USD that others' liquidations would buy (+) or sell (-) if price
+    went to a log price, (paths,) -> (paths,).
     """
 
     step: int
@@ -51,6 +53,7 @@ class View:
     live: BoolArray
     seen_next_usd: FloatArray | None = None
     seen_later_usd: FloatArray | None = None
+    seen_liquidations: Callable[[FloatArray], FloatArray] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class Move:
     """One cleared step as the books see it: from (``before``) and to (``after``) log price and vol shift, and the price of all fills.
 
     Shapes: (paths,); ``step`` is the index of the grid time that was reached.  ``market_gain``: everybody's loop gain at the cleared price, for
-    agents that say ``reads_gain``; None where nobody does.
+    agents that say ``reads_gain``; None where nobody does.  ``traded``: paths on which the step's orders were filled, all that are live but those that
+    stop in this step; None: all that are live.
     """
 
     step: int
@@ -98,6 +102,7 @@ class Move:
     vol_shift: FloatArray
     live: BoolArray
     market_gain: FloatArray | None = None
+    traded: BoolArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
