@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -40,50 +39,90 @@ addEventListener('DOMContentLoaded', () => {
 });
 """
 """What the test wants to know of a page: written down by the page itself from its first moment on."""
+RESULTS = {"resultTypes": ["violations", "incomplete"]}
+"""Every rule runs; only what passed is not listed element by element, which took most of the time."""
+
+OVER = ("<text", "<tspan", '<strong id="stale-words"')
+LEAST_CONTRAST = 4.5
+CONTRAST = """
+(targets) => {
+  const parts = (colour) => { const [red, green, blue, alpha = 1] = colour.match(/[\\d.]+/g).map(Number); return [red, green, blue, alpha]; };
+  const over = (top, below) => top.slice(0, 3).map((one, place) => one * top[3] + below[place] * (1 - top[3]));
+  const light = (colour) => colour.map((one) => one / 255).map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, place) => sum + one * [0.2126, 0.7152, 0.0722][place], 0);
+  const contrast = (target) => {
+    const element = document.querySelector(target), layers = [];
+    for (let at = element; at; at = at.parentElement) {
+      const style = getComputedStyle(at);
+      if (style.backgroundImage !== 'none' || style.opacity !== '1' || !/^rgba?\\(/.test(style.backgroundColor)) return null;
+      layers.push(parts(style.backgroundColor));
+      if (layers.at(-1)[3] === 1) break;
+    }
+    if (layers.at(-1)[3] !== 1) return null;
+    const ground = layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+    const [one, other] = [light(over(parts(getComputedStyle(element).color), ground)), light(ground)];
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  };
+  return targets.map(contrast);
+}
+"""
+"""WCAG's contrast of an element's letters with what lies behind them; null where an image or a share of transparency is in between."""
 
 
-class TalkingFile:
-    """A snapshot file that is written anew every other second, until it is told to be silent."""
+@dataclass(frozen=True)
+class SilentFile:
+    """The snapshot file of a source that anybody may silence: while another file lies beside it, it is not written anew."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._talks, self._ends = path, threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._talks.set()
-        self._write()
+    path: Path
 
-    def __enter__(self) -> TalkingFile:
-        self._thread.start()
-        return self
+    @property
+    def _silence(self) -> Path:
+        return self.path.with_suffix(".silent")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._ends.set()
-        self._thread.join(10.0)
+    def talks(self) -> bool:
+        return not self._silence.exists()
 
     def be_silent(self) -> None:
-        self._talks.clear()
+        self._silence.touch()
 
     def talk(self) -> None:
-        self._talks.set()
+        self._silence.unlink(missing_ok=True)
 
-    def _run(self) -> None:
-        while not self._ends.wait(EVERY_SECONDS):
-            if self._talks.is_set():
-                self._write()
 
-    def _write(self) -> None:
-        from tailwag.sources.demo_moving import moving_demo
-        from tailwag.sources.snapshot_file import save
+@contextmanager
+def talking(path: Path) -> Iterator[SilentFile]:
+    """A snapshot file that is written anew every other second, unless it is told to be silent."""
+    file, over = SilentFile(path), threading.Event()
 
-        save(moving_demo(time.time_ns() // 1000 * 1000, seed=11), self.path)
+    def run() -> None:
+        while not over.wait(EVERY_SECONDS):
+            if file.talks():
+                write_market(path)
+
+    write_market(path)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield file
+    finally:
+        over.set()
+        thread.join(10.0)
+
+
+def write_market(path: Path) -> None:
+    from tailwag.sources.demo_moving import moving_demo
+    from tailwag.sources.snapshot_file import save
+
+    save(moving_demo(time.time_ns() // 1000 * 1000, seed=11), path)
 
 
 @dataclass
 class Served:
-    """The process, its address, a client to it, and the file that is its second source."""
+    """Its address, a client to it, and the file that is its second source."""
 
     url: str
     client: httpx.Client
-    file: TalkingFile
+    file: SilentFile
 
     def get(self, path: str, **query: Any) -> Any:
         answer = self.client.get(path, params=query)
@@ -97,7 +136,7 @@ class Served:
 @contextmanager
 def served() -> Iterator[Served]:
     """`tailwag serve` on a free port with the moving demo and the talking file, both measured."""
-    with tempfile.TemporaryDirectory(prefix="tailwag-page-") as folder, TalkingFile(Path(folder) / "desk.twag") as file:
+    with tempfile.TemporaryDirectory(prefix="tailwag-page-") as folder, talking(Path(folder) / "desk.twag") as file:
         words = ["--port", "0", "--source", "demo", "--source", str(file.path), "--every", "2", "--store", str(Path(folder) / "store")]
         environment = {key: value for key, value in os.environ.items() if key != "TAILWAG_TOKEN_FILE"}
         process = subprocess.Popen(
@@ -112,8 +151,7 @@ def served() -> Iterator[Served]:
             line = process.stdout.readline()
             found = re.search(r"serves (http://\S+?)/ ", line)
             assert found, line
-            with httpx.Client(base_url=found[1], timeout=20.0) as client:
-                here = Served(found[1] + "/", client, file)
+            with visited(url=found[1] + "/", path=str(file.path)) as here:
                 until(lambda: all(one["seq"] for one in here.get("/api/v1/sources")["sources"]))
                 yield here
         finally:
@@ -124,6 +162,13 @@ def served() -> Iterator[Served]:
                 process.kill()
                 if process.stdout is not None:
                     process.stdout.close()
+
+
+@contextmanager
+def visited(*, url: str, path: str) -> Iterator[Served]:
+    """A service that runs already."""
+    with httpx.Client(base_url=url, timeout=20.0) as client:
+        yield Served(url, client, SilentFile(Path(path)))
 
 
 def until(question: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -213,16 +258,21 @@ def visit(
 
 
 def violations(seen: Visit) -> list[str]:
-    """Every rule of axe that the page breaks, of whatever impact, no rule left out; and what axe could not decide of the page's own elements.
+    """Every rule of axe that the page breaks, of whatever impact, no rule left out; and what nobody could decide of the page's own elements.
 
-    It cannot decide on the colours behind letters of a drawing, or behind the banner that lies over the page: the contrast of those is
-    worked out from the style sheet by the page's own tests.
+    Axe does not decide on the contrast of what a scrolled table cuts off, nor of a single letter: it is worked out here from the colours in use.
+    It does not either of letters of a drawing, or of the banner that lies over the page: the contrast of those is worked out from the style sheet by the
+    page's own tests.
     """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe: pip install axe-playwright-python")
     seen.ask("scrollTo(0, 0)")
-    found = axe.Axe().run(seen.page).response
+    found = axe.Axe().run(seen.page, options=RESULTS).response
     broken = [f"{one['id']} ({one['impact']}): {node['target']}" for one in found["violations"] for node in one["nodes"]]
-    undecided = [(one["id"], node) for one in found["incomplete"] for node in one["nodes"]]
-    over = ("<text", "<tspan", '<strong id="stale-words"')
-    unsure = [f"{rule}, undecided: {node['target']}" for rule, node in undecided if not node["html"].startswith(over)]
+    undecided = [(one["id"], node) for one in found["incomplete"] for node in one["nodes"] if not node["html"].startswith(OVER)]
+    contrasts = iter(seen.ask(CONTRAST, [node["target"][0] for rule, node in undecided if rule == "color-contrast"]))
+    unsure = [
+        f"{rule}, undecided: {node['target']}"
+        for rule, node in undecided
+        if rule != "color-contrast" or (next(contrasts) or 0.0) < LEAST_CONTRAST
+    ]
     return broken + unsure
