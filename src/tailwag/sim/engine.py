@@ -284,7 +284,7 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
     same_step: list[Orders | None] = []
     flights: list[Flight] = []
     shift = _shift_before(plan, state, before)
-    clears = before.step % plan.scenario.batch_steps == 0 or before.step == plan.scenario.grid.steps
+    clears = _clears(plan.scenario, before.step)
     for seat, own in zip(plan.seats, state.seats):
         usd, coin, flight = own.flight.arrive()
         orders = None
@@ -302,6 +302,11 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         same_step.append(orders)
         flights.append(flight)
     return arrived, same_step, flights
+
+
+def _clears(scenario: Scenario, step: int) -> bool:
+    """Whether orders clear in a step: in every one, or in an auction and in the last."""
+    return step % scenario.batch_steps == 0 or step == scenario.grid.steps
 
 
 def _orders(plan: RunPlan, state: State, seat: Seat, memory: Any, view: View, account: Account) -> Orders:
@@ -424,7 +429,7 @@ def _book(
         np.where(live, shift, state.vol_shift),
         live,
         gain,
-        trading,
+        trading if _clears(scenario, before.step) else np.zeros(trading.shape, dtype=np.bool_),
     )
     seats, booked, paid = [], [], []
     shares = open_shares([fill.coin for fill in fills], crossing=scenario.costs.internal_crossing)
@@ -560,7 +565,9 @@ def _seeing(plan: RunPlan, state: State, seat: Seat, view: View) -> View:
 
 def _liquidations(plan: RunPlan, state: State, view: View, share: float) -> Callable[[FloatArray], FloatArray]:
     """What the liquidations of all who state their levels would buy at a log price, times a share; orders on their way are not among them."""
-    told = [(seat.trader.liquidation_usd, own.memory) for seat, own in zip(plan.seats, state.seats) if hasattr(seat.trader, "liquidation_usd")]
+    told = [
+        (seat.trader.liquidation_usd, own.memory) for seat, own in zip(plan.seats, state.seats) if hasattr(seat.trader, "liquidation_usd")
+    ]
 
     def seen(log_price: FloatArray) -> FloatArray:
         return share * _sum([would(log_price, view, memory) for would, memory in told], log_price.shape)

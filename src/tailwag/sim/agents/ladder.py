@@ -190,9 +190,10 @@ class LadderTrader:
         return np.where(view.live, bought - sold, 0.0)
 
     def options(self, move: Move, state: LadderState) -> tuple[None, LadderState]:
-        """No options; remembers how far the price has been."""
-        low = np.where(move.live, np.minimum(state.lowest, move.log_price), state.lowest)
-        high = np.where(move.live, np.maximum(state.highest, move.log_price), state.highest)
+        """No options; remembers how far the price has been at which anybody could trade: between auctions no level is reached."""
+        traded = move.live if move.traded is None else move.live & move.traded
+        low = np.where(traded, np.minimum(state.lowest, move.log_price), state.lowest)
+        high = np.where(traded, np.maximum(state.highest, move.log_price), state.highest)
         return None, LadderState(low, high, state.lowest, state.highest, state.below, state.above)
 
     def gap_usd(

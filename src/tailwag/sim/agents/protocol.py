@@ -88,7 +88,7 @@ class Move:
 
     Shapes: (paths,); ``step`` is the index of the grid time that was reached.  ``market_gain``: everybody's loop gain at the cleared price, for
     agents that say ``reads_gain``; None where nobody does.  ``traded``: paths on which the step's orders were filled, all that are live but those that
-    stop in this step; None: all that are live.
+    stop in this step, and none between two auctions; None: all that are live.
     """
 
     step: int

@@ -1,0 +1,209 @@
+"""Every kind of agent in one market on several venues: nothing is lost on any path in any step, and neither threads, blocks, order nor names matter."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.cli.command import tailwag
+from tests.sim.everything import AGENTS, ELSEWHERE, at_random, everything, shuffled
+from tests.sim.everything_audit import Findings, audited
+from tests.sim.test_leveraged import NO_FUNDING, scenario
+
+from tailwag.experiments.scenario_agents import READERS
+from tailwag.experiments.scenario_files import ScenarioFile, load_scenario
+from tailwag.margin.contract import Contract
+from tailwag.margin.maintenance import SizeSlope
+from tailwag.margin.rulebook import Rulebook
+from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
+from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.blocks import run_block
+from tailwag.sim.engine import plan_run
+from tailwag.sim.impact import ImpactModel
+from tailwag.sim.leverage_buckets import LeverageBucket
+from tailwag.sim.run import simulate
+from tailwag.sim.venues_home import run_home_block
+
+WORDS = {
+    "coin", "cash", "profit without options", "profit with options", "option coin", "options' premium_usd", "options' settled_usd",
+    "options' value_usd", "options' edge_usd", "a vault's premium", "a vault's payoff", "leveraged positions", "margin, fund and debt",
+    "both legs of an arbitrage", "liquidations are what was traded", "both sides of a deleveraging",
+    "a liquidation has a price and a size", "a liquidation has a counterparty", "a liquidation has a reason", "an option that expired is gone",
+}  # fmt: skip
+
+
+SHORT = {"hours": 3.0, "minutes": 15}
+"""A run of few steps, in which options expire, vaults sell and somebody is deleveraged."""
+
+
+def read(folder: Path, text: str) -> ScenarioFile:
+    path = folder / "everything.toml"
+    path.write_text(text)
+    return load_scenario(path)
+
+
+def sound(told: Findings) -> None:
+    assert not told.wrong, "\n".join(told.wrong[:20])
+    assert all(off <= 1e-9 for off in told.worst.values())
+
+
+def same(one, other) -> None:
+    for word in (
+        "log_price",
+        "fundamental_log",
+        "net_flow_usd",
+        "outcome",
+        "stopped_step",
+        "liquidity_cash_usd",
+        "venue_cash_usd",
+        "holders_cash_usd",
+    ):
+        assert np.array_equal(getattr(one, word), getattr(other, word)), word
+
+
+class TestEverythingOn:
+    def test_every_kind_that_a_scenario_file_knows_takes_part(self) -> None:
+        kinds = set(re.findall(r'^kind = "([\w-]+)"', everything(), re.M))
+        assert kinds >= {*READERS, "arbitrageur"}
+
+    def test_nothing_is_lost_on_any_path_in_any_step(self, tmp_path: Path) -> None:
+        told = audited(read(tmp_path, everything(**SHORT)).scenario, seed=11, paths=3)
+        sound(told)
+        assert set(told.looked) >= WORDS, WORDS - set(told.looked)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("venues", [True, False])
+    def test_nothing_is_lost_in_a_longer_run(self, seed: int, venues: bool, tmp_path: Path) -> None:
+        told = audited(read(tmp_path, everything(venues=venues)).scenario, seed=seed, paths=8)
+        sound(told)
+
+    @pytest.mark.parametrize(
+        "shape",
+        [{**SHORT, "venues": False}, pytest.param({}, marks=pytest.mark.slow), pytest.param({"venues": False}, marks=pytest.mark.slow)],
+    )
+    def test_neither_blocks_nor_order_nor_names_change_a_bit(self, shape: dict[str, Any], tmp_path: Path) -> None:
+        text = everything(**shape)
+        whole = read(tmp_path, text).scenario
+        plan = plan_run(whole, seed=11)
+        run = run_home_block if whole.elsewhere is not None else run_block
+        together, first, second = run(plan, 0, 5), run(plan, 0, 2), run(plan, 2, 3)
+        assert np.array_equal(together.log_price, np.concatenate([first.log_price, second.log_price]))
+        cash = [np.concatenate([a.final_cash_usd, b.final_cash_usd]) for a, b in zip(first.agents, second.agents)]
+        assert all(np.array_equal(agent.final_cash_usd, half) for agent, half in zip(together.agents, cash))
+        other = run(plan_run(read(tmp_path, shuffled(text, 3)).scenario, seed=11), 0, 5)
+        same(together, other)
+        assert sorted(agent.final_cash_usd.tobytes() for agent in together.agents) == sorted(
+            agent.final_cash_usd.tobytes() for agent in other.agents
+        )
+
+    @pytest.mark.slow
+    def test_threads_change_no_bit_of_the_run(self, tmp_path: Path) -> None:
+        world = read(tmp_path, everything()).scenario
+        one, two = (simulate(world, paths=24, seed=11, threads=threads, keep_paths=True) for threads in (1, 2))
+        assert one.metrics == two.metrics or str(one.metrics) == str(two.metrics)
+        assert np.array_equal(one.kept.log_price, two.kept.log_price)
+        assert all(np.array_equal(one.kept.position_coin[name], two.kept.position_coin[name]) for name in one.kept.position_coin)
+
+    @pytest.mark.slow
+    def test_the_command_line_runs_the_file_and_says_what_everybody_earned(self, tmp_path: Path) -> None:
+        path = tmp_path / "everything.toml"
+        path.write_text(everything())
+        done = tailwag("simulate", str(path), "--out", str(tmp_path / "out"))
+        assert done.code == 0, done.err
+        document = json.loads((tmp_path / "out" / "run.json").read_text())
+        told = {agent["name"] for agent in document["agents"]} if "agents" in document else json.dumps(document)
+        names = re.findall(r'^name = "([^"]+)"', everything().split("[[agent]]", 1)[1], re.M)
+        assert all(name in told for name in names)
+
+
+class TestAtRandom:
+    @pytest.mark.parametrize("number", [7, 12])
+    def test_nothing_is_lost(self, number: int, tmp_path: Path) -> None:
+        sound(audited(read(tmp_path, at_random(number)).scenario, seed=number, paths=2))
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("number", range(30))
+    def test_nothing_is_lost_in_many_markets(self, number: int, tmp_path: Path) -> None:
+        sound(audited(read(tmp_path, at_random(number)).scenario, seed=number, paths=6))
+
+    @pytest.mark.slow
+    def test_every_part_is_drawn(self) -> None:
+        texts = "".join(at_random(number) for number in range(30))
+        assert all(f'name = "{part(_Even())}'[:0] == "" for part in (*AGENTS.values(), *ELSEWHERE.values()))
+        assert all(re.search(rf'^kind = "{kind}"', texts, re.M) for kind in READERS)
+
+
+class _Even:
+    def choice(self, values):
+        return values[0]
+
+    def uniform(self, low: float, high: float) -> float:
+        return 0.5 * (low + high)
+
+
+class TestOnTheBrinkOfBankruptcy:
+    """A sale that would go beyond the bankruptcy price with the fund empty is made in part: market and accounts agree at every such price."""
+
+    @staticmethod
+    def world(move: float, fund: float = 0.0):
+        rules = Rulebook("made", Contract.LINEAR, SizeSlope(0.004, 0.0), NO_FUNDING, 0.0, False, True)
+        sides = (LeverageBucket("long", 20.0, 2e8, 2e8, 1e-6, accounts=1), LeverageBucket("short", 2.0, 2e8, 2e8, 1e-6, accounts=1))
+        traders = LeveragedTraders("traders", 0, sides, rules, fund_usd=fund)
+        return scenario(np.array([move, 0.0]), traders, impact=ImpactModel(permanent_per_usd=3e-11))
+
+    @pytest.mark.parametrize("fund", [0.0, 1e-6, 1e5])
+    @pytest.mark.parametrize("move", np.linspace(-0.056, -0.044, 13).tolist())
+    def test_what_the_accounts_closed_is_what_the_market_bought(self, move: float, fund: float) -> None:
+        sound(audited(self.world(move, fund), seed=0, paths=1))
+
+    def test_in_between_a_part_is_sold_and_the_rest_taken_at_the_bankruptcy_price(self) -> None:
+        """No price clears whole: a sale of it ends below bankruptcy, none above.  The part sold makes the fill the bankruptcy price itself."""
+        move, size = -0.0495, 2e8
+        found = run_block(plan_run(self.world(move), seed=0), 0, 1, keep_agents=True)
+        before, after = (60000.0 * math.exp(value) for value in (move, found.log_price[0, 1]))
+        sold = -float(found.net_flow_usd[0, 0])
+        assert 0.0 < sold < 0.99 * size
+        assert after < before
+        assert 0.5 * (before + after) / 60000.0 == pytest.approx(0.95, abs=1.1e-4)
+
+    def test_in_the_step_that_stops_a_path_nobody_is_liquidated(self) -> None:
+        world = replace(self.world(-0.5), stop_log_move=0.3)
+        found = run_block(plan_run(world, seed=0), 0, 1, keep_agents=True)
+        assert found.net_flow_usd[0, 0] == 0.0
+        assert found.agents[0].turnover_usd[0] == 0.0
+        sound(audited(world, seed=0, paths=1))
+
+
+class TestBetweenAuctions:
+    """Nobody can trade between two auctions, so no level is reached there, whatever price the market shows meanwhile."""
+
+    @staticmethod
+    def play(*moves: float) -> dict[str, Any]:
+        rules = Rulebook("made", Contract.LINEAR, SizeSlope(0.004, 0.0), NO_FUNDING, 0.0, False, True)
+        longs = LeverageBucket("long", 20.0, 1e7, 1e6, 1e-3, accounts=10)
+        agents = (
+            LiquidationLadder("ladder", 0, clusters=(Cluster(-0.03, 0.002, 1e7),)),
+            LiquidationLadder("late ladder", 1, clusters=(Cluster(-0.03, 0.002, 1e7),)),
+            LeveragedTraders("traders", 0, (longs,), rules, fund_usd=1e5),
+        )
+        world = scenario(np.array(moves), *agents, impact=ImpactModel(permanent_per_usd=1e-11))
+        world = replace(world, batch_steps=4)
+        sound(audited(world, seed=0, paths=1))
+        found = run_block(plan_run(world, seed=0), 0, 1, keep_agents=True)
+        return {agent.name: float(agent.turnover_usd[0]) for agent in found.agents}
+
+    def test_a_fall_that_is_over_when_orders_clear_liquidates_nobody(self) -> None:
+        assert self.play(-0.06, 0.0, 0.06, 0.0, 0.0, 0.0, 0.0, 0.0) == {"ladder": 0.0, "late ladder": 0.0, "traders": 0.0}
+
+    def test_one_that_lasts_liquidates_in_the_auction_and_the_late_ones_in_the_next(self) -> None:
+        assert min(self.play(-0.06, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0).values()) > 0.9e7
+        early = self.play(-0.06, 0.0, 0.0, 0.0)
+        assert early["late ladder"] == 0.0
+        assert min(early["ladder"], early["traders"]) > 0.9e7
