@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tailwag.sim.agents.predator import Predator
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.blocks import run_block
 from tailwag.sim.engine import plan_run
+from tailwag.sim.liquidation_push import LevelSight
 from tailwag.sources.opening import RawFile
 
 MARKET = """
@@ -40,6 +42,10 @@ INSURER = 'kind = "insurer"\nname = "i"\nholding_usd = 4e8\nrule = {kind = "put"
 CALLS = 'options = [{right = "call", strike_usd = 60000, days = 0.125, contracts = 900, iv = 0.6, settlement = "average-30min"}]'
 PUSHER = f'kind = "manipulator"\nname = "m"\n{CALLS}\npush_usd = 3e7\nunwind_minutes = 60\ndelay_steps = 0'
 PREDATOR = 'kind = "predator"\nname = "p"\nsees_flow_share = 0.5\ndelay_steps = 0'
+LEVELS = "\nmost_usd = 6e8\nlevels = {share = 0.4, impact_per_usd = 2e-11, reach_log = 0.05, passes_share = 0.1, cost_bps = 4}"
+LADDER = (
+    'kind = "liquidation-ladder"\nname = "l"\ndelay_steps = 0\nclusters = [{distance_log = -0.02, width_log = 0.004, notional_usd = 9e8}]'
+)
 HEDGER = 'kind = "dealer"\nname = "d"\ngamma_usd = -4e9\npolicy = {kind = "every-step"}\ndelay_steps = 3'
 
 
@@ -64,6 +70,7 @@ def test_every_kind_is_read_as_it_is_written() -> None:
     assert isinstance(agents[4], SettlementManipulator)
     assert (agents[4].push_usd, agents[4].unwind_minutes, agents[4].reach_log, agents[4].options.rows) == (3e7, 60.0, 0.02, 1)
     assert agents[5] == Predator("p", 0, 0.5, 0.5, 1e6, "after")
+    assert read(PREDATOR + LEVELS).scenario.agents[0] == Predator("p", 0, 0.5, most_usd=6e8, levels=LevelSight(0.4, 2e-11, 0.05, 0.1, 4.0))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,9 @@ def test_every_kind_is_read_as_it_is_written() -> None:
         (PUSHER.replace(', settlement = "average-30min"', ""), InputError, "settles on an average"),
         (PREDATOR.replace("0.5", "2"), InputError, "private flow"),
         (PREDATOR + '\nunwinds = "never"', InputError, "into, after"),
+        (PREDATOR + LEVELS.replace("impact_per_usd = 2e-11, ", ""), InputError, "impact_per_usd is missing"),
+        (PREDATOR + LEVELS.replace("0.4", "40"), UnitError, "levels: expected share from 0 to 1"),
+        (PREDATOR + LEVELS.replace("reach_log", "reach"), InputError, "unknown key .reach."),
         ('kind = "hawkes"\nbackground_per_hour = 5\nchildren = 1.2\nhalf_life_minutes = 10\norder_usd = 1', InputError, "explodes"),
         ('kind = "momentum"\nusd_per_log = 1e9\ndelay_steps = 0', InputError, "half_life_minutes is missing"),
     ],
@@ -108,6 +118,10 @@ def test_private_flow_and_auctions_change_the_market_as_they_say() -> None:
     assert blind.agents[1].sees_flow_share == 0.0
     assert batched.batch_steps == 3
     assert chosen_switch("private-flow")(blind) is blind
+    hunted = read(PREDATOR + LEVELS, LADDER).scenario
+    hidden = chosen_switch("private-flow")(hunted)
+    assert hidden.agents[0] == replace(hunted.agents[0], sees_flow_share=0.0, levels=None)
+    assert [run_block(plan_run(one, seed=1), 0, 100).agents[0].turnover_usd.any() for one in (hunted, hidden)] == [True, False]
     assert chosen_switch("batch-auction:every_minutes=10")(scenario) is scenario
     found = {name: run_block(plan_run(one, seed=1), 0, 400) for name, one in (("base", scenario), ("blind", blind), ("batched", batched))}
     leaked = found["blind"].agents[0].pnl_usd.sum(axis=0) - found["base"].agents[0].pnl_usd.sum(axis=0)

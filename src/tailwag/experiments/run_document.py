@@ -125,6 +125,7 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
         "steps": grid.steps,
         "step_minutes": float(grid.step_years[0]) * HOURS_PER_YEAR * 60.0 if grid.is_uniform else None,
         "clearing": scenario.clearing,
+        "auction_every_minutes": _auction_minutes(scenario),
         "price_model": price_kind(scenario.price),
         "price_vol": scenario.price.annual_vol,
         "vol_is": file.vol_is,
@@ -135,6 +136,13 @@ def assumptions(file: ScenarioFile, run: Run, notes: tuple[str, ...]) -> dict[st
         "agents": [_agent(agent, scenario.spot_usd) for agent in everybody(scenario)],
         "notes": [*file.notes, *notes],
     }
+
+
+def _auction_minutes(scenario: Scenario) -> float | None:
+    """Minutes from one auction to the next; None where orders clear in every step."""
+    if scenario.batch_steps == 1 or not scenario.grid.is_uniform:
+        return None
+    return scenario.batch_steps * float(scenario.grid.step_years[0]) * HOURS_PER_YEAR * 60.0
 
 
 _KINDS: dict[type, str] = {

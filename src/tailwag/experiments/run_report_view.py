@@ -374,7 +374,8 @@ def _assumptions(document: Document) -> Iterator[tuple[str, str]]:
         stays = ", all of it stays" if abs(lasting * depth / 0.01 - 1.0) < 1e-9 else f", {100 * lasting * depth / 0.01:.3g} % of it stays"
     law = LAW_WORDS.get(str(source.get("depth_law")), "").partition(",")[0]
     yield "depth", f"{money(depth)} per 1 %{f' ({law})' if law else ''}{stays}" if depth is not None else "no trade moves the price"
-    yield "clearing", str(taken.get("clearing") or "unknown")
+    auctions = taken.get("auction_every_minutes")
+    yield "clearing", str(taken.get("clearing") or "unknown") + (f", in auctions every {auctions:g} minutes" if known(auctions) else "")
     if known(taken.get("price_vol")):
         origin = "calibrated to the observed vol" if taken.get("vol_is") == "observed" else "taken as fundamental"
         yield "price", f"{taken.get('price_model')}, vol {100 * taken['price_vol']:.1f} % ({origin})"

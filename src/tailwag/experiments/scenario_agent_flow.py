@@ -13,6 +13,7 @@ from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, Syn
 from tailwag.sim.agents.manipulator import SettlementManipulator
 from tailwag.sim.agents.momentum import TrendFollower
 from tailwag.sim.agents.predator import UNWINDS, Predator
+from tailwag.sim.liquidation_push import LevelSight
 
 MOST_STREAM = 2**31 - 1
 INSURER_TERMS = ("kind", "name", "holding_usd", "rule", "policy", "delay_steps", "speed", "stream")
@@ -29,8 +30,9 @@ HAWKES_TERMS = (
     "stream",
 )
 MANIPULATOR_TERMS = ("kind", "name", "options", "push_usd", "unwind_minutes", "reach_log", "delay_steps")
-PREDATOR_TERMS = ("kind", "name", "sees_flow_share", "ahead", "most_usd", "unwinds", "delay_steps")
-TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS, *MANIPULATOR_TERMS, *PREDATOR_TERMS)))
+PREDATOR_TERMS = ("kind", "name", "sees_flow_share", "ahead", "most_usd", "unwinds", "delay_steps", "levels")
+LEVEL_TERMS = ("share", "impact_per_usd", "reach_log", "passes_share", "cost_bps")
+TERMS = tuple(dict.fromkeys((*INSURER_TERMS, *MOMENTUM_TERMS, *HAWKES_TERMS, *MANIPULATOR_TERMS, *PREDATOR_TERMS, *LEVEL_TERMS)))
 """Keys of all kinds of this module; each reader knows its own."""
 RULE_TERMS: dict[str, tuple[str, ...]] = {
     "put": ("kind", "floor_share", "iv", "days"),
@@ -104,7 +106,7 @@ def read_manipulator(table: Table, name: str, setting: Setting) -> Read:
 
 
 def read_predator(table: Table, name: str, setting: Setting) -> Read:
-    """Who sees a share of others' orders on their way and trades ahead of them."""
+    """Who sees a share of others' orders on their way, or of their liquidation levels, and trades ahead of them."""
     table.only(*PREDATOR_TERMS)
     with table.named():
         agent = Predator(
@@ -114,8 +116,24 @@ def read_predator(table: Table, name: str, setting: Setting) -> Read:
             ahead=table.number("ahead", 1.0, hint="1 buys as much as it sees coming"),
             most_usd=table.number("most_usd", math.inf, hint="the largest position either way, USD"),
             unwinds=table.text("unwinds", "into", choices=UNWINDS),
+            levels=_levels(table.table("levels")) if "levels" in table else None,
         )
     return agent, ()
+
+
+def _levels(table: Table) -> LevelSight:
+    """What a predator sees of liquidation levels, and the market that it believes it would push."""
+    table.only(*LEVEL_TERMS)
+    with table.named():
+        return LevelSight(
+            share=table.number("share", hint="share of others' liquidation levels that it sees"),
+            impact_per_usd=table.number(
+                "impact_per_usd", hint="log price that a dollar moves at once, 0.01 / depth: what it believes of [impact]"
+            ),
+            reach_log=table.number("reach_log", 0.1),
+            passes_share=table.number("passes_share", 0.0),
+            cost_bps=table.number("cost_bps", 0.0),
+        )
 
 
 def _rule(table: Table) -> SyntheticPut | ConstantProportion:

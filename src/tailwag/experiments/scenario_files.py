@@ -12,6 +12,7 @@ from typing import Any
 from tailwag.errors import FileFormatError, InputError
 from tailwag.experiments.scenario_agent_setting import Setting
 from tailwag.experiments.scenario_agents import read_agents
+from tailwag.experiments.scenario_auctions import EVERY, auction_note, auction_steps, refuse_late_accounts
 from tailwag.experiments.scenario_book import checked_measurement, measured_book
 from tailwag.experiments.scenario_doubts import doubts, spot_note
 from tailwag.experiments.scenario_market import costs, impact_model, time_grid, vol_dynamics
@@ -24,6 +25,7 @@ from tailwag.sim.blocks import ARRAYS_KEPT, paths_per_block
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.run import KEPT_BYTES
 from tailwag.sim.scenario import CLEARINGS, MOST_PATHS, Scenario
+from tailwag.sim.venues_home import everybody
 from tailwag.sources.opening import RawFile, read_file
 from tailwag.sources.strict_json import parse_json
 
@@ -32,7 +34,7 @@ LIMIT_BYTES = 16 * 1024 * 1024
 BLOCK_LIMIT_BYTES = 2 * 2**30
 """What the trajectories of one block may take."""
 TABLES = ("run", "price", "vol", "impact", "costs", "options", "venue", "agent", "output")
-RUN_KEYS = ("horizon_days", "step_minutes", "time_grid", "start", "paths", "seed", "clearing", "stop_log_move", "halt_log_move")
+RUN_KEYS = ("horizon_days", "step_minutes", "time_grid", "start", "paths", "seed", "clearing", "stop_log_move", "halt_log_move", EVERY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     run = tables["run"]
     run.only(*RUN_KEYS)
     grid, start_ns = time_grid(run), run.time_ns("start")
+    batch_steps = auction_steps(run, grid)
     spot_usd, price, vol_is, price_notes = price_model(tables["price"], grid, named, start_ns)
     vol = starting_vol(price, grid)
     options, option_notes = option_terms(tables["options"] if "options" in top else None, vol)
@@ -206,10 +209,13 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
         start_ns=start_ns,
         stop_log_move=run.number("stop_log_move", 0.7),
         halt_log_move=run.maybe("halt_log_move"),
+        batch_steps=batch_steps,
         options=options,
     )
     if told is not None:
         scenario, notes = with_venues(scenario, told, setting, notes)
+    if batch_steps > 1:
+        refuse_late_accounts(everybody(scenario))
     output = tables["output"]
     output.only("paths")
     paths = run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run")
@@ -221,7 +227,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
         "seed": run.whole("seed", least=0, hint="the seed of every random number; the same seed gives the same bytes"),
         "write_paths": write_paths,
         "vol_is": vol_is,
-        "notes": (*price_notes, *option_notes, *notes, *doubts(scenario), *scenario.impact.warnings),
+        "notes": (*auction_note(batch_steps, grid), *price_notes, *option_notes, *notes, *doubts(scenario), *scenario.impact.warnings),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tailwag.experiments.scenario_squeezes import squeezed_usd
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.arbitrageur import Arbitrageur
 from tailwag.sim.agents.ladder import LiquidationLadder
@@ -47,6 +48,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("at_strike", "paths at the strike as the settlement window opens", "share", "harm"),
     Measure("settles_at_strike", "paths that settle at the strike", "share", "harm"),
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
+    Measure("squeezed_usd", "earned by the squeeze, marked at the last price", "usd", "harm"),
     Measure("largest_step_usd", "largest net flow of one step", "usd", "harm"),
     Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
     Measure("arbitraged_usd", "traded by arbitrageurs, both legs", "usd", "cost"),
@@ -127,6 +129,9 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
     }
     if scenario.elsewhere is not None:
         found["arbitraged_usd"] = arbitraged
+    squeezed = squeezed_usd(scenario, block)
+    if squeezed is not None:
+        found["squeezed_usd"] = squeezed
     if watch.strike_usd is not None:
         for name, price_log in (("", block.log_price), ("_alone", block.fundamental_log)):
             found |= {f"{when}{name}": value for when, value in _at_strike(scenario, price_log, watch).items()}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tailwag.experiments.run_report_words import dollars, percent, share
+from tailwag.experiments.scenario_squeezes import squeeze_sentence, squeezers_of
 from tailwag.figures.numbers import compact, money
 from tailwag.sim.metrics_sentences import span
 
@@ -32,6 +33,7 @@ def _sentences(document: Document) -> Iterator[str]:
     yield _settles(document)
     yield broke_first(document)
     yield through(document)
+    yield squeeze_sentence(document)
     yield who_lost(document)
     if document["comparisons"]:
         yield from helps(document)
@@ -185,10 +187,12 @@ def _cost(document: Document, found: list[tuple[Document, Document | None]]) -> 
     if not better:
         return
     best, _ = max(better, key=lambda pair: abs(pair[1]["difference"]["value"]))
+    sought = {f"pnl:{name}" for name in squeezers_of(document)}
     costs = [
         row
         for row in best["outcomes"]
-        if (row["more_is"] == "cost" or row["outcome"].startswith("pnl:"))
+        if row["outcome"] not in sought
+        and (row["more_is"] == "cost" or row["outcome"].startswith("pnl:"))
         and verdict_for(document, row) in ("worse", "lower", "higher")
         and _costs(row)
     ]

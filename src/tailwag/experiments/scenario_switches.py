@@ -251,7 +251,7 @@ def _window_ban(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 
 def _private_flow(scenario: Scenario, numbers: Parameters) -> Scenario:
-    blind = tuple(replace(agent, sees_flow_share=0.0) if isinstance(agent, Predator) else agent for agent in scenario.agents)
+    blind = tuple(replace(agent, sees_flow_share=0.0, levels=None) if isinstance(agent, Predator) else agent for agent in scenario.agents)
     return scenario if blind == scenario.agents else replace(scenario, agents=blind)
 
 
@@ -391,7 +391,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "private-flow",
-        "Nobody sees the orders of others before they are filled",
+        "Nobody sees the orders of others before they are filled, nor where they are liquidated",
         "mitigation",
         _private_flow,
         asks="a channel that keeps what it is told",
