@@ -13,10 +13,12 @@ from tailwag.hedging.policies import EveryStep
 from tailwag.margin.contract import Contract
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.protocol import Move
 from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.leverage_buckets import LeverageBucket
-from tailwag.sim.leveraged_rows import compacted
+from tailwag.sim.leveraged_accounts import Accounts
+from tailwag.sim.leveraged_rows import compacted, liquidated, rows_of
 from tailwag.sim.scenario import Scenario
 
 
@@ -122,3 +124,32 @@ def test_a_quiet_price_reads_no_account() -> None:
     assert state.seats[0].memory.outside == pytest.approx(
         state.seats[0].memory.net * SPOT * 5 * plan.seats[0].trader.funding_per_year / 525600, rel=1e-3
     )
+
+
+def test_positions_that_go_whole_write_no_row() -> None:
+    """They are entries of a log, which grows as far as it must; an earlier state does not see later ones."""
+    buckets = tuple(LeverageBucket("long", leverage, 4e7, 1e5, 0.004, accounts=5) for leverage in (25.0, 40.0, 60.0))
+    agent = LeveragedTraders("traders", 0, buckets, rules(Contract.LINEAR, margin=0.01, fee=0.002), fund_usd=1e9, premium_share=0.002)
+    states = states_of(plan_of(scenario(np.full(30, -0.0011), agent), compiled=True), 12)
+    memory = states[-1].seats[0].memory
+    assert memory.heap.used == 1
+    assert memory.heap.entries == int((memory.accounts.size == 0.0).sum()) > 2 * 15
+    assert memory.net == pytest.approx((memory.accounts.side * memory.accounts.size).sum(axis=0), abs=1e-9)
+    assert (states[0].seats[0].memory.accounts.size > 0.0).all()
+
+
+def test_where_rounding_puts_two_accounts_in_the_wrong_order_the_plain_rules_decide() -> None:
+    """The first in line stays by a hair and the second goes: nothing is written down, the path gets a row."""
+    venue, wallet, one = rules(Contract.LINEAR, margin=0.01, fee=0.0), np.array([[10.0], [10.0 + 5e-11]]), np.ones((2, 1))
+    accounts = Accounts(one, 0.01 * one, 100.0 * one, one, wallet, np.zeros(1), np.zeros(1), np.zeros(1))
+    mark, live = np.full(3, (90.0 - 2.5e-11) / 0.99), np.ones(3, dtype=np.bool_)
+    nothing = np.zeros(3)
+    move = Move(1, 1e-6, mark, mark, mark, nothing, nothing, nothing, nothing, live)
+    for order, entries in (((0, 1), 3), ((1, 0), 0)):
+        state = rows_of(accounts, venue, 3)
+        state.heap.book.rows[0, 4:] = order
+        after = liquidated(state, venue, move, np.arange(3))
+        assert after.heap.entries == entries
+        assert after.accounts.size.tolist() == [[0.0] * 3, [1.0] * 3]
+        assert after.accounts.wallet[0] == pytest.approx(10.0 + mark - 100.0, abs=1e-12)
+        assert after.net.tolist() == [1.0] * 3

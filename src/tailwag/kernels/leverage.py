@@ -5,7 +5,8 @@ Each path's accounts stand in groups of one side and one maintenance margin, sor
 steps as it liquidates accounts.  Funding moves every bankruptcy value of a path by the same amount (`drift`), so it is not booked account by account
 before an account is closed.  A path on which the fund is not enough is left to the plain rules (`hard`).
 
-Rows are written once and never again: who changes a path writes a new row, so that an earlier state stays what it was.
+Rows are written once and never again: who changes a path writes a new row, so that an earlier state stays what it was.  A venue that liquidates whole
+positions needs no new row: each position that goes is one entry of a log that refers to the one before it on its path.
 """
 
 from __future__ import annotations
@@ -17,7 +18,20 @@ from numba import njit
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 
-__all__ = ["BRINK_SHARE", "DUST_SHARE", "NEAR", "Book", "Paths", "Venue", "close_paths", "edges_of", "wanted_amounts"]
+__all__ = [
+    "BRINK_SHARE",
+    "DUST_SHARE",
+    "NEAR",
+    "Book",
+    "Closings",
+    "Paths",
+    "Venue",
+    "close_paths",
+    "close_whole",
+    "edges_of",
+    "unwound",
+    "wanted_amounts",
+]
 
 DUST_SHARE = 1e-12
 """A position that a round leaves smaller than this part of what it was is closed."""
@@ -66,6 +80,14 @@ class Paths(NamedTuple):
     fund: FloatArray
     pointer: IntArray
     edge: FloatArray
+
+
+class Closings(NamedTuple):
+    """Positions that went whole, (entries,): whose, what is left in its wallet, and the entry before it on its path, -1 where there is none."""
+
+    account: IntArray
+    wallet: FloatArray
+    before: IntArray
 
 
 @inside
@@ -276,3 +298,133 @@ def edges_of(venue: Venue, book: Book, touched: IntArray, after: Paths) -> None:
             after.pointer[group, path] = 0
             _sort(book, row, entry_path, venue.first[group], venue.last[group], venue.side[group])
         _advance(venue, book, row, entry_path, path, after)
+
+
+@walking
+def close_whole(
+    venue: Venue,
+    book: Book,
+    log: Closings,
+    paths: Paths,
+    touched: IntArray,
+    begin: tuple[int, int],
+    prices_usd: tuple[FloatArray, FloatArray],
+    after: tuple[Paths, IntArray, FloatArray, FloatArray],
+    hard: BoolArray,
+) -> tuple[int, int]:
+    """Settle whole positions on the touched paths; the answer: how many of them were settled before the log was full, and its entries.
+
+    `begin`: the first path to settle and the entries there are.  `after`: paths, each one's newest entry, net size and bad debt, all written to.
+    Hard paths are left as they were, and so are those where order and rounding disagree about who is next.
+    """
+    settled, heads, net, bad_debt = after
+    used, count = begin[1], book.entry.shape[1]
+    gone = np.empty(venue.side.size, dtype=np.int64)
+    for number in range(begin[0], touched.size):
+        if used + count > log.account.size:
+            return number, used
+        path, head, first = touched[number], heads[touched[number]], used
+        value, fill = _value(venue.linear, prices_usd[0][path]), _value(venue.linear, prices_usd[1][path])
+        lack, fees, lacking, sold, orderly = 0.0, 0.0, 0.0, 0.0, True
+        for group in range(venue.side.size):
+            terms = (venue.side[group], venue.share[group] * paths.factor[path], value, fill)
+            gone[group], more = _go(
+                venue, book, log, (paths.row[path], path, group, paths.pointer[group, path], used), paths.drift[path], terms
+            )
+            orderly &= more >= 0
+            for entry in range(used, used + max(more, 0)):
+                short, fee, missing = _paid_off(venue, book, log, (paths.row[path], path, entry), paths.drift[path], terms)
+                log.before[entry], head = head, entry
+                lack, fees, lacking = lack + short, fees + fee, lacking + missing
+                sold += venue.side[group] * book.rows[paths.row[path], log.account[entry]]
+            used += max(more, 0)
+        held = paths.fund[path] + fees
+        paid = min(max(held, 0.0), lacking)
+        if not orderly or (venue.deleverages and lack > max(paths.fund[path], 0.0)) or (not venue.deleverages and lacking > paid):
+            hard[path], used = True, first
+            continue
+        settled.fund[path], heads[path] = held - paid, head
+        net[path] -= sold
+        bad_debt[path] += lacking - paid
+        for group in range(venue.side.size):
+            _step_over(venue, book, (paths.row[path], path, group, gone[group]), settled)
+    return touched.size, used
+
+
+@inside
+def _go(
+    venue: Venue,
+    book: Book,
+    log: Closings,
+    where: tuple[int, int, int, int, int],
+    drift: float,
+    terms: tuple[float, float, float, float],
+) -> tuple[int, int]:
+    """Write down who of a group goes: how far the group is gone then, and how many went; -1 where one would stay before one that goes.
+
+    `where`: row, path, group, pointer, entries there are.
+    """
+    row, path, group, pointer, used = where
+    count, entry_path = book.entry.shape[1], path if book.entry.shape[0] > 1 else 0
+    side, share, value = terms[0], terms[1], terms[2]
+    size_of, reach, stays, number = abs(value), pointer, False, 0
+    for place in range(venue.first[group] + pointer, venue.last[group]):
+        account = int(book.rows[row, 2 * count + place])
+        size = book.rows[row, account]
+        if size > 0.0:
+            gap = side * (value - _bankrupt(book.rows, book.entry, row, entry_path, account, side) - drift)
+            if gap - share * size_of > NEAR * size_of:
+                break
+            wallet = book.rows[row, count + account] - side * size * drift
+            if wallet + side * size * (value - book.entry[entry_path, account]) > share * size_of * size:
+                stays = True
+                continue
+            if stays:
+                return pointer, -1
+            log.account[used + number] = account
+            number += 1
+        if not stays:
+            reach = place + 1 - venue.first[group]
+    return reach, number
+
+
+@inside
+def _paid_off(
+    venue: Venue, book: Book, log: Closings, where: tuple[int, int, int], drift: float, terms: tuple[float, float, float, float]
+) -> tuple[float, float, float]:
+    """Close one position whole (`where`: row, path, entry): what the sale lacks, the fee, and what is missing after it."""
+    row, path, entry = where
+    count, entry_path, account = book.entry.shape[1], path if book.entry.shape[0] > 1 else 0, log.account[entry]
+    side, fill, size = terms[0], terms[3], book.rows[row, account]
+    wallet = book.rows[row, count + account] - side * size * drift + side * size * (fill - book.entry[entry_path, account])
+    fee = min(max(venue.fee_share * size * abs(fill), 0.0), max(wallet, 0.0))
+    missing = max(-wallet, 0.0)
+    log.wallet[entry] = wallet - fee + missing
+    return _lack(wallet, size * abs(fill)), fee, missing
+
+
+@inside
+def _step_over(venue: Venue, book: Book, where: tuple[int, int, int, int], after: Paths) -> None:
+    """A group from the next open account on (`where`: row, path, group, how far it is gone)."""
+    row, path, group, pointer = where
+    count, entry_path = book.entry.shape[1], path if book.entry.shape[0] > 1 else 0
+    side, last, start = venue.side[group], venue.last[group], venue.first[group] + pointer
+    while start < last and book.rows[row, int(book.rows[row, 2 * count + start])] <= 0.0:
+        start += 1
+    after.pointer[group, path] = start - venue.first[group]
+    after.edge[group, path] = -side * np.inf
+    if start < last:
+        account = int(book.rows[row, 2 * count + start])
+        after.edge[group, path] = _bankrupt(book.rows, book.entry, row, entry_path, account, side)
+
+
+@walking
+def unwound(log: Closings, heads: IntArray, rows: FloatArray) -> None:
+    """Write into rows (paths, 3 n) what the log says went on each path."""
+    count = rows.shape[1] // 3
+    for path in range(heads.size):
+        entry = heads[path]
+        while entry >= 0:
+            account = log.account[entry]
+            rows[path, account], rows[path, count + account] = 0.0, log.wallet[entry]
+            entry = log.before[entry]

@@ -1,6 +1,7 @@
 """Leveraged accounts as rows that compiled code walks; the columns of `tailwag.sim.leveraged_accounts` are its plain twin.
 
-A state refers to rows of a heap that only ever grows: whoever liquidates on a path writes a new row, so that earlier states stay what they were.
+A state refers to rows of a heap that only ever grows: whoever liquidates on a path in rounds writes a new row, and whoever liquidates whole positions
+writes them down in a log behind those that went before, so that earlier states stay what they were.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.leverage import Book, Paths, Venue, close_paths, edges_of, wanted_amounts
+from tailwag.kernels.leverage import (
+    Book,
+    Closings,
+    Paths,
+    Venue,
+    close_paths,
+    close_whole,
+    edges_of,
+    unwound,
+    wanted_amounts,
+)
 from tailwag.margin.contract import Contract
 from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.protocol import Move
@@ -24,13 +35,14 @@ ROOM = 2
 
 
 class Heap:
-    """Rows of accounts, written once and never again, with what all paths share; several states refer to it."""
+    """Rows of accounts and entries of whole closings, written once and never again, with what all paths share; several states refer to it."""
 
-    __slots__ = ("book", "lock", "places", "share", "side", "used", "venue")
+    __slots__ = ("book", "entries", "lock", "log", "places", "share", "side", "used", "venue")
 
     def __init__(self, venue: Venue, book: Book, places: IntArray, columns: tuple[FloatArray, FloatArray], used: int) -> None:
         self.venue, self.book, self.places, self.used = venue, book, places, used
         (self.side, self.share), self.lock = columns, threading.Lock()
+        self.log, self.entries = _longer(None, 2 * self.side.size), 0
 
     def reserved(self, rows: int) -> int | None:
         """The first of so many rows that nobody has; None where there is no room left."""
@@ -42,10 +54,19 @@ class Heap:
             return first
 
 
+def _longer(log: Closings | None, entries: int) -> Closings:
+    """A log with room for so many entries; what stands in the shorter one stays where it is."""
+    grown = Closings(np.empty(entries, dtype=np.int64), np.empty(entries), np.empty(entries, dtype=np.int64))
+    for mine, theirs in zip(grown, log or ()):
+        mine[: theirs.size] = theirs
+    return grown
+
+
 @dataclass(frozen=True, slots=True)
 class RowState:
     """Where every path stands.  (paths,) unless named; ``drift``: funding a unit of size paid since the path's row was written.
 
+    ``closed``: the newest entry of whole closings since then, -1 where there is none.
     ``waiting``: factors announced and not yet in force.  ``mark_usd``: the venue liquidates on it instead of its own price.  ``net``: longs less shorts in units of size; ``factor``: of the maintenance margin; (groups, paths): ``pointer``, ``edge``.
     """
 
@@ -59,6 +80,7 @@ class RowState:
     net: FloatArray
     pointer: IntArray
     edge: FloatArray
+    closed: IntArray
     lowest: FloatArray
     highest: FloatArray
     mark_usd: FloatArray | None = None
@@ -70,9 +92,8 @@ class RowState:
         return columns_of(self, np.arange(self.row.size))
 
 
-def rows_of(accounts: Accounts, rules: Rulebook) -> RowState:
-    """The same accounts as rows, in order of who is liquidated first."""
-    count, paths = accounts.side.size, accounts.entry.shape[1]
+def rows_of(accounts: Accounts, rules: Rulebook, paths: int) -> RowState:
+    """The same accounts as rows, in order of who is liquidated first; accounts of one path stand for all ``paths``."""
     groups = np.stack((accounts.side[:, 0], accounts.share[:, 0]))
     kinds, group = np.unique(groups, axis=1, return_inverse=True)
     places = np.argsort(group.ravel(), kind="stable")
@@ -88,46 +109,53 @@ def rows_of(accounts: Accounts, rules: Rulebook) -> RowState:
         first.astype(np.int64),
         last.astype(np.int64),
     )
+    heap = _heap_of(accounts, venue, places, paths)
+    written = heap.used
+    nothing, place = np.zeros(written), np.zeros((first.size, written), dtype=np.int64)
+    fund = np.broadcast_to(accounts.fund, paths)[:written].copy()
+    after = Paths(np.arange(written), nothing, nothing + 1.0, fund, place, np.zeros(place.shape))
+    edges_of(venue, heap.book, np.arange(written), after)
+    net = (accounts.side * accounts.size).sum(axis=0)
+    return _at_start(heap, after, net[:written], paths)
+
+
+def _heap_of(accounts: Accounts, venue: Venue, places: IntArray, paths: int) -> Heap:
+    """A heap with one row where all paths begin alike, else one for each."""
     size, wallet, entry = (np.ascontiguousarray(part[places].T) for part in (accounts.size, accounts.wallet, accounts.entry))
-    alike = all((part == part[:1]).all() for part in (size, wallet, entry))
-    written = 1 if alike else paths
+    count = size.shape[1]
+    written = 1 if all((part == part[:1]).all() for part in (size, wallet, entry)) else paths
     rows = np.empty((written + ROOM * paths, 3 * count))
     rows[:written, :count], rows[:written, count : 2 * count] = size[:written], wallet[:written]
     rows[:written, 2 * count :] = np.arange(count)
-    book = Book(rows, entry[:1] if alike else entry)
-    heap = Heap(venue, book, places, (accounts.side, accounts.share), written)
-    row = np.zeros(paths, dtype=np.int64) if alike else np.arange(paths)
-    nothing = np.zeros(paths)
-    place = np.zeros((first.size, paths), dtype=np.int64)
-    after = Paths(row.copy(), nothing.copy(), nothing + 1.0, accounts.fund.copy(), place, np.zeros(place.shape))
-    edges_of(venue, book, np.arange(paths), after)
-    net = (accounts.side * accounts.size).sum(axis=0)
-    return RowState(
-        heap,
-        after.row,
-        after.drift,
-        after.factor,
-        after.fund,
-        accounts.bad_debt,
-        accounts.outside,
-        net,
-        after.pointer,
-        after.edge,
-        nothing,
-        nothing,
-    )
+    return Heap(venue, Book(rows, np.ascontiguousarray(entry[:written])), places, (accounts.side, accounts.share), written)
+
+
+def _at_start(heap: Heap, first: Paths, net: FloatArray, paths: int) -> RowState:
+    """Every path at its own row, or all of them at the one that there is."""
+    times, nothing = (paths if first.row.size == 1 else 1), np.zeros(paths)
+    row, fund, net = (np.repeat(part, times) for part in (first.row, first.fund, net))
+    pointer, edge = (np.repeat(part, times, axis=1) for part in (first.pointer, first.edge))
+    closed = np.full(paths, -1)
+    return RowState(heap, row, nothing, nothing + 1.0, fund, nothing, nothing, net, pointer, edge, closed, nothing, nothing)
 
 
 def columns_of(state: RowState, chosen: IntArray) -> Accounts:
     """Some of the paths as columns, (accounts, chosen)."""
     heap, count = state.heap, state.heap.side.size
     rows = heap.book.rows[state.row[chosen]]
+    unwound(heap.log, state.closed[chosen], rows)
     size, wallet, entry = np.empty((count, chosen.size)), np.empty((count, chosen.size)), np.empty((count, chosen.size))
     size[heap.places], wallet[heap.places] = rows[:, :count].T, rows[:, count : 2 * count].T
     entry[heap.places] = heap.book.entry[chosen if heap.book.entry.shape[0] > 1 else np.zeros(chosen.size, dtype=np.int64)].T
     wallet = wallet - heap.side * size * state.drift[chosen]
     share = heap.share * state.factor[chosen]
     return Accounts(heap.side, share, entry, size, wallet, state.fund[chosen], state.bad_debt[chosen], state.outside[chosen])
+
+
+def alike(state: RowState) -> bool:
+    """Whether every path has the same accounts: all at one row, nothing closed and no funding paid."""
+    one = state.heap.book.entry.shape[0] == 1 and bool((state.row == state.row[0]).all())
+    return one and not (state.drift.any() or (state.closed >= 0).any())
 
 
 def levels_log(state: RowState, spot_usd: float) -> tuple[FloatArray, FloatArray]:
@@ -179,23 +207,71 @@ def amounts(
 
 def liquidated(state: RowState, rules: Rulebook, move: Move, touched: IntArray) -> RowState:
     """The state after the touched paths were settled."""
-    first = state.heap.reserved(touched.size)
-    if first is None:
-        state = compacted(state)
-        first = state.heap.reserved(touched.size)
-        assert first is not None  # a fresh heap has room for every path once
+    prices = ((move.spot_usd if state.mark_usd is None else state.mark_usd).copy(), move.fill_usd.copy())
+    return (_in_rounds if state.heap.venue.rounds else _whole)(state, rules, prices, touched)
+
+
+def _in_rounds(state: RowState, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> RowState:
+    """Every touched path gets a new row."""
+    state, first = _with_room(state, touched.size)
     heap, after, bad_debt = state.heap, paths_of(state), state.bad_debt.copy()
     before, hard = paths_of(state), np.zeros(state.row.size, dtype=np.bool_)
-    prices = ((move.spot_usd if state.mark_usd is None else state.mark_usd).copy(), move.fill_usd.copy())
     close_paths(heap.venue, heap.book, before, touched, first, prices, after, bad_debt, hard)
     if hard.any():
         _settled_plainly(state, rules, prices, (touched, first), (after, bad_debt, hard))
     net = state.net.copy()
-    count = heap.side.size
-    net[touched] = (heap.side[heap.places, 0] * heap.book.rows[after.row[touched], :count]).sum(axis=1)
+    net[touched] = _net_of(heap, after.row[touched])
     return replace(
         state, row=after.row, drift=after.drift, fund=after.fund, bad_debt=bad_debt, net=net, pointer=after.pointer, edge=after.edge
     )
+
+
+def _whole(state: RowState, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> RowState:
+    """What went is written down; only a path on which the fund is not enough gets a new row."""
+    after, closed, net, bad_debt = paths_of(state), state.closed.copy(), state.net.copy(), state.bad_debt.copy()
+    before, hard = paths_of(state), np.zeros(state.row.size, dtype=np.bool_)
+    heap, done = state.heap, 0
+    with heap.lock:
+        while True:
+            begin = (done, heap.entries)
+            done, heap.entries = close_whole(
+                heap.venue, heap.book, heap.log, before, touched, begin, prices, (after, closed, net, bad_debt), hard
+            )
+            if done == touched.size:
+                break
+            heap.log = _longer(heap.log, 2 * heap.log.account.size)
+    chosen = np.flatnonzero(hard)
+    if chosen.size:
+        state, first = _with_room(state, chosen.size)
+        after.row[:] = state.row
+        _settled_plainly(state, rules, prices, (chosen, first), (after, bad_debt, hard))
+        closed[chosen], net[chosen] = -1, _net_of(state.heap, after.row[chosen])
+    return replace(
+        state,
+        row=after.row,
+        drift=after.drift,
+        fund=after.fund,
+        bad_debt=bad_debt,
+        net=net,
+        pointer=after.pointer,
+        edge=after.edge,
+        closed=closed,
+    )
+
+
+def _with_room(state: RowState, rows: int) -> tuple[RowState, int]:
+    """The state on a heap with room for so many rows, and the first of them."""
+    first = state.heap.reserved(rows)
+    if first is None:
+        state = compacted(state)
+        first = state.heap.reserved(rows)
+        assert first is not None  # a fresh heap has room for every path once
+    return state, first
+
+
+def _net_of(heap: Heap, rows: IntArray) -> FloatArray:
+    """Longs less shorts of some rows, in units of size."""
+    return np.asarray((heap.side[heap.places, 0] * heap.book.rows[rows, : heap.side.size]).sum(axis=1))
 
 
 def _settled_plainly(
@@ -227,6 +303,8 @@ def compacted(state: RowState) -> RowState:
     rows = np.empty((kept.size + ROOM * paths, heap.book.rows.shape[1]))
     rows[: kept.size] = heap.book.rows[kept]
     fresh = Heap(heap.venue, Book(rows, heap.book.entry), heap.places, (heap.side, heap.share), int(kept.size))
+    with heap.lock:
+        fresh.log, fresh.entries = _longer(heap.log, heap.log.account.size), heap.entries
     return replace(state, heap=fresh, row=row.reshape(-1))
 
 

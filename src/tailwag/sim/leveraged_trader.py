@@ -24,7 +24,7 @@ from tailwag.sim.leveraged_accounts import (
     wanted,
     wanted_slope,
 )
-from tailwag.sim.leveraged_rows import RowState, after_funding, amounts, levels_log, liquidated, paths_of, rows_of
+from tailwag.sim.leveraged_rows import RowState, after_funding, alike, amounts, columns_of, levels_log, liquidated, paths_of, rows_of
 from tailwag.sim.liquidation_events import Against, Liquidations
 
 if TYPE_CHECKING:
@@ -72,12 +72,11 @@ class LeveragedTrader:
         """Everybody's position at the start."""
         agent, linear = self.agent, self.agent.rules.contract is Contract.LINEAR
         fund = agent.fund_usd if linear else agent.fund_usd / self.spot_usd
-        start = opened(agent.buckets, agent.rules, spot_usd=self.spot_usd, fund=fund, quantiles=self._quantiles(paths, draw))
-        accounts = (
-            replace(start, entry=np.broadcast_to(start.entry, (start.side.size, paths)).copy()) if start.entry.shape[1] != paths else start
-        )
-        if self.compiled and not self.records and not agent.delay_steps:
-            return rows_of(accounts, agent.rules)
+        walked = self.compiled and not self.records and not agent.delay_steps
+        quantiles = self._quantiles(1 if walked and agent.entries == "even" else paths, draw)
+        accounts = opened(agent.buckets, agent.rules, spot_usd=self.spot_usd, fund=fund, quantiles=quantiles)
+        if walked:
+            return rows_of(accounts, agent.rules, paths)
         longs, shorts = trigger_prices(accounts, agent.rules.contract)
         nothing = np.zeros(paths)
         due = np.zeros((accounts.side.size, paths), dtype=np.int64)
@@ -85,7 +84,11 @@ class LeveragedTrader:
 
     def start_coin(self, state: Any) -> FloatArray:
         """Longs less shorts at the start: coins, or for inverse contracts USD over the entry price."""
-        accounts = state.accounts
+        if isinstance(state, RowState) and alike(state):
+            return np.repeat(self._started(columns_of(state, np.zeros(1, dtype=np.int64))), state.row.size)
+        return self._started(state.accounts)
+
+    def _started(self, accounts: Accounts) -> FloatArray:
         held = accounts.side * accounts.size
         return account_sum(held if self._linear else -held * accounts.entry)
 
