@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_tables import Table
 from tailwag.sim.agents.leveraged import LeveragedTraders
-from tailwag.sim.agents.protocol import Agent
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import MINUTES_PER_YEAR
 
@@ -41,7 +40,7 @@ def auction_steps(run: Table, grid: TimeGrid) -> int:
     return steps
 
 
-def refuse_late_accounts(agents: Iterable[Agent]) -> None:
+def refuse_late_accounts(agents: Iterable[object]) -> None:
     """InputError for leveraged traders whose liquidations come late: sized when they are called, they would fill after the accounts were settled."""
     late = next((agent.name for agent in agents if isinstance(agent, LeveragedTraders) and agent.delay_steps), None)
     if late is not None:
