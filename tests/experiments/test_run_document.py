@@ -23,7 +23,7 @@ from tailwag.sim.state import PNL_PARTS
 
 KEYS = [
     "schema", "headline", "scenario", "source", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "calibration", "outcomes", "pnl", "events", "gain_by_agent", "liquidations",
-    "pools", "venues", "option_trades", "vaults", "metrics",
+    "pools", "venues", "option_trades", "vaults", "options_pools", "metrics",
 ]  # fmt: skip
 
 TWO_BOOKS = with_options(

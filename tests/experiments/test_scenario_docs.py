@@ -87,8 +87,7 @@ def test_every_key_is_named_and_shown():
         *scenario_options.KEYS,
     }
     keys |= {key for table in scenario_agent_dealer.EXECUTIONS.values() for key in table}
-    named = {*scenario_agents.READERS, *scenario_agents.LATER}
-    words = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *named}
+    words = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *scenario_agents.READERS}
     assert {word for word in keys | words if f"`{word}`" not in PAGE} == set()
     shown = " ".join(EXAMPLES)
     kinds = {*scenario_prices.MODELS, *scenario_prices.FROM_CANDLES, *POLICIES, *scenario_agent_dealer.EXECUTIONS, *scenario_agents.READERS}

@@ -452,7 +452,6 @@ REFUSED = {
     "a truth in quotes": (BASE + '[vol]\ncouple_price_vol = "true"\n', InputError, r"couple_price_vol as true or false"),
     "an agent without brackets": (changed(("[[agent]]", "[agent]")), InputError, r"write \[\[agent\]\] \(two brackets\)"),
     "no kind": (changed(('kind = "dealer"\n', "")), InputError, r"\[\[agent\]\] 1: kind is missing"),
-    "a kind to come": (changed(('"dealer"', '"squeezer"')), InputError, r"kind 'squeezer' arrives in a later version"),
     "an unknown kind": (changed(('"dealer"', '"daeler"')), InputError, r"kind as one of dealer, scalper.*did you mean dealer"),
     "a name that is none": (changed(('"desk"', '"../desk"')), InputError, r"expected a name of 1 to 60 letters"),
     "an empty name": (changed(('"desk"', '""')), InputError, r"expected a name"),

@@ -84,11 +84,11 @@ def _first_expiry(table: Table, setting: Setting) -> float:
 
 def _note(table: Table, agent: OptionFlow, kind: FlowKind) -> str:
     """What was assumed of sides and strikes, and where it is from."""
-    words = {(right, side): f"{bought} {call}s" for call, right in RIGHTS.items() for bought, side in SIDES.items()}
-    together = "each order " if kind.together else ""
+    verbs = {(+1, False): "buy", (-1, False): "sell", (+1, True): "buys", (-1, True): "sells"}
+    names, one = {number: call for call, number in RIGHTS.items()}, kind.together
     legs = [
-        f"{'' if kind.together else f'{100 * leg.share:g} % of orders '}{words[leg.right, leg.side]} of {100 * leg.delta:g} delta"
+        f"{'each order' if one else f'{100 * leg.share:g} % of orders'} {verbs[leg.side, one]} {names[leg.right]}s of {100 * leg.delta:g} delta"
         for leg in agent.legs
     ]
     from_file = "stated in the file" if "legs" in table else kind.source
-    return f"{table.place}: {agent.who}: {together}{' and '.join(legs)} ({from_file}); their number and size are assumptions of the file"
+    return f"{table.place}: {agent.who}: {' and '.join(legs)} ({from_file}); their number and size are assumptions of the file"

@@ -41,8 +41,6 @@ READERS: dict[str, Reader] = {
     "stale-taker": read_stale_taker,
 }
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
-LATER: tuple[str, ...] = ()
-"""Kinds that scenario files will name and this version does not simulate."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")
 
@@ -67,8 +65,6 @@ def _agent(table: Table, number: int, setting: Setting) -> Read:
 
 def _kind(table: Table) -> str:
     kind = table.text("kind", hint=f"expected one of {', '.join(READERS)}")
-    if kind in LATER:
-        raise table.refuse(f"kind {shown(kind)} arrives in a later version; this one simulates {' and '.join(READERS)}")
     if kind not in READERS:
-        raise table.refuse(f"expected kind as one of {', '.join(READERS)}, got {shown(kind)}{nearest(kind, (*READERS, *LATER))}")
+        raise table.refuse(f"expected kind as one of {', '.join(READERS)}, got {shown(kind)}{nearest(kind, READERS)}")
     return kind

@@ -12,6 +12,7 @@ from tailwag.errors import InputError
 from tailwag.experiments.scenario_hedge_switches import dynamic_fee, power_perp_crab, power_perp_hedge
 from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
 from tailwag.experiments.scenario_option_switches import position_limit
+from tailwag.experiments.scenario_squeezes import sell_a_block
 from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.experiments.scenario_vault_switches import epoch_randomisation, epoch_tranches, vault_strike_limit
 from tailwag.experiments.scenario_venues_switches import hedge_on, liquidate_on_index, on_every_venue, without_arbitrage, without_one
@@ -443,6 +444,14 @@ SWITCHES: tuple[Switch, ...] = (
         dynamic_fee,
         {"share": 1.0, "half_life_minutes": 60.0},
         "those who trade with the pool when vol is high pay more",
+    ),
+    Switch(
+        "block-seller",
+        "Somebody who holds coin sells block_usd of it at once when price is at_log above the start",
+        "mitigation",
+        sell_a_block,
+        {"block_usd": 2e8, "at_log": 0.02},
+        "a holder who stands ready; his profit is against holding what he sells",
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
