@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,23 +15,20 @@ from tailwag.experiments.scenario_files import ScenarioFile
 from tailwag.experiments.scenario_venues_switches import hedge_on
 from tailwag.figures.numbers import money
 from tailwag.kernels.arrays import FloatArray
-from tailwag.margin.initial import MarginShare, margin_share
-from tailwag.market.clock import parse_time_ns
+from tailwag.margin.initial import MarginShare
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.blocks import paths_per_block
 from tailwag.sim.estimates import Estimate
 from tailwag.sim.ledger import PART
 from tailwag.sim.scenario import Scenario, starting_gain
 from tailwag.sim.state import AgentPaths
-from tailwag.sim.venues import Venue
 from tailwag.sim.venues_block import run_venues_block
 from tailwag.sim.venues_engine import plan_venues
 from tailwag.sim.venues_home import venues_of
-from tailwag.sources.rules import load_rules
 
 DAYS_PER_YEAR = 365.0
 COSTS = ("spread_usd", "fees_usd", "gas_usd", "funding_usd")
-FULL = MarginShare(1.0, "full value")
+FULL = "full value"
 """Spot, and whatever states no rules: the whole value is tied up."""
 
 
@@ -81,8 +77,8 @@ def _place(file: ScenarioFile, name: str, paths: int) -> HedgePlace:
     mine = [agent for agent in told.agents if agent.name in names]
     gamma = _gamma_usd(venue.scenario)
     peak = _sum([agent.peak_position_usd for agent in mine], paths)
-    margin = _margin(file, venue, float(peak.mean()))
-    margin_usd = margin.share * float(peak.mean())
+    margin_usd = float(_sum([venue.tied_up_usd(agent.peak_position_usd) for agent in mine], paths).mean())
+    kind = FULL if venue.initial_margin is None else venue.initial_margin.kind
     waiting = block.waiting[number]
     return HedgePlace(
         venue=name,
@@ -93,7 +89,7 @@ def _place(file: ScenarioFile, name: str, paths: int) -> HedgePlace:
         gain_together=combined_gain(moved),
         excess_log=_mean(np.abs(told.log_price - told.fundamental_log).max(axis=1)),
         wait_seconds=0.0 if waiting is None else float(waiting.mean_delay_seconds.mean()),
-        margin=margin,
+        margin=MarginShare(margin_usd / float(peak.mean()) if peak.any() else 1.0, kind),
         margin_usd=margin_usd,
         margin_per_gamma=margin_usd / gamma,
     )
@@ -109,18 +105,6 @@ def _gamma_usd(scenario: Scenario) -> float:
 
 def _costs(agents: Sequence[AgentPaths], paths: int) -> FloatArray:
     return -_sum([agent.pnl_usd[PART[name]] for agent in agents for name in COSTS], paths)
-
-
-def _margin(file: ScenarioFile, venue: Venue, notional_usd: float) -> MarginShare:
-    """By the rules that the venue's table in the file names."""
-    table = next(one for one in tomllib.loads(file.text)["venue"] if one["name"] == venue.name)
-    if "rules" not in table or notional_usd <= 0.0:
-        return FULL
-    at = table.get("rules_at")
-    at_ns = file.scenario.start_ns if at is None else parse_time_ns(at if isinstance(at, str) else at.isoformat())
-    assert at_ns is not None  # refused when the file was read
-    rules = load_rules(f"margin_{table['rules'].replace('-', '_')}")
-    return margin_share(rules, notional_usd, price_usd=venue.scenario.spot_usd, at_ns=at_ns)
 
 
 def _sum(parts: Sequence[FloatArray], paths: int) -> FloatArray:

@@ -18,7 +18,7 @@ from tailwag.sim.scenario import Scenario
 
 CLEAR = 3.0
 """Standard errors from which a difference is called one."""
-LEAST = {"share": 1e-9, "log": 1e-9, "vol": 1e-9, "usd": 0.01}
+LEAST = {"share": 1e-9, "log": 1e-9, "vol": 1e-9, "gain": 1e-9, "usd": 0.01}
 """Differences below these are the solver's tolerance, and no answer."""
 ONE_PATH = "one path has no standard error"
 Document = dict[str, Any]
@@ -80,7 +80,7 @@ def _not_written(base: Scenario, other: Scenario) -> float | None:
 def _difference(measure: Measure, base: Columns, other: Columns) -> Document:
     change = other[measure.name] - base[measure.name]
     found = mean_of(change)
-    error = found.standard_error
+    error = found.standard_error if np.ptp(change) > 0.0 else None  # what is the same on every path has no z
     z = found.value / error if error and found.value is not None else None
     return {
         **_named(measure),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tailwag.experiments.scenario_hedging import hedging_columns
 from tailwag.experiments.scenario_squeezes import squeezed_usd
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.arbitrageur import Arbitrageur
@@ -31,7 +32,7 @@ DUST_USD = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One outcome of a path: its name, what it is in words, its unit (share, log, vol, usd), and what more of it is: "harm", "good" or "cost"."""
+    """One outcome of a path: its name, what it is in words, its unit (share, log, vol, gain, usd), and what more of it is: "harm", "good" or "cost"."""
 
     name: str
     words: str
@@ -53,6 +54,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
     Measure("arbitraged_usd", "traded by arbitrageurs, both legs", "usd", "cost"),
     Measure("mishedge_usd", "mis-hedge of all hedgers, root mean square over time", "usd", "cost"),
+    Measure("hedge_cost_usd", "paid by dealers for hedging: spreads, fees, gas, funding", "usd", "cost"),
+    Measure("hedge_push", "largest push of a venue on which dealers hedge, away from its fundamental price", "log", "harm"),
+    Measure("hedge_gain", "loop gain at the start of dealers' gamma against their own venue's depth", "gain", "harm"),
+    Measure("hedge_margin_usd", "margin on dealers' largest positions", "usd", "cost"),
+    Measure("margin_per_gamma", "margin per dollar of gamma hedged", "share", "cost"),
 )
 """Outcomes of every path, in the order of a comparison's rows; the profit of each agent comes after them."""
 
@@ -129,6 +135,7 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
     }
     if scenario.elsewhere is not None:
         found["arbitraged_usd"] = arbitraged
+    found |= hedging_columns(scenario, block)
     squeezed = squeezed_usd(scenario, block)
     if squeezed is not None:
         found["squeezed_usd"] = squeezed

@@ -12,6 +12,7 @@ from tailwag.experiments.report_page import SYNTHETIC_BANNER, page_html, section
 from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.run_report_figures import run_sections
 from tailwag.experiments.run_report_view import notes
+from tailwag.experiments.scenario_hedging import HEADS, hedging_cells, hedging_sentence
 from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
 from tailwag.experiments.scenario_terminal import (
     ACCOUNT_HEADS,
@@ -39,6 +40,9 @@ def _parts(document: Document) -> Iterator[str]:
     yield _header(document)
     if document["comparisons"]:
         yield section_html(Section("compared", "What would have helped, and what does it cost?", tuple(_compared(document))))
+        hedged = hedging_cells(document)
+        if hedged:
+            yield _cards("hedging", "Where to hedge?", table("The same dealers on each venue, on the same shocks", HEADS, hedged))
         yield _cards("compared-numbers", "Every switch, every outcome", "".join(_difference_tables(document)), folded=True)
     yield _cards(
         "first", "What broke first?", table("Events", EVENT_HEADS, [event_cells(row) for row in document["first_events"] if row["paths"]])
@@ -77,6 +81,9 @@ def _header(document: Document) -> str:
     ]
     if document["comparisons"]:
         asked.append(("What helps, and what does it cost?", list(helps(document))))
+    placed = hedging_sentence(document)
+    if placed:
+        asked.append(("Where to hedge?", [_body(placed)]))
     answers = "".join(
         f"<div><dt>{safe(question)}</dt><dd>{''.join(f'<p>{safe(line, most=1200)}</p>' for line in lines if line)}</dd></div>"
         for question, lines in asked

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tailwag.experiments.run_report_words import dollars, percent, share
+from tailwag.experiments.scenario_hedging import hedging_sentence, plain_gain
 from tailwag.experiments.scenario_squeezes import squeeze_sentence, squeezers_of
 from tailwag.figures.numbers import compact, money
 from tailwag.sim.metrics_sentences import span
@@ -37,6 +38,7 @@ def _sentences(document: Document) -> Iterator[str]:
     yield who_lost(document)
     if document["comparisons"]:
         yield from helps(document)
+        yield hedging_sentence(document)
 
 
 def estimate_words(row: Document, estimate: Document | None = None, *, signed: bool = False) -> str:
@@ -48,6 +50,8 @@ def estimate_words(row: Document, estimate: Document | None = None, *, signed: b
     found = row if estimate is None else estimate
     if row["unit"] == "usd":
         return dollars(found, signed=signed)
+    if row["unit"] == "gain":
+        return plain_gain(found, signed=signed)
     return percent(found, signed=signed, unit=" points" if signed else " %")
 
 

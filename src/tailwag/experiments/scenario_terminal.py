@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tailwag.experiments.answer_terminal import print_answer, small_table
 from tailwag.experiments.run_report_words import dollars, percent, share
+from tailwag.experiments.scenario_hedging import HEADS, hedging_cells
 from tailwag.experiments.scenario_sentences import EVENT_WORDS, estimate_words, plain_number, verdict_for
 from tailwag.figures.numbers import money
 from tailwag.sim.metrics_sentences import span
@@ -52,6 +53,7 @@ def _tables(document: Document) -> Iterator[Group | None]:
     yield small_table("What happens, and when first", EVENT_HEADS, [event_cells(row) for row in document["first_events"] if row["paths"]])
     yield small_table("Who pushed price from fundamental", LINK_HEADS, [link_cells(row) for row in document["links"]])
     yield small_table("Who gained and lost", ACCOUNT_HEADS, [account_cells(row) for row in document["accounts"]])
+    yield small_table("Where to hedge: the same dealers on each venue, on the same shocks", HEADS, hedging_cells(document))
     for row in document["comparisons"]:
         told = [difference_cells(document, one) for one in row["outcomes"] if one["verdict"] != "nothing"]
         title = f"{row['switch']} against base, same seeds" + (

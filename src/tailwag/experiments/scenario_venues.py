@@ -16,6 +16,7 @@ from tailwag.experiments.scenario_market import costs, impact_model
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.experiments.scenario_venues_chain import chain_of
 from tailwag.margin.funding import Funding
+from tailwag.margin.initial import initial_margin
 from tailwag.margin.rulebook import funding_rule
 from tailwag.sim.agents.arbitrageur import MOST_DAYS, Arbitrageur
 from tailwag.sim.scenario import Scenario
@@ -177,6 +178,7 @@ def _venue(table: Table, scenario: Scenario, rules: tuple[RuleTable, int] | None
             message_delay_steps=table.whole("message_delay_steps", 0, least=0, most=10_000),
             carry_per_year=_carry(table) if instrument == "future" else 0.0,
             expiry_years=_expiry_years(table) if instrument == "future" else None,
+            initial_margin=initial_margin(*rules) if instrument != "spot" and rules is not None else None,
         )
     return venue, notes
 

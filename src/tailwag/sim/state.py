@@ -76,7 +76,7 @@ class BlockPaths:
 
     Shapes: ``time_years`` (steps + 1,); ``log_price``, ``fundamental_log`` (paths, steps + 1); ``net_flow_usd`` (paths, steps), + buys;
     ``outcome`` (paths,) of :class:`Outcome`; ``stopped_step`` (paths,), the number of steps where the path finished.
-    After a stop the last price is held, so that nothing is NaN.
+    After a stop the last price is held, so that nothing is NaN.  ``others``: of home's block, the same paths on the other venues.
     """
 
     first_path: int
@@ -92,6 +92,7 @@ class BlockPaths:
     liquidity_position_coin: FloatArray
     venue_cash_usd: FloatArray
     holders_cash_usd: FloatArray
+    others: tuple[BlockPaths, ...] = ()
 
     @property
     def paths(self) -> int:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.kernels.arrays import FloatArray
 from tailwag.margin.funding import Funding
+from tailwag.margin.initial import InitialMargin
 from tailwag.sim.agents.arbitrageur import Arbitrageur
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues_chain import Chain
@@ -33,7 +35,8 @@ class Venue:
     holds ``carry_per_year`` until its expiry ``expiry_years`` from the start: build its scenario with :func:`future_scenario`.
     ``mark``: liquidations look at the venue's own "last" price, at the "index", or at the "mark", which is the index and the premium over it,
     averaged with a time constant of ``mark_seconds`` (funding reads that average too).  ``in_index``: whether its price is in the index (None: spot is).  ``chain``: blocks that orders wait for.
-    ``message_delay_steps``: arbitrageurs' orders to this venue take so many steps more.
+    ``message_delay_steps``: arbitrageurs' orders to this venue take so many steps more.  ``initial_margin``: what a position there ties up (None: its
+    whole value).
 
     Raises InputError for parts that do not go together.
     """
@@ -49,6 +52,7 @@ class Venue:
     message_delay_steps: int = 0
     carry_per_year: float = 0.0
     expiry_years: float | None = None
+    initial_margin: InitialMargin | None = None
 
     def __post_init__(self) -> None:
         said = f"venue {self.name!r}"
@@ -68,6 +72,12 @@ class Venue:
             _refuse_own_funding(self)
         if self.chain is not None:
             _refuse_on_chain(self)
+
+    def tied_up_usd(self, position_usd: FloatArray) -> FloatArray:
+        """Margin on positions of these values by the venue's rule at its first price; the whole value where it has none."""
+        if self.initial_margin is None:
+            return position_usd
+        return self.initial_margin.margin_usd(position_usd, price_usd=self.scenario.spot_usd)
 
     @property
     def counts_in_index(self) -> bool:

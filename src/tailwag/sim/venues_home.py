@@ -86,6 +86,7 @@ def home_block(plan: VenuesPlan, block: VenuesBlock) -> BlockPaths:
         liquidity_cash_usd=cash,
         venue_cash_usd=sum((other.venue_cash_usd for other in others), start=home.venue_cash_usd),
         holders_cash_usd=sum((other.holders_cash_usd for other in others), start=home.holders_cash_usd),
+        others=others,
     )
 
 
