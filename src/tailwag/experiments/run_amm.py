@@ -42,10 +42,8 @@ FIGURES = (
 def options_pools(run: Run) -> list[dict[str, Any]]:
     """One entry for each options pool in the order of the file, means over paths with standard errors.
 
-    Empty with several venues, whose paths are not those of home alone.
+    With several venues: home's pools, where the option market is.
     """
-    if run.scenario.elsewhere is not None:
-        return []
     paths = min(run.paths, MOST_PATHS, paths_per_block(run.scenario.grid.steps))
     return [_entry(record, paths) for record in record_amms(run.scenario, seed=run.seed, paths=paths)]
 

@@ -36,10 +36,8 @@ WINDOW = ("gain_before", "gain_after", "largest_flow_usd", "flow_usd", "pin", "n
 def vaults(run: Run) -> list[dict[str, Any]]:
     """One entry for each vault in the order of the file, means with standard errors; the first one also has the epoch's window of the market.
 
-    Empty with several venues, whose paths are not those of home alone.
+    With several venues: home's vaults, where the option market is, and the window of home's market.
     """
-    if run.scenario.elsewhere is not None:
-        return []
     paths = min(run.paths, MOST_PATHS, paths_per_block(run.scenario.grid.steps))
     records, window = record_vaults(run.scenario, seed=run.seed, paths=paths)
     found = [_entry(record, paths) for record in records]

@@ -50,6 +50,8 @@ ARBITRAGEUR_KEYS = (
     "return_per_year",
 )
 TRADES_ON = "trades_on"
+OPTION_KINDS = ("vault", "quoting-dealer", "options-amm", "stale-taker", "option-flow", "squeezer")
+"""Kinds that need the option market of [options]; the block seller sells coin and does not."""
 ON_CHAIN = "derive-btc"
 RULES = (*CONTRACTS, ON_CHAIN)
 """Perps whose funding, index and mark are known: one dated table each."""
@@ -91,6 +93,12 @@ def places(top: Mapping[str, Any], agents: Sequence[Table]) -> Places | None:
         on = table.text(TRADES_ON, _name(venues[0]))
         if on not in by_venue:
             raise table.refuse(f"expected {TRADES_ON} as one of {', '.join(by_venue)}, got {shown(on)}{nearest(on, by_venue)}")
+        kind = table.values.get("kind")
+        if kind in OPTION_KINDS and on != _name(venues[0]):
+            raise table.refuse(
+                f"a {kind} trades on the option market, which is at home ({_name(venues[0])}), got {TRADES_ON} = {shown(on)}; leave {TRADES_ON} out, or "
+                f"name {on} the first venue; dealers with options of their own may hedge anywhere"
+            )
         by_venue[on].append(Table(table.place, {key: value for key, value in table.values.items() if key != TRADES_ON}))
     return Places(venues, by_venue, arbitrageurs)
 

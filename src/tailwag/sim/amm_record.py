@@ -9,7 +9,8 @@ import numpy as np
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.options_amm import AmmState, AmmTrader, OptionsAmm
 from tailwag.sim.amm_account import collateral_usd
-from tailwag.sim.engine import RunPlan, State, init, plan_run, step
+from tailwag.sim.engine import RunPlan, State
+from tailwag.sim.home_steps import home_steps
 from tailwag.sim.ledger import PART
 from tailwag.sim.scenario import Scenario
 
@@ -88,18 +89,17 @@ def _nav_usd(agent: OptionsAmm, cash_usd: FloatArray, coin_usd: FloatArray, memo
 def record_amms(scenario: Scenario, *, seed: int, paths: int) -> tuple[AmmRecord, ...]:
     """Every options pool of the scenario on the first ``paths`` paths, in the order of the scenario's agents: the same paths as the run's.
 
-    No records where there are no pools.
+    No records where there are no pools; with several venues home's.
     """
     if not any(isinstance(agent, OptionsAmm) for agent in scenario.agents):
         return ()
-    plan = plan_run(scenario, seed=seed, full_pnl=False)
+    plan, states = home_steps(scenario, seed=seed, paths=paths)
     places = [place for place, seat in enumerate(plan.seats) if isinstance(seat.trader, AmmTrader)]
     in_order = sorted(places, key=lambda place: plan.seats[place].position)
     one, nothing = np.ones(paths), np.zeros(paths)
     seen = [_Seen(plan, place, one, one, nothing, nothing, one * _deposit(plan, place), nothing) for place in in_order]
-    state = init(plan, 0, paths)
-    for _ in range(scenario.grid.steps):
-        state = step(plan, state)
+    state = next(states)
+    for state in states:
         for told in seen:
             told.note(state)
     return tuple(_record(plan, told, state) for told in seen)

@@ -8,7 +8,8 @@ import numpy as np
 
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.vault import OptionVault, VaultState, VaultTrader
-from tailwag.sim.engine import RunPlan, State, init, market_gain, plan_run, step
+from tailwag.sim.engine import RunPlan, State, market_gain
+from tailwag.sim.home_steps import home_steps
 from tailwag.sim.scenario import Scenario
 from tailwag.units import HOURS_PER_YEAR
 
@@ -79,18 +80,17 @@ def record_vaults(scenario: Scenario, *, seed: int, paths: int) -> tuple[tuple[V
     """Every vault of the scenario on the first ``paths`` paths, in the order of the scenario's agents, and its first whole epoch.
 
     The same paths as those of the run, by the plain engine.  No records where there are no vaults; no window where no epoch is sold and expires in
-    the run.
+    the run.  With several venues: home's vaults, and gains and flows at home.
     """
-    plan = plan_run(scenario, seed=seed, full_pnl=False)
+    plan, states = home_steps(scenario, seed=seed, paths=paths)
     places = [place for place, seat in enumerate(plan.seats) if isinstance(seat.trader, VaultTrader)]
     if not places:
         return (), None
     spans = [span for place in places if (span := _span(plan, place)) is not None]
     span = None if not spans else (min(one[0] for one in spans), min(one[1] for one in spans), min(one[2] for one in spans))
-    state = init(plan, 0, paths)
+    state = next(states)
     seen = _Seen(plan, span, places)
-    for _ in range(scenario.grid.steps):
-        state = step(plan, state)
+    for state in states:
         seen.note(state)
     in_order = sorted(places, key=lambda place: plan.seats[place].position)
     return tuple(_record(plan, place, state) for place in in_order), seen.window()
