@@ -136,6 +136,20 @@ class AgentContract:
             measured = (high[amount] - low[amount]) / (2.0 * width)
             assert measured == pytest.approx(np.broadcast_to(middle[slope], measured.shape), rel=1e-4, abs=1e-7 * np.abs(measured).max())
 
+    def test_a_choice_of_paths_is_answered_as_among_all(self) -> None:
+        trader, memory = self._at_work()
+        view = random_view(4)
+        orders = trader.act(view, random_account(5), memory, _halves(PATHS))
+        if orders.demand is None or orders.some is None:
+            return
+        for distance in (0.0, 0.01, -0.03):
+            price, shift = view.log_price + distance, np.full(PATHS, 0.02)
+            everywhere = orders.demand(price, shift)
+            for chosen in (np.arange(PATHS), np.array([1]), np.array([], dtype=np.int64)):
+                alone = orders.some(chosen)(price[chosen], shift[chosen])
+                for one, other in zip(alone, everywhere):
+                    assert (np.broadcast_to(one, chosen.shape) == other[chosen]).all()
+
     def test_coin_and_cash_are_conserved(self) -> None:
         scenario = market(self.agent, *OTHERS)
         block = run_block(plan_run(scenario, seed=3), 0, PATHS, keep_agents=True)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 
 GapUnit = Literal["usd", "coin"]
 
@@ -54,6 +54,10 @@ class Decision:
     active: BoolArray
     offset: FloatArray
     speed: FloatArray
+
+    def of(self, paths: IntArray) -> Decision:
+        """Some of the paths."""
+        return Decision(self.active[paths], self.offset[paths], self.speed[paths])
 
 
 @runtime_checkable

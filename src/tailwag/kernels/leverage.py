@@ -123,20 +123,22 @@ def wanted_amounts(
     venue: Venue,
     book: Book,
     paths: Paths,
-    reached: BoolArray,
+    reached: IntArray,
     mark_usd: FloatArray,
     fill_usd: FloatArray,
     amount: FloatArray,
     slope: FloatArray,
     hard: BoolArray,
 ) -> bool:
-    """What the venue would buy on the reached paths if the step cleared at the mark, and its slope; True where a path is hard."""
+    """What the venue would buy on the reached paths if the step cleared at the mark, and its slope; True where a path is hard.
+
+    `mark_usd`, `fill_usd` and the answers have one number for each of the reached paths.
+    """
     count, any_hard = book.entry.shape[1], False
-    for path in range(mark_usd.size):
-        if not reached[path]:
-            continue
-        row, drift, mark = paths.row[path], paths.drift[path], mark_usd[path]
-        value, fill = _value(venue.linear, mark), _value(venue.linear, fill_usd[path])
+    for number in range(reached.size):
+        path, mark = reached[number], mark_usd[number]
+        row, drift = paths.row[path], paths.drift[path]
+        value, fill = _value(venue.linear, mark), _value(venue.linear, fill_usd[number])
         size_of, entry_path = abs(value), path if book.entry.shape[0] > 1 else 0
         lack = 0.0
         for group in range(venue.side.size):
@@ -154,14 +156,14 @@ def wanted_amounts(
                 if equity > needed * size:
                     continue
                 wants = _wants(venue.rounds, size, equity, needed)
-                amount[path] -= side * wants
+                amount[number] -= side * wants
                 if venue.rounds and equity > 0.0:
                     grows = 1.0 if venue.linear else -1.0
-                    slope[path] += side * (side * size - grows * equity / size_of) / share
+                    slope[number] += side * (side * size - grows * equity / size_of) / share
                 if wants >= size:
                     lack += _lack(wallet + side * wants * (fill - open_at), wants * abs(fill))
         if venue.deleverages and lack > max(paths.fund[path], 0.0):
-            hard[path] = True
+            hard[number] = True
             any_hard = True
     return any_hard
 

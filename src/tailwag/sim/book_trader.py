@@ -8,7 +8,7 @@ import numpy as np
 
 from tailwag.hedging.policies import AtTimes, Band, EveryStep, HedgeView, NoHedge, WhalleyWilmott
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View, no_orders
+from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
 from tailwag.sim.net_delta import DirectNetDelta, NetDelta, Settings, TabulatedNetDelta
 from tailwag.sim.option_book import LEAST_YEARS, SETTLED_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
@@ -127,10 +127,25 @@ class BookTrader:
             return Orders(usd=nothing, coin=decision.speed * (target - owned - decision.offset))
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            there, steepness = self._target(view.step, log_price, vol_shift + shift, state)
+            if log_price is view.log_price and (vol_shift == view.vol_shift).all():  # what was read to decide
+                there, steepness = target, slope
+            else:
+                there, steepness = self._target(view.step, log_price, vol_shift + shift, state)
             return nothing, decision.speed * (there - owned - decision.offset), nothing, decision.speed * steepness
 
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=np.where(decision.active, self.scale_log(view), np.inf))
+        def some(paths: IntArray) -> Demand:
+            held, raised, average = state.held_at(view.step)[paths], shift[paths], state.average_usd[paths]
+            ready, wants = owned[paths], decision.of(paths)
+
+            def chosen(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+                delta, bend = self.net_delta.at(view.step, log_price, vol_shift + raised, running_average_usd=average)
+                there, steepness = held - self.terms.hedge_share * delta, -self.terms.hedge_share * bend
+                return nothing[:1], wants.speed * (there - ready - wants.offset), nothing[:1], wants.speed * steepness
+
+            return chosen
+
+        scale = np.where(decision.active, self.scale_log(view), np.inf)
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some)
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
         """S^2 Gamma that is hedged: minus the slope of the target, at the price."""

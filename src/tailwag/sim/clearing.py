@@ -15,11 +15,15 @@ import numpy as np
 from tailwag.kernels.arrays import BoolArray, FloatArray
 
 Excess = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
-"""``excess(log_price, wanted)`` -> x_pre + impact(flow(x)) - x and its slope, (paths,); only the wanted paths need be right."""
+"""``excess(log_price, wanted)`` -> x_pre + impact(flow(x)) - x and its slope, (paths,); only the wanted paths need be right.
+
+It may answer with the same arrays each time."""
 
 TOLERANCE_LOG = 2e-16
 MOST_SCANS = 20_000
 MOST_REFINEMENTS = 200
+LEAST_HIDING_LOG = 1e-7
+"""Strides this short are not looked into, whatever the demand may hide in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,13 @@ class Cleared:
     found: BoolArray
 
 
-def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log: FloatArray) -> Cleared:
+def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log: FloatArray, jumps: bool = False) -> Cleared:
     """First clearing price from ``start_log`` in the direction of the net flow there.
 
     Scans outward by Newton steps no longer than ``scale_log`` until the excess changes sign, then closes in by Newton steps that never
     leave the bracket (bisection where they would).  ``bound_log``: no root is sought beyond it in
-    that direction.
+    that direction.  ``jumps``: the flow may jump by whole liquidations; where it has become steeper within a stride, the stride is
+    taken again, so short that the excess cannot have been through zero on the way: a price may rest there, and a level behind it is not reached.
 
     >>> def long_gamma(x, wanted):
     ...     return 0.01 - 0.5 * x - x, np.full(x.shape, -1.5)
@@ -55,6 +60,9 @@ def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log:
             break
         far = np.where(walking, near + direction * _stride(near_value, near_slope, scale_log), far)
         value, slope = excess(far, walking)
+        if jumps and (hides := walking & _hides(near_value * direction, near_slope, slope, np.abs(far - near))).any():
+            far = np.where(hides, near - direction * np.abs(near_value) / np.where(hides, slope, -1.0), far)
+            value, slope = excess(far, walking)
         crossed = walking & (value * direction <= 0.0)
         found |= crossed
         lost = walking & ~crossed & (far * direction > bound_log)  # a jump beyond the bound may be brought back inside
@@ -73,6 +81,11 @@ def _stride(value: FloatArray, slope: FloatArray, scale_log: FloatArray) -> Floa
     newton = np.where(slope < 0.0, np.abs(value) / np.where(slope < 0.0, -slope, 1.0), np.inf)
     step = np.where(np.isfinite(newton) & (newton < 1e3), newton * (1.0 + 1e-9), 2.0 * np.abs(value))
     return np.minimum(step + 1e-16, scale_log)
+
+
+def _hides(value: FloatArray, near_slope: FloatArray, far_slope: FloatArray, stride: FloatArray) -> BoolArray:
+    """Strides within which the excess may have crossed zero and jumped back: down the steeper slope of the far end it would have, (paths,)."""
+    return np.asarray((far_slope < near_slope) & (value + far_slope * stride < 0.0) & (stride > LEAST_HIDING_LOG))
 
 
 def _refine(

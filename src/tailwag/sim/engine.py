@@ -33,6 +33,7 @@ from tailwag.sim.agents.protocol import (
     missing_words,
 )
 from tailwag.sim.clearing import clear
+from tailwag.sim.demands import Demands, chosen_paths
 from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares
 from tailwag.sim.option_model import OptionModel
@@ -325,7 +326,7 @@ def _only(orders: Orders, filled: BoolArray) -> Orders:
         usd, coin, slope_usd, slope_coin = (np.where(filled, part, 0.0) for part in inner(log_price, vol_shift))
         return usd, coin, slope_usd, slope_coin
 
-    return replace(orders, demand=demand)
+    return replace(orders, demand=demand, some=None)
 
 
 def _clear(
@@ -336,26 +337,32 @@ def _clear(
     beta = plan.scenario.vol.spot_vol_beta
     fixed_usd = _sum([fill.usd for fill in arrived], spot.shape)
     fixed_coin = _sum([fill.coin for fill in arrived], spot.shape)
-    demands = [orders.demand for orders in same_step if orders is not None and orders.demand is not None]
+    demands = Demands([orders for orders in same_step if orders is not None], spot.size)
     found = np.ones(spot.shape, dtype=bool)
     log_price = before.log_pre
-    if demands:
+    if demands.orders:
+        value, steepness = np.zeros(spot.shape), np.zeros(spot.shape)
 
         def excess(price: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
+            chosen = chosen_paths(wanted)
+            here: IntArray | slice = slice(None) if chosen is None else chosen
             shift = vols.shift(price, beta * (price - state.log_price))[0]
-            answers = [demand(price, shift) for demand in demands]
-            usd, coin, slope_usd, slope_coin = (_sum([answer[part] for answer in answers], spot.shape) for part in range(4))
-            usd, coin = fixed_usd + usd, fixed_coin + coin
-            moved, per_usd, per_coin = impact.move(before.impact, usd + coin * spot, coin + usd / spot)
-            slope = per_usd * (slope_usd + slope_coin * spot) + per_coin * (slope_coin + slope_usd / spot)
-            return before.log_pre + moved - price, slope - 1.0
+            answers = demands.ask(price, shift, chosen)
+            at, shape = spot[here], price[here].shape
+            usd, coin, slope_usd, slope_coin = (_sum([answer[part] for answer in answers], shape) for part in range(4))
+            usd, coin = fixed_usd[here] + usd, fixed_coin[here] + coin
+            moved, per_usd, per_coin = impact.move(before.impact.of(here), usd + coin * at, coin + usd / at)
+            slope = per_usd * (slope_usd + slope_coin * at) + per_coin * (slope_coin + slope_usd / at)
+            value[here], steepness[here] = before.log_pre[here] + moved - price[here], slope - 1.0
+            return value, steepness
 
         scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
         scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)
-        cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale)
+        jumps = any(orders is not None and hasattr(seat.trader, "liquidation_usd") for seat, orders in zip(plan.seats, same_step))
+        cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale, jumps=jumps)
         log_price, found = cleared.log_price, cleared.found
-    shift = vols.shift(log_price, beta * (log_price - state.log_price))[0]
-    fills = [_filled(fill, orders, log_price, shift) for fill, orders in zip(arrived, same_step)]
+    demands.settle(log_price, vols.shift(log_price, beta * (log_price - state.log_price))[0])
+    fills = [_filled(fill, orders, demands) for fill, orders in zip(arrived, same_step)]
     usd = _sum([fill.usd for fill in fills], spot.shape)
     coin = _sum([fill.coin for fill in fills], spot.shape)
     moved = impact.move(before.impact, usd + coin * spot, coin + usd / spot)[0]
@@ -364,11 +371,11 @@ def _clear(
     return log_price, [Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin) for fill in fills], found
 
 
-def _filled(fill: Fill, orders: Orders | None, log_price: FloatArray, vol_shift: FloatArray) -> Fill:
+def _filled(fill: Fill, orders: Orders | None, demands: Demands) -> Fill:
     """Late orders and the demand at the clearing price."""
     if orders is None or orders.demand is None:
         return fill
-    usd, coin, _, _ = orders.demand(log_price, vol_shift)
+    usd, coin = demands.filled(orders)
     return Fill(fill.usd + usd, fill.coin + coin)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailwag.hedging.policies import NoHedge
-from tailwag.kernels.arrays import FloatArray
-from tailwag.sim.agents.protocol import Account, Draws, Move, OptionStep, Orders, View, no_orders
+from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide
 
 
@@ -63,7 +63,15 @@ class GammaTrader:
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             return decision.speed * (-hedged * log_price - owed - decision.offset), nothing, -hedged * decision.speed, nothing
 
-        return Orders(usd=nothing, coin=nothing, demand=demand)
+        def some(paths: IntArray) -> Demand:
+            mine, wants = owed[paths], decision.of(paths)
+
+            def chosen(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+                return wants.speed * (-hedged * log_price - mine - wants.offset), nothing[:1], -hedged * wants.speed, nothing[:1]
+
+            return chosen
+
+        return Orders(usd=nothing, coin=nothing, demand=demand, some=some)
 
     def options(self, move: Move, state: FloatArray) -> tuple[OptionStep, FloatArray]:
         """Delta carried over the step, and gamma against theta."""

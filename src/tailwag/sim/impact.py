@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from tailwag.errors import RuleError
-from tailwag.kernels.arrays import BoolArray, FloatArray, frozen
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, frozen
 from tailwag.liquidity.arbitrage import Decay, ExponentialDecay, PowerDecay, scan_for_arbitrage, square_root_warning
 from tailwag.liquidity.laws import Impact, LinearImpact, SquareRootImpact, SumImpact
 from tailwag.liquidity.propagator import ExponentialSum, fit_power_kernel, greatest_response
@@ -48,6 +48,10 @@ class ImpactState:
     transient: FloatArray
     depth_log: FloatArray
     signed_flow_usd: FloatArray
+
+    def of(self, paths: IntArray | slice) -> ImpactState:
+        """Some of the paths."""
+        return ImpactState(self.transient[:, paths], self.depth_log[paths], self.signed_flow_usd[paths])
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,8 @@ def _heap_of(accounts: Accounts, venue: Venue, places: IntArray, paths: int) -> 
 def _at_start(heap: Heap, first: Paths, net: FloatArray, paths: int) -> RowState:
     """Every path at its own row, or all of them at the one that there is."""
     times, nothing = (paths if first.row.size == 1 else 1), np.zeros(paths)
-    row, fund, net = (np.repeat(part, times) for part in (first.row, first.fund, net))
-    pointer, edge = (np.repeat(part, times, axis=1) for part in (first.pointer, first.edge))
+    fund, net = (np.repeat(part, times) for part in (first.fund, net))
+    row, pointer, edge = np.repeat(first.row, times), np.repeat(first.pointer, times, axis=1), np.repeat(first.edge, times, axis=1)
     closed = np.full(paths, -1)
     return RowState(heap, row, nothing, nothing + 1.0, fund, nothing, nothing, net, pointer, edge, closed, nothing, nothing)
 
@@ -183,19 +183,19 @@ def paths_of(state: RowState) -> Paths:
 
 
 def amounts(
-    state: RowState, paths: Paths, rules: Rulebook, reached: BoolArray, prices: tuple[FloatArray, FloatArray]
+    state: RowState, paths: Paths, rules: Rulebook, reached: IntArray, prices: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
-    """What the venue buys on the reached paths, and its slope by log price, (paths,); where the fund is not enough, by the plain rules.
+    """What the venue buys on the reached paths, and its slope by log price, (reached,); where the fund is not enough, by the plain rules.
 
-    ``prices``: the venue's own price if the step cleared there, and the price before trading.
+    ``prices`` (reached,): the venue's own price if the step cleared there, and the price before trading.
     """
     own, before = prices
     follows = state.mark_usd is None  # a mark from elsewhere stays where it is
-    mark, fill = own if state.mark_usd is None else state.mark_usd.copy(), 0.5 * (before + own)
+    mark, fill = own if state.mark_usd is None else state.mark_usd[reached], 0.5 * (before + own)
     amount, slope, hard = np.zeros(own.size), np.zeros(own.size), np.zeros(own.size, dtype=np.bool_)
     if wanted_amounts(state.heap.venue, state.heap.book, paths, reached, mark, fill, amount, slope, hard):
         chosen = np.flatnonzero(hard)
-        some = columns_of(state, chosen)
+        some = columns_of(state, reached[chosen])
         closed = closing(some, rules, wanted(some, rules, mark[chosen]), mark_usd=mark[chosen], fill_usd=fill[chosen])
         amount[chosen] = -account_sum(some.side * closed.sold)
         slope[chosen] = wanted_slope(some, rules, mark[chosen])

@@ -10,7 +10,7 @@ import numpy as np
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.margin.contract import Contract
 from tailwag.margin.rulebook import Rulebook
-from tailwag.sim.agents.protocol import Account, Draws, Move, Orders, View
+from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, Orders, View
 from tailwag.sim.leverage_buckets import opened
 from tailwag.sim.leveraged_accounts import (
     Accounts,
@@ -156,17 +156,26 @@ class LeveragedTrader:
         """The demand of compiled code: nothing at all where no level lies between."""
         low, high = levels_log(state, self.spot_usd)
         low, high = np.where(view.live, low, -np.inf), np.where(view.live, high, np.inf)
+        mark_log = None if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
         nothing, paths, linear = np.zeros(low.shape), paths_of(state), self._linear
 
-        def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            mark_log = log_price if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
-            reached = (mark_log <= low) | (mark_log >= high)
-            if not reached.any():
-                return nothing, nothing, nothing, nothing
-            amount, slope = amounts(state, paths, self.agent.rules, reached, (self.spot_usd * np.exp(log_price), view.spot_usd))
-            return (nothing, amount, nothing, slope) if linear else (amount, nothing, slope, nothing)
+        def some(chosen: IntArray | slice) -> Demand:
+            lowest, highest, marked = low[chosen], high[chosen], None if mark_log is None else mark_log[chosen]
 
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
+            def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+                at, nobody = log_price if marked is None else marked, nothing[: log_price.size]
+                reached = np.flatnonzero((at <= lowest) | (at >= highest))
+                if not reached.size:
+                    return nobody, nobody, nobody, nobody
+                amount, slope = np.zeros(log_price.size), np.zeros(log_price.size)
+                place = reached if isinstance(chosen, slice) else chosen[reached]
+                prices = (self.spot_usd * np.exp(log_price[reached]), view.spot_usd[place])
+                amount[reached], slope[reached] = amounts(state, paths, self.agent.rules, place, prices)
+                return (nobody, amount, nobody, slope) if linear else (amount, nobody, slope, nobody)
+
+            return demand
+
+        return Orders(usd=nothing, coin=nothing, demand=some(slice(None)), scale_log=self._scale(view), some=some)
 
     def _settled_columns(self, move: Move, state: LeveragedState) -> LeveragedState:
         now, mark = state, move.spot_usd if state.mark_usd is None else state.mark_usd

@@ -111,7 +111,12 @@ def fee_log(terms: PoolTerms, state: PoolState) -> FloatArray:
 def reached_log(terms: PoolTerms, state: PoolState, log_price: FloatArray) -> FloatArray:
     """Where arbitrage leaves the pool when the market stands at ``log_price``: as near as the fee lets it pay, else where it was."""
     fee = fee_log(terms, state)
-    return np.asarray(np.clip(state.pool_log, log_price - fee, log_price + fee))
+    return within(state.pool_log, log_price, fee)
+
+
+def within(pool_log: FloatArray, log_price: FloatArray, fee: FloatArray) -> FloatArray:
+    """A pool's price brought to the edge of the fee around the market's, (paths,)."""
+    return np.minimum(np.maximum(pool_log, log_price - fee), log_price + fee)
 
 
 def block_now(terms: PoolTerms, grid: TimeGrid, step: int) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.black_plain import normal_cdf
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.normal_shares import normal_shares
+from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, Orders, Trader, View
 
 MOST_LEVELS = 4096
 SCAN_SHARE = 0.25
@@ -42,8 +42,8 @@ class Cluster:
         side = math.copysign(1.0, self.distance_log)
         reach = np.maximum(side * log_price, 0.0)
         center = abs(self.distance_log)
-        start = normal_cdf(np.array(-center / self.width_log))
-        return np.asarray(self.notional_usd * (normal_cdf((reach - center) / self.width_log) - start))
+        start = normal_shares(np.array([-center / self.width_log]))
+        return np.asarray(self.notional_usd * (normal_shares((reach - center) / self.width_log) - start))
 
     def density_usd(self, log_price: FloatArray) -> FloatArray:
         """Notional per unit of log price there, (paths,); zero on the other side of the start."""
@@ -158,9 +158,17 @@ class LadderTrader:
             bought = self._bought(state.highest, state) - self._bought(state.ordered_high, state)
             return Orders(usd=np.where(view.live, bought - sold, 0.0), coin=nothing)
 
+        def some(paths: IntArray) -> Demand:
+            return self._fired(state.of(paths), view.live[paths])
+
+        return Orders(usd=nothing, coin=nothing, demand=self._fired(state, view.live), scale_log=self._scale(view), some=some)
+
+    def _fired(self, state: LadderState, live: BoolArray) -> Demand:
+        """What is sold and bought in on the way to a clearing price, and its slope."""
+
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            usd, slope = np.zeros(log_price.shape), np.zeros(log_price.shape)
-            fell, rose = np.flatnonzero(view.live & (log_price < state.lowest)), np.flatnonzero(view.live & (log_price > state.highest))
+            usd, slope, nothing = np.zeros(log_price.shape), np.zeros(log_price.shape), np.zeros(log_price.shape)
+            fell, rose = np.flatnonzero(live & (log_price < state.lowest)), np.flatnonzero(live & (log_price > state.highest))
             if fell.size:  # only where price goes further than it ever was does anything happen
                 there = state.of(fell)
                 usd[fell] -= self._sold(log_price[fell], there) - self._sold(there.lowest, there)
@@ -171,7 +179,7 @@ class LadderTrader:
                 slope[rose] += self._density(log_price[rose])
             return usd, nothing, slope, nothing
 
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=self._scale(view))
+        return demand
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LadderState) -> FloatArray:
         """Minus the notional per unit of log price at the frontier that the price touches, random levels by their mean."""

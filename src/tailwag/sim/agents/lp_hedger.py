@@ -8,9 +8,9 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Zakamouline
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.liquidity.pools import RangePool, dollar_gamma_usd
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
+from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.hedge_terms import decide
 from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, open_pool, trade_pool, two_way_fee_usd
 
@@ -114,7 +114,17 @@ class LpHedgerTrader:
             there, steepness = self._target(log_price)
             return nothing, decision.speed * (there - owned - decision.offset), nothing, decision.speed * steepness
 
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=np.where(decision.active, self._scale(), np.inf))
+        def some(paths: IntArray) -> Demand:
+            ready, wants = owned[paths], decision.of(paths)
+
+            def chosen(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+                there, steepness = self._target(log_price)
+                return nothing[:1], wants.speed * (there - ready - wants.offset), nothing[:1], wants.speed * steepness
+
+            return chosen
+
+        scale = np.where(decision.active, self._scale(), np.inf)
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some)
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LpState) -> FloatArray:
         """P^2 V'' that is hedged, at the price."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.liquidity.pools import dollar_gamma_usd
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
-from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, open_pool, reached_log, trade_pool
+from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
+from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, fee_log, open_pool, reached_log, trade_pool, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,34 @@ class PoolArbitrageTrader:
         if self.delay_steps:
             return Orders(usd=nothing, coin=np.where(view.live, -held, 0.0))
         trades = view.live & block_now(self.terms, self.market.grid, view.step)
-        before = self.terms.pool.coin(self._price(state.pool.pool_log))
+        before, fee = self.terms.pool.coin(self._price(state.pool.pool_log)), fee_log(self.terms, state.pool)
+        rows = np.stack((state.pool.pool_log, fee, before, held))
+
+        def some(paths: IntArray) -> Demand:
+            return self._leg(rows[:, paths], view.live[paths], trades[paths])
+
+        return Orders(usd=nothing, coin=nothing, demand=self._leg(rows, view.live, trades), some=some)
+
+    def _leg(self, rows: FloatArray, live: BoolArray, trades: BoolArray) -> Demand:
+        """What comes out of the pool at a clearing price, sold, with what is held, and its slope.
+
+        ``rows`` (4, paths): the pool's log price, its fee, coin in it before, coin held.
+        """
+        pool_log, fee, before, held = rows
+        pool, nothing, free = self.terms.pool, np.zeros(held.shape), self._free()
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            reached = reached_log(self.terms, state.pool, log_price)
-            price, moves = self._price(reached), trades & (reached != state.pool.pool_log)
-            coin = np.where(moves, self.terms.pool.coin(price) - before, 0.0)
-            slope = np.where(moves | self._at_edge(log_price, state), self.terms.pool.coin_per_usd(price) * price, 0.0)
-            return nothing, np.where(view.live, coin - held, 0.0), nothing, np.where(trades, slope, 0.0)
+            reached = within(pool_log, log_price, fee)
+            price, edge = self._price(reached), reached != pool_log
+            coin = np.where(trades & edge, pool.coin(price) - before, 0.0)
+            slope = np.where(trades & (edge | free), pool.coin_per_usd(price) * price, 0.0)
+            return nothing, np.where(live, coin - held, 0.0), nothing, slope
 
-        return Orders(usd=nothing, coin=nothing, demand=demand)
+        return demand
+
+    def _free(self) -> bool:
+        """Whether the pool takes no fee, so that every price is at its edge."""
+        return self.terms.fee.base_bps == 0.0 and self.terms.fee.bps_per_vol == 0.0
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: ArbitrageState) -> FloatArray:
         """+|P^2 V''| where the market stands at the edge of the fee or beyond; zero inside it."""
@@ -125,5 +143,4 @@ class PoolArbitrageTrader:
 
     def _at_edge(self, log_price: FloatArray, state: ArbitrageState) -> FloatArray:
         reached = reached_log(self.terms, state.pool, log_price)
-        free = np.full(log_price.shape, self.terms.fee.base_bps == 0.0 and self.terms.fee.bps_per_vol == 0.0)
-        return np.asarray(free | (reached != state.pool.pool_log))
+        return np.asarray((reached != state.pool.pool_log) | self._free())

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.sim.agents.protocol import Account, Agent, Draws, Market, Move, OptionStep, Orders, Trader, View
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.sim.agents.protocol import Account, Agent, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.units import HOURS_PER_YEAR
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
@@ -102,10 +102,28 @@ class BandTrader:
         inner = orders.demand
         if inner is None:
             return replace(orders, usd=np.where(trading, orders.usd, 0.0), coin=np.where(trading, orders.coin, 0.0))
-        low, high = state.reference_log - self.band.band_log, state.reference_log + self.band.band_log
+        chosen = orders.some
+
+        def some(paths: IntArray) -> Demand:
+            assert chosen is not None
+            return self._within(chosen(paths), state.reference_log[paths], trading[paths])
+
+        scale = np.full(trading.shape, 0.25 * self.band.band_log)
+        scale = scale if orders.scale_log is None else np.minimum(orders.scale_log, scale)
+        return Orders(
+            usd=np.where(trading, orders.usd, 0.0),
+            coin=np.where(trading, orders.coin, 0.0),
+            demand=self._within(inner, state.reference_log, trading),
+            scale_log=np.where(trading, scale, np.inf),
+            some=None if chosen is None else some,
+        )
+
+    def _within(self, inner: Demand, reference_log: FloatArray, trading: BoolArray) -> Demand:
+        """The inner demand where it trades, held at the edges of the band."""
+        low, high = reference_log - self.band.band_log, reference_log + self.band.band_log
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            usd, coin, slope_usd, slope_coin = inner(np.clip(log_price, low, high), vol_shift)
+            usd, coin, slope_usd, slope_coin = inner(np.minimum(np.maximum(log_price, low), high), vol_shift)
             moving = trading & (log_price > low) & (log_price < high)
             return (
                 np.where(trading, usd, 0.0),
@@ -114,14 +132,7 @@ class BandTrader:
                 np.where(moving, slope_coin, 0.0),
             )
 
-        scale = np.full(trading.shape, 0.25 * self.band.band_log)
-        scale = scale if orders.scale_log is None else np.minimum(orders.scale_log, scale)
-        return Orders(
-            usd=np.where(trading, orders.usd, 0.0),
-            coin=np.where(trading, orders.coin, 0.0),
-            demand=demand,
-            scale_log=np.where(trading, scale, np.inf),
-        )
+        return demand
 
     def liquidation_usd(self, log_price: FloatArray, view: View, state: BandState) -> FloatArray:
         """What the inner agent would liquidate inside the band, (paths,); nothing in a pause, or of an agent that liquidates nobody."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.option_model import OptionModel
 
@@ -67,19 +67,23 @@ class Account:
     flight_coin: FloatArray
 
 
+Demand = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray, FloatArray]]
+
+
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What an agent wants to buy: fixed amounts in USD and in coin, and a demand sized at the clearing price (same-step orders only).
 
     ``demand(log_price, vol_shift)`` -> (usd, coin, slope_usd, slope_coin): amounts to buy if the step cleared there, and their slopes per
-    unit of log price.  ``scale_log`` (paths,): over what distance of log price the demand is smooth (the solver scans no coarser); inf
+    unit of log price.  ``some(paths)`` is the same demand of the chosen paths alone, same bits (None: it is asked about all of them).  ``scale_log`` (paths,): over what distance of log price the demand is smooth (the solver scans no coarser); inf
     where the agent does not trade.
     """
 
     usd: FloatArray
     coin: FloatArray
-    demand: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray, FloatArray]] | None = None
+    demand: Demand | None = None
     scale_log: FloatArray | None = None
+    some: Callable[[IntArray], Demand] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,74 @@
+"""Everybody's same-step demand while a step clears: only paths whose price is still sought are asked about again.
+
+What was last answered on each path is kept, so that the fills at the clearing price need no further question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.sim.agents.protocol import Orders
+
+MOST_CHOSEN_SHARE = 0.75
+"""Where more paths than this are sought all are asked about: choosing them costs more than asking."""
+
+Answer = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+class Demands:
+    """The demands of one step and what they answered last: USD, coin and their slopes, (4, paths) each; ``asked`` (2, paths): at which price and vol shift.
+
+    A scratch of one clearing, written to as it asks.
+    """
+
+    __slots__ = ("answers", "asked", "orders")
+
+    def __init__(self, orders: Sequence[Orders], paths: int) -> None:
+        self.orders = [one for one in orders if one.demand is not None]
+        self.answers = [np.zeros((4, paths)) for _ in self.orders]
+        self.asked = np.full((2, paths), np.nan)
+
+    def ask(self, log_price: FloatArray, vol_shift: FloatArray, chosen: IntArray | None) -> list[FloatArray]:
+        """The answers on the chosen paths (None: all), four rows for each demand; ``log_price`` and ``vol_shift`` (paths,)."""
+        if chosen is None:
+            for kept, one in zip(self.answers, self.orders):
+                assert one.demand is not None
+                for row, part in zip(kept, one.demand(log_price, vol_shift)):
+                    row[:] = part
+            self.asked[0], self.asked[1] = log_price, vol_shift
+            return self.answers
+        price, shift = log_price[chosen], vol_shift[chosen]
+        self.asked[0, chosen], self.asked[1, chosen] = price, shift
+        return [self._asked(place, (log_price, vol_shift), (price, shift), chosen) for place in range(len(self.orders))]
+
+    def _asked(
+        self, place: int, everywhere: tuple[FloatArray, FloatArray], there: tuple[FloatArray, FloatArray], chosen: IntArray
+    ) -> FloatArray:
+        """One demand on the chosen paths; one that knows no choice is asked about all."""
+        one, found = self.orders[place], np.empty((4, chosen.size))
+        assert one.demand is not None
+        answer = one.demand(*everywhere) if one.some is None else one.some(chosen)(*there)
+        for row, part in zip(found, answer):
+            row[:] = part[chosen] if one.some is None else part
+        self.answers[place][:, chosen] = found
+        return found
+
+    def settle(self, log_price: FloatArray, vol_shift: FloatArray) -> None:
+        """Have everybody's answer at these prices: asked again only where it was another that was asked about last."""
+        other = np.flatnonzero((self.asked[0] != log_price) | (self.asked[1] != vol_shift))
+        if other.size:
+            self.ask(log_price, vol_shift, None if other.size > MOST_CHOSEN_SHARE * log_price.size else other)
+
+    def filled(self, orders: Orders) -> tuple[FloatArray, FloatArray]:
+        """USD and coin that an agent's demand came to."""
+        kept = self.answers[next(place for place, one in enumerate(self.orders) if one is orders)]
+        return kept[0], kept[1]
+
+
+def chosen_paths(wanted: BoolArray) -> IntArray | None:
+    """The wanted paths as numbers; None where it is not worth choosing them."""
+    chosen = np.flatnonzero(wanted)
+    return None if chosen.size > MOST_CHOSEN_SHARE * wanted.size else chosen
