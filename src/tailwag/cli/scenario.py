@@ -47,6 +47,17 @@ GAIN_EXAMPLES = """
 
 Agent after agent: the flow that it states, the flow that closed forms predict, the flow that a bump of the simulated market measures.
 """
+MATRIX_EXAMPLES = """
+[bold]Examples[/bold]
+
+  tailwag scenario matrix
+
+  tailwag scenario matrix zero-dte quiet-pin --with batch --with strike-limit:share=0.1 --png what-helps.png
+
+  tailwag scenario matrix --out matrix --markdown what-helps.md
+
+Every mitigation against every scenario, each on the scenario's own seeds: minutes for the whole library. With --out, a run that was stopped goes on.
+"""
 Name = Annotated[str, argument(metavar="NAME", help="A scenario of tailwag scenario list.")]
 Paths = Annotated[int | None, option("--paths", help="Number of price paths.  \\[default: the scenario's]")]
 Seed = Annotated[int | None, option("--seed", help="Seed of every random number.  \\[default: the scenario's]")]
@@ -104,6 +115,30 @@ def compare_command(
     run_scenario(Request(name, tuple(switches or ()), paths, seed, out, threads, json_file, html, png))
 
 
+def matrix_command(  # noqa: PLR0913 - one parameter for each option of the command
+    names: Annotated[
+        list[str] | None, argument(metavar="[NAMES]...", help="Scenarios of tailwag scenario list.  \\[default: all]", show_default=False)
+    ] = None,
+    switches: Annotated[
+        list[str] | None,
+        option("--with", metavar="SWITCH", help="NAME or NAME:key=value,key=value; repeatable.  \\[default: every mitigation]"),
+    ] = None,
+    paths: Paths = None,
+    seed: Seed = None,
+    out: Out = None,
+    threads: Threads = None,
+    json_file: Annotated[str | None, option("--json", metavar="FILE", help="Write the matrix as JSON ('-' = stdout, alone).")] = None,
+    markdown: Annotated[str | None, option("--markdown", metavar="FILE", help="Write every table as Markdown.")] = None,
+    html: Html = None,
+    png: Png = None,
+) -> None:
+    """Which mitigation helps where, which does nothing, which harms, and whom does it cost what: one table on common seeds."""
+    from tailwag.cli.mattering import MatrixWords, run_matrix
+
+    files = (json_file, markdown, html, png)
+    run_matrix(MatrixWords(tuple(names or ()), tuple(switches or ()), paths, seed, out, threads, *files))
+
+
 def gain_command(
     scenario: Annotated[str, argument(metavar="NAME|FILE", help="A scenario of tailwag scenario list, or a scenario file.")],
     move: Annotated[float, option("--move", help="Size of the bump, up and down, in per cent.")] = 0.1,
@@ -132,5 +167,6 @@ def register(app: typer.Typer) -> None:
     scenarios.command("list", epilog=LIST_EXAMPLES)(list_command)
     scenarios.command("run", epilog=RUN_EXAMPLES)(run_command)
     scenarios.command("compare", epilog=COMPARE_EXAMPLES)(compare_command)
+    scenarios.command("matrix", epilog=MATRIX_EXAMPLES)(matrix_command)
     scenarios.command("gain", epilog=GAIN_EXAMPLES)(gain_command)
     app.add_typer(scenarios, name="scenario")

@@ -13,17 +13,23 @@ from tailwag.experiments.scenario_compare import compared, mean_of
 from tailwag.experiments.scenario_files import Overrides, ScenarioFile
 from tailwag.experiments.scenario_library import library_names, library_story, open_story, story_files
 from tailwag.experiments.scenario_matrix_gamma import dealer_signs
-from tailwag.experiments.scenario_matrix_words import matrix_headline, reason_for
+from tailwag.experiments.scenario_matrix_twins import Twin, twins
+from tailwag.experiments.scenario_matrix_words import matrix_headline
 from tailwag.experiments.scenario_outcomes import MEASURES, Measure
 from tailwag.experiments.scenario_play import Stage, watch_of
 from tailwag.experiments.scenario_story import Story
-from tailwag.experiments.scenario_switches import SWITCHES, Chosen, chosen_switch, for_agents
-from tailwag.experiments.scenario_verdicts import FAMILY_ERROR, judged, largest_bonferroni_z
+from tailwag.experiments.scenario_switches import SWITCHES, chosen_switch
+from tailwag.experiments.scenario_verdicts import FAMILY_ERROR, HARMS, HELPS, NOTHING, judged, largest_bonferroni_z
+from tailwag.sim.agents.manipulator import SettlementManipulator
+from tailwag.sim.agents.predator import Predator
+from tailwag.sim.agents.squeezer import GammaSqueezer
 from tailwag.sim.scenario import Scenario
-from tailwag.sim.venues_home import venues_of
+from tailwag.sim.venues_home import everybody
 
 SCHEMA = "tailwag.scenario-matrix/1"
 BASE = "base"
+SOUGHT = (GammaSqueezer, Predator, SettlementManipulator)
+"""Those whose profit is the harm: what they lose by a switch is no cost of it."""
 Document = dict[str, Any]
 
 
@@ -66,8 +72,9 @@ def scenario_matrix(request: MatrixRequest, *, stage: Stage | None = None) -> Do
     """
     on, sheet = stage or Stage(), Sheet()
     words = request.switches or mitigations()
-    for word in words:
-        chosen_switch(word)
+    asked = [chosen_switch(word).label for word in words]
+    _refuse_twice(asked, "switch")
+    _refuse_twice(list(request.names), "scenario")
     stories = [library_story(name) for name in request.names or library_names()]
     for story in stories:
         file = _opened(story, request, sheet)
@@ -87,13 +94,19 @@ def scenario_matrix(request: MatrixRequest, *, stage: Stage | None = None) -> Do
         "family_error": FAMILY_ERROR,
         "bonferroni_z": largest_bonferroni_z(len(sheet.cells)),
         "scenarios": sheet.scenarios,
-        "switches": _switch_rows(words, sheet),
+        "switches": _switch_rows(asked, sheet),
         "cells": sheet.cells,
         "does_not_apply": sheet.untouched,
         "left_out": sheet.left_out,
         "dealer_gamma": sheet.gamma,
     }
     return {"headline": matrix_headline(document), **document}
+
+
+def _refuse_twice(names: list[str], what: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"expected each {what} once, got {twice} twice; leave one out")
 
 
 def _opened(story: Story, request: MatrixRequest, sheet: Sheet) -> ScenarioFile | None:
@@ -164,8 +177,12 @@ def _play(story: Story, file: ScenarioFile, words: Sequence[str], sheet: Sheet, 
         return bases[other.engine], other
 
     sheet.scenarios.append(_scenario_row(story, file, base, measure))
-    for chosen, twin in _twins(story, file.scenario, words, sheet):
-        sheet.cells.append(_cell(story, compared(*against(chosen.label, twin), chosen), chosen))
+    sought = frozenset(f"pnl:{agent.name}" for agent in everybody(file.scenario) if isinstance(agent, SOUGHT))
+    for twin in twins(story, file.scenario, words):
+        if twin.scenario is None:
+            sheet.untouched.append(_untouched(story, twin))
+        else:
+            sheet.cells.append(_cell(story, compared(*against(twin.chosen.label, twin.scenario), twin.chosen), twin, sought))
     sheet.gamma.extend(dealer_signs(story.name, file.scenario, against))
 
 
@@ -187,85 +204,53 @@ def _scenario_row(story: Story, file: ScenarioFile, base: Arm, measure: Measure)
     }
 
 
-def _twins(story: Story, scenario: Scenario, words: Sequence[str], sheet: Sheet) -> Iterator[tuple[Chosen, Scenario]]:
-    """Every switch that changes something here; the others go on the sheet with the reason."""
-    own = _signature(scenario)
-    for word in words:
-        for chosen in for_agents(chosen_switch(word, story.switch_parameters), scenario):
-            try:
-                twin = chosen(scenario)
-            except InputError as error:
-                sheet.untouched.append({"scenario": story.name, "switch": chosen.label, "cannot": True, "reason": str(error)})
-                continue
-            if _signature(twin) == own:
-                sheet.untouched.append(
-                    {"scenario": story.name, "switch": chosen.label, "cannot": False, "reason": reason_for(chosen.switch.name)}
-                )
-            else:
-                yield chosen, twin
+def _untouched(story: Story, twin: Twin) -> Document:
+    said = {"scenario": story.name, "asked": twin.asked, "row": twin.row, "switch": twin.chosen.label}
+    return {**said, "cannot": twin.cannot, "reason": twin.reason}
 
 
-def _signature(scenario: Scenario) -> str:
-    """Everything that a switch may change, as text: equal for two scenarios that run alike."""
-    own = (
-        [agent.content() for agent in scenario.agents],
-        scenario.costs,
-        scenario.vol,
-        scenario.halt_log_move,
-        scenario.batch_steps,
-        scenario.impact,
-    )
-    if scenario.elsewhere is None:
-        return repr(own)
-    venues = venues_of(scenario)
-    each = [(venue.name, venue.mark, _signature(venue.scenario)) for venue in venues.venues]
-    return repr((each, [arbitrageur.content() for arbitrageur in venues.arbitrageurs]))
-
-
-def _cell(story: Story, row: Mapping[str, Any], chosen: Chosen) -> Document:
+def _cell(story: Story, row: Mapping[str, Any], twin: Twin, sought: frozenset[str]) -> Document:
     one = next(outcome for outcome in row["outcomes"] if outcome["outcome"] == story.answer)
     base = one["base"]["value"]
     change, error = one["difference"]["value"], one["difference"]["standard_error"]
     return {
         "scenario": story.name,
-        "switch": chosen.label,
-        "name": chosen.switch.name,
-        "kind": chosen.switch.kind,
+        "asked": twin.asked,
+        "row": twin.row,
+        "switch": twin.chosen.label,
+        "name": twin.chosen.switch.name,
+        "kind": twin.chosen.switch.kind,
         "harm": story.harm,
         **{key: one[key] for key in ("outcome", "words", "unit", "base", "switched", "difference", "z", "paths_that_differ")},
-        "relative": {"value": change / base, "standard_error": None if error is None else error / abs(base)} if base else None,
+        "relative": {"value": change / abs(base), "standard_error": None if error is None else error / abs(base)} if base else None,
         "changes_nothing": row["changes_nothing"],
-        "costs": list(_costs(row["outcomes"])),
+        "costs": list(_costs(row["outcomes"], sought)),
         "options_not_written": row["options_not_written"],
     }
 
 
-def _costs(rows: Sequence[Mapping[str, Any]]) -> Iterator[Document]:
-    """Outcomes that are a cost and rise, and accounts that earn less, each clear of its error, the largest z first."""
-    kept = [row for row in rows if (row["more_is"] == "cost" or row["outcome"].startswith("pnl:")) and row["verdict"] == "worse"]
+def _costs(rows: Sequence[Mapping[str, Any]], sought: frozenset[str]) -> Iterator[Document]:
+    """Outcomes that are a cost and rise, and accounts that earn less (but not of those whom mitigations are against), clear of errors, the largest z first."""
+    told = [row for row in rows if row["more_is"] == "cost" or (row["outcome"].startswith("pnl:") and row["outcome"] not in sought)]
+    kept = [row for row in told if row["verdict"] == "worse"]
     for row in sorted(kept, key=lambda row: -abs(row["z"] or 0.0)):
         yield {key: row[key] for key in ("outcome", "words", "unit", "base", "difference", "z")}
 
 
-def _switch_rows(words: Sequence[str], sheet: Sheet) -> list[Document]:
-    """Every switch with the scenarios in which it helps, does nothing, harms, and to which it does not apply."""
+def _switch_rows(asked: Sequence[str], sheet: Sheet) -> list[Document]:
+    """Every switch as it was asked for (one row for each agent or venue where it takes one), with where it helps, does nothing, harms."""
     rows = []
-    for label in dict.fromkeys(row["switch"] for row in (*sheet.cells, *sheet.untouched)):
-        switch = chosen_switch(label.partition(":")[0]).switch
-        named = {
-            word: [row["scenario"] for row in sheet.cells if row["switch"] == label and row["effect"] == word]
-            for word in ("helps", "nothing", "harms")
-        }
-        rows.append(
-            {
-                "switch": label,
-                "name": switch.name,
-                "kind": switch.kind,
-                "sentence": switch.sentence,
-                "asks": switch.asks,
-                **named,
-                "does_not_apply": [row["scenario"] for row in sheet.untouched if row["switch"] == label],
-            }
-        )
-    order = [word.partition(":")[0] for word in words]
-    return sorted(rows, key=lambda row: order.index(row["name"]))
+    for label in asked:
+        switch = chosen_switch(label).switch
+        found = dict.fromkeys(one["row"] for one in (*sheet.cells, *sheet.untouched) if one["asked"] == label)
+        for row in [name for name in found if name != label] or found:
+            said = {"switch": row, "asked": label, "name": switch.name, "kind": switch.kind}
+            rows.append({**said, "sentence": switch.sentence, "asks": switch.asks, **_told(row, sheet)})
+    return rows
+
+
+def _told(row: str, sheet: Sheet) -> Document:
+    """Where the switch of a row does what."""
+    cells = {cell["scenario"]: cell["effect"] for cell in sheet.cells if cell["row"] == row}
+    named = {word: [name for name, effect in cells.items() if effect == word] for word in (HELPS, NOTHING, HARMS)}
+    return {**named, "does_not_apply": [one["name"] for one in sheet.scenarios if one["name"] not in cells]}

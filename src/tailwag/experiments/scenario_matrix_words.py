@@ -33,18 +33,26 @@ NEEDS = {
     "dynamic-fee": "pools with a fee",
     "hedge-on": "a second venue",
     "liquidate-on-index": "a second venue",
-    "circuit-breaker": "a run without a breaker as tight",
 }
+"""What a switch works on, by its name; a switch without an entry says only that it found nothing."""
+THERE = {
+    "circuit-breaker": "finds a breaker as tight there already",
+    "hedge-on": "finds every dealer there already",
+    "liquidate-on-index": "finds every venue on the index already",
+}
+"""What a switch finds that changes nothing where what it works on is there."""
 MARK = "\N{DAGGER}"
 ONE_WORD = {"helps": "**helps**", "nothing": "nothing", "harms": "**harms**"}
 
 
-def reason_for(switch: str) -> str:
+def reason_for(switch: str, *, several_venues: bool = False) -> str:
     """Why a switch has nothing to change in a scenario.
 
     >>> reason_for("epoch-tranches")
     'wants option vaults, and the scenario has none'
     """
+    if switch in THERE and (several_venues or switch not in NEEDS):
+        return THERE[switch]
     return f"wants {NEEDS[switch]}, and the scenario has none" if switch in NEEDS else "finds nothing here that it could change"
 
 
@@ -67,10 +75,11 @@ def matrix_headline(document: Document) -> list[str]:
 def _sentences(document: Document) -> Iterator[str]:
     cells = document["cells"]
     count = {word: sum(cell["effect"] == word for cell in cells) for word in ("helps", "nothing", "harms")}
-    switches, scenarios = len({cell["switch"] for cell in cells}), len(document["scenarios"])
+    switches, scenarios = len({cell["row"] for cell in cells}), len(document["scenarios"])
+    pairs = f"{_many(len(cells), 'pair')} that {'applies' if len(cells) == 1 else 'apply'}"
     yield (
-        f"{switches} mitigations against {scenarios} scenarios, {len(cells)} pairs that apply: {count['helps']} help, {count['nothing']} do nothing that "
-        f"can be seen, {count['harms']} harm."
+        f"{_many(switches, 'mitigation')} against {_many(scenarios, 'scenario')}, {pairs}: "
+        f"help {count['helps']}, nothing that can be seen {count['nothing']}, harm {count['harms']}."
     )
     always = [
         row["switch"] for row in document["switches"] if row["helps"] and not row["nothing"] and not row["harms"] and len(row["helps"]) > 1
@@ -82,6 +91,10 @@ def _sentences(document: Document) -> Iterator[str]:
         yield "Harm: " + ", ".join(f"{cell['switch']} in {cell['scenario']} ({change_words(cell)})" for cell in harm[:6]) + "."
     yield counted(document)
     yield from (_sign(row) for row in document["dealer_gamma"] if row["outcome"] == "liquidated_usd")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def counted(document: Document) -> str:
@@ -131,8 +144,9 @@ def cell_words(cell: Document) -> list[str]:
     """One cell: scenario, outcome, base, effect, effect in per cent, z, verdict, cost."""
     same = cell["paths_that_differ"] == 0
     mark = MARK if cell["effect"] != "nothing" and not cell["stays"] else ""
+    own = "" if cell["switch"] == cell["row"] else f" ({cell['switch'].partition(':')[2]})"
     return [
-        cell["scenario"],
+        cell["scenario"] + own,
         cell["words"],
         estimate_words(cell, cell["base"]),
         EXACTLY if same else estimate_words(cell, cell["difference"], signed=True),
@@ -202,31 +216,39 @@ def _summary(document: Document) -> Iterator[str]:
 
 
 def _switch_table(document: Document, row: Document) -> Iterator[str]:
-    cells = [cell for cell in document["cells"] if cell["switch"] == row["switch"]]
+    cells = cells_of(document, row)
     yield f"\n### `{row['switch']}`\n"
     yield f"{row['sentence']}." + (f" Beside what accounts show it asks for: {row['asks']}." if row["asks"] else "")
     if cells:
         yield from _table(HEADS, [cell_words(cell) for cell in cells])
-    for sentence in not_applied(document, row["switch"]):
+    for sentence in not_applied(document, row):
         yield f"{sentence}\n"
 
 
-def not_applied(document: Document, switch: str) -> Iterator[str]:
-    """In sentences: where a switch finds nothing to change, and where the scenario cannot run with it."""
-    rows = [row for row in document["does_not_apply"] if row["switch"] == switch]
-    places = [row["scenario"] for row in rows if not row["cannot"]]
-    if places:
-        yield f"Does not apply to {', '.join(places)}: it {next(row['reason'] for row in rows if not row['cannot'])}."
-    for row in rows:
-        if row["cannot"]:
-            yield f"{row['scenario']} cannot run with it: {row['reason'].partition(': ')[2] or row['reason']}."
+def not_applied(document: Document, row: Document) -> Iterator[str]:
+    """In sentences: where the switch of a row finds nothing to change, and where the scenario cannot run with it."""
+    rows = [one for one in document["does_not_apply"] if one["row"] in (row["switch"], row["asked"])]
+    reasons: dict[str, list[str]] = {}
+    for one in rows:
+        if not one["cannot"]:
+            reasons.setdefault(one["reason"], []).append(one["scenario"])
+    for reason, places in reasons.items():
+        yield f"Does not apply to {', '.join(places)}: it {reason}."
+    for one in rows:
+        if one["cannot"]:
+            yield f"{one['scenario']} cannot run with it: {one['reason'].partition(': ')[2] or one['reason']}."
+
+
+def cells_of(document: Document, row: Document) -> list[Document]:
+    """The cells of one row of the matrix, in the order of the scenarios."""
+    return [cell for cell in document["cells"] if cell["row"] == row["switch"] and cell["asked"] == row["asked"]]
 
 
 def print_matrix(document: Document, *, file: IO[str] | None = None) -> None:
     """Print the sentences, then one small table for each switch."""
     tables = []
     for row in document["switches"]:
-        cells = [cell for cell in document["cells"] if cell["switch"] == row["switch"]]
+        cells = cells_of(document, row)
         told = [[one[0], one[1], one[3], one[4], one[5], one[6].replace("*", "")] for one in map(cell_words, cells)]
         tables.append(
             small_table(f"{row['switch']}: {row['sentence']}", ["scenario", "outcome", "effect", "of the base", "z", ""], told, text=(0, 1))
@@ -239,4 +261,4 @@ def _notes(document: Document) -> Iterator[str]:
     for row in document["left_out"]:
         yield f"left out: {row['scenario']}: {row['reason']}"
     for row in document["switches"]:
-        yield from (f"{row['switch']}: {sentence}" for sentence in not_applied(document, row["switch"]))
+        yield from (f"{row['switch']}: {sentence}" for sentence in not_applied(document, row))
