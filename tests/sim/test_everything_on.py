@@ -18,15 +18,21 @@ from tests.sim.test_leveraged import NO_FUNDING, scenario
 
 from tailwag.experiments.scenario_agents import READERS
 from tailwag.experiments.scenario_files import ScenarioFile, load_scenario
+from tailwag.liquidity.pools import WeightedPool
 from tailwag.margin.contract import Contract
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.rulebook import Rulebook
+from tailwag.sim import engine
+from tailwag.sim.agents.block_seller import BlockSeller
 from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.blocks import run_block
+from tailwag.sim.clearing import clear
 from tailwag.sim.engine import plan_run
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.leverage_buckets import LeverageBucket
+from tailwag.sim.pool_state import PoolFee, PoolTerms
 from tailwag.sim.run import simulate
 from tailwag.sim.venues_home import run_home_block
 
@@ -207,3 +213,68 @@ class TestBetweenAuctions:
         early = self.play(-0.06, 0.0, 0.0, 0.0)
         assert early["late ladder"] == 0.0
         assert min(early["ladder"], early["traders"]) > 0.9e7
+
+
+class TestTheSmallestFixedPoint:
+    """Of several prices at which a step could rest it is the first on the way: nobody is liquidated at a level that the market does not reach."""
+
+    @staticmethod
+    def rests(leverage: float) -> tuple[float, float]:
+        """A purchase carries price to an edge of a pool's fee, beyond which the pool leans against it; shorts of this leverage wait above."""
+        shorts = LeverageBucket("short", leverage, 2e8, 2e8, 1e-6, accounts=1)
+        rules = Rulebook("made", Contract.LINEAR, SizeSlope(0.004, 0.0), NO_FUNDING, 0.0, False, True)
+        agents = (
+            PoolArbitrage("pool", PoolTerms(WeightedPool.worth(4e10, price_usd=60000.0), PoolFee(50.0))),
+            BlockSeller("buyer", 1, 1.5e8, -0.005),
+            LeveragedTraders("shorts", 0, (shorts,), rules, fund_usd=1e9),
+        )
+        world = scenario(np.array([-0.006, 0.0, 0.0]), *agents, impact=ImpactModel(permanent_per_usd=1e-10))
+        found = run_block(plan_run(world, seed=0), 0, 1, keep_agents=True)
+        return float(found.log_price[0, 2]), float(found.agents[2].turnover_usd[0])
+
+    @pytest.mark.parametrize("leverage", [75.0, 83.0])
+    def test_a_price_rests_before_a_level_that_a_longer_stride_would_have_passed(self, leverage: float) -> None:
+        assert 1.0 / leverage - 0.0041 > 0.007, "their level is above the price at which the market rests"
+        price, liquidated = self.rests(leverage)
+        assert (price, liquidated) == (pytest.approx(0.007, abs=1e-5), 0.0)
+
+    def test_a_level_before_that_price_is_reached(self) -> None:
+        price, liquidated = self.rests(200.0)
+        assert price > 0.015
+        assert liquidated > 1.9e8
+
+    @pytest.mark.parametrize("level", [0.0051, 0.0062, 0.0068, 0.0071, 0.0085, 0.0099])
+    @pytest.mark.parametrize("jump", [0.001, 0.0035, 0.02])
+    @pytest.mark.parametrize("side", [1.0, -1.0])
+    def test_by_hand(self, level: float, jump: float, side: float) -> None:
+        """x = 0.009 - (x - 0.005)+ + J 1{x >= level}: 0.007 where the level is above it, else (0.014 + J) / 2."""
+
+        def excess(x: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            up = side * x
+            value = 0.009 - up - np.maximum(up - 0.005, 0.0) + jump * (up >= level)
+            return side * value, np.where(up > 0.005, -2.0, -1.0)
+
+        found = clear(excess, np.zeros(1), bound_log=0.7, scale_log=np.array([np.inf]), jumps=True)
+        assert side * float(found.log_price[0]) == pytest.approx(0.007 if level > 0.007 else 0.007 + 0.5 * jump, abs=1e-12)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("text", [everything(venues=False), everything(), *map(at_random, range(8))])
+    def test_no_price_on_the_way_to_where_a_step_clears_would_have_done(
+        self, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked = []
+
+        def watched(excess, start_log, **words):
+            def copied(price):
+                return excess(price, np.ones(price.shape, dtype=bool))[0].copy()
+
+            found, side = clear(excess, start_log, **words), np.sign(copied(start_log))
+            way = np.where(found.found, found.log_price - start_log, 0.0)
+            for share in np.linspace(0.0, 1.0, 100, endpoint=False)[1:]:
+                looked.append(float(np.where(np.abs(way) > 1e-7, side * copied(start_log + share * way), 0.0).min()))
+            assert np.abs(np.where(found.found, copied(found.log_price), 0.0)).max() < 1e-13
+            return found
+
+        monkeypatch.setattr(engine, "clear", watched)
+        audited(read(tmp_path, text).scenario, seed=11, paths=8)
+        assert min(looked, default=0.0) > -1e-12
