@@ -21,8 +21,9 @@ from tailwag.sources.rules import load_rules
 POOL_TERMS = ("value_usd", "range_usd", "weight", "fee_bps", "dynamic_fee", "block_minutes")
 OF_CPMM = ("kind", "name", "delay_steps", *POOL_TERMS)
 OF_LP_HEDGER = (*OF_CPMM, "two_way_usd_per_day", "policy", "hedge_share", "speed", "stream")
-OF_CRAB = ("kind", "name", "delay_steps", "notional_usd", "iv", "policy", "rules", "stream")
-TERMS = tuple(dict.fromkeys((*OF_CPMM, *OF_LP_HEDGER, *OF_CRAB)))
+OF_CRAB = ("kind", "name", "delay_steps", "notional_usd", "iv", "policy", "rules", "stream", "last_hedge")
+OF_LAST_HEDGE = ("hours_ago", "price_usd")
+TERMS = tuple(dict.fromkeys((*OF_CPMM, *OF_LP_HEDGER, *OF_CRAB, *OF_LAST_HEDGE)))
 RULES = ("squeeth_eth",)
 UNDATED = "2026-01-01T00:00:00Z"
 """The day whose rules hold for a run without a start."""
@@ -70,6 +71,7 @@ def read_crab(table: Table, name: str, setting: Setting) -> Read:
             _public_rule(table, figure["hedge_hours"], figure["hedge_move_share"]),
             funding,
             stream=table.whole("stream", 0, least=0, most=2**31 - 1),
+            **_last_hedge(table, setting.spot_usd),
         )
     unsaid = () if "iv" in table else (f"{table.place}: iv is not stated; funding pays for {setting.vol:g}, the vol of [price]",)
     clamped = agent.iv**2 > funding.rate_per_year(agent.iv) * (1.0 + 1e-12)
@@ -79,6 +81,14 @@ def read_crab(table: Table, name: str, setting: Setting) -> Read:
         else ()
     )
     return agent, (*unsaid, *cut)
+
+
+def _last_hedge(table: Table, spot_usd: float) -> dict[str, float]:
+    """When and where it was hedged before the start; at the start, at the first price, where that is not stated."""
+    stated = table.table("last_hedge", {})
+    stated.only(*OF_LAST_HEDGE)
+    price = stated.number("price_usd", spot_usd, least=0.0, above=True)
+    return {"hedged_hours_ago": stated.number("hours_ago", 0.0), "hedged_at_log": math.log(price / spot_usd)}
 
 
 def _public_rule(table: Table, hours: float, move_share: float) -> TimeOrThreshold:

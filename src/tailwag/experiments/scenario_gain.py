@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tailwag.experiments.run_document import agent_kind, versions
-from tailwag.experiments.scenario_gain_law import PredictedGain, predict_gain
+from tailwag.experiments.scenario_gain_law import PredictedGain, PredictedPart, predict_gain
 from tailwag.sim.gain_bump import AgentGain, Bump, measure_gain, stated_gains
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def gain_document(name: str, file: ScenarioFile, *, paths: int, seed: int, bump:
     chosen, scenario = bump or Bump(), file.scenario
     predicted = predict_gain(scenario, chosen)
     measured = measure_gain(scenario, paths=paths, seed=seed, bump=chosen)
-    total = _against(measured.total, predicted.total)
-    agents = [_agent(scenario, place, measured.agents[place], predicted) for place in range(len(scenario.agents))]
+    total = _against(measured.total, predicted, paths)
+    agents = [_agent(scenario, place, measured.agents[place], predicted, paths) for place in range(len(scenario.agents))]
     return {
         "schema": SCHEMA,
         "headline": list(_headline(name, total, predicted, agents, chosen)),
@@ -60,18 +60,23 @@ def _notes(scenario: Scenario, agents: list[Document]) -> Iterator[str]:
         yield "vol follows spot: predicted and measured responses hold vanna, stated ones do not"
 
 
-def z_score(measured: Estimate, predicted: float) -> float | None:
-    """(measured - predicted) / its standard error, which is taken as no less than the resolution; None where nothing was measured."""
+def z_score(measured: Estimate, predicted: float, *, least_error: float = 0.0) -> float | None:
+    """(measured - predicted) / its standard error, which is taken as no less than the resolution; None where nothing was measured.
+
+    ``least_error``: the one that the prediction has for as many paths.  Where few paths answer at all, the measured one misses what it did not meet.
+    """
     if measured.value is None:
         return None
-    return (measured.value - predicted) / math.hypot(measured.standard_error or 0.0, RESOLUTION)
+    return (measured.value - predicted) / math.hypot(max(measured.standard_error or 0.0, least_error), RESOLUTION)
 
 
-def _against(measured: Estimate, predicted: float) -> Document:
-    return {"measured": measured.to_document(), "predicted": predicted, "z": z_score(measured, predicted)}
+def _against(measured: Estimate, predicted: PredictedGain | PredictedPart, paths: int) -> Document:
+    gain = predicted.total if isinstance(predicted, PredictedGain) else predicted.gain
+    z = z_score(measured, gain, least_error=predicted.deviation / math.sqrt(paths))
+    return {"measured": measured.to_document(), "predicted": gain, "z": z}
 
 
-def _agent(scenario: Scenario, place: int, measured: AgentGain, predicted: PredictedGain) -> Document:
+def _agent(scenario: Scenario, place: int, measured: AgentGain, predicted: PredictedGain, paths: int) -> Document:
     part = predicted.agents[place]
     whole = predicted.total
     return {
@@ -81,7 +86,7 @@ def _agent(scenario: Scenario, place: int, measured: AgentGain, predicted: Predi
         "stated_response_usd": measured.stated_usd,
         "predicted_response_usd": part.response_usd,
         "measured_response_usd": measured.response_usd.to_document(),
-        "gain": _against(measured.gain, part.gain),
+        "gain": _against(measured.gain, part, paths),
         "share": None if whole == 0.0 else part.gain / whole,
     }
 

@@ -29,6 +29,7 @@ from tailwag.sim.agents.margined import MarginedHedger
 from tailwag.sim.agents.momentum import TrendFollower
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
+from tailwag.sim.agents.predator import Predator
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.gain_bump import Bump, stated_response_usd
@@ -40,7 +41,9 @@ from tailwag.units import HOURS_PER_YEAR
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
 DAYS_PER_YEAR = 365.0
 POINTS = 12_001
-MOST_ROUNDS = 8
+MOST_ROUNDS = 30
+NO_REST = 1e-6
+"""Rounds that still differ by so much of log price after the last one go back and forth: price does not rest there."""
 NOISE_POINTS = 1_601
 NOISE_REACH = 7.0
 SAME_TIME = 1e-9
@@ -51,21 +54,29 @@ Law = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 
 @dataclass(frozen=True, slots=True)
 class PredictedPart:
-    """One agent's predicted part: flow response in USD per unit of log price, its gain, and where the law comes from."""
+    """One agent's predicted part: flow response in USD per unit of log price, its gain, where the law comes from, and the gain's deviation.
+
+    ``deviation``: how far one path's gain lies from the mean (standard deviation over the bumped step's own move).
+    """
 
     name: str
     response_usd: float
     gain: float
     by: str
+    deviation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedGain:
-    """The total gain that closed forms predict for a bump, and its parts, which sum to it."""
+    """The total gain that closed forms predict for a bump, and its parts, which sum to it; ``deviation`` as of a part.
+
+    Over n paths the mean lies within about deviation / sqrt(n): where a bump is seldom answered, paths that answer may all be missed.
+    """
 
     total: float
     amplification: float
     agents: tuple[PredictedPart, ...]
+    deviation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +110,13 @@ def predict_gain(scenario: Scenario, bump: Bump) -> PredictedGain:
     answer = float(weights @ (up - down))
     bought = [float(weights @ (np.interp(up, grid, flow) - np.interp(down, grid, flow))) for flow in flows]
     total, whole = 1.0 - 2.0 * bump.size_log / answer, math.fsum(bought)
+    apart = (2.0 * bump.size_log / answer**2) * math.sqrt(max(float(weights @ (up - down - answer) ** 2), 0.0))
+    shares = [0.0 if whole == 0.0 else flow / whole for flow in bought]
     agents = tuple(
-        PredictedPart(agent.name, flow / answer, 0.0 if whole == 0.0 else total * flow / whole, by)
-        for agent, flow, (_, by) in zip(scenario.agents, bought, laws)
+        PredictedPart(agent.name, flow / answer, total * share, by, apart * abs(share))
+        for agent, flow, share, (_, by) in zip(scenario.agents, bought, shares, laws)
     )
-    return PredictedGain(total, answer / (2.0 * bump.size_log), agents)
+    return PredictedGain(total, answer / (2.0 * bump.size_log), agents, apart)
 
 
 def law_of(agent: Any, setting: Setting) -> tuple[Law, str]:
@@ -131,7 +144,7 @@ def _refuse(scenario: Scenario, bump: Bump) -> None:
 def _setting(scenario: Scenario, bump: Bump) -> Setting:
     years = scenario.grid.years
     now = float(years[1] if bump.clock == "still" else years[-1])
-    late = all(agent.delay_steps > 0 for agent in scenario.agents)
+    late = all(agent.delay_steps > 0 or isinstance(agent, Predator) for agent in scenario.agents)  # who answers orders answers no price
     return Setting(scenario.spot_usd, now, now - float(years[0]), scenario.vol.spot_vol_beta, late, bump.clock == "running")
 
 
@@ -142,6 +155,7 @@ def _curve(scenario: Scenario, bump: Bump, laws: Sequence[Law], *, reach: float)
         grid = np.linspace(-width, width, POINTS)
         shocks, flows = _led_to(scenario, bump, laws, grid)
         middle = POINTS // 2
+        shocks = np.where(np.isnan(shocks), np.where(np.arange(POINTS) < middle, math.inf, -math.inf), shocks)
         outward = np.concatenate((np.minimum.accumulate(shocks[: middle + 1][::-1])[::-1], np.maximum.accumulate(shocks[middle:])[1:]))
         if outward[0] <= -reach and outward[-1] >= reach:
             return grid, outward, flows
@@ -151,7 +165,10 @@ def _curve(scenario: Scenario, bump: Bump, laws: Sequence[Law], *, reach: float)
 
 
 def _led_to(scenario: Scenario, bump: Bump, laws: Sequence[Law], grid: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
-    """Solve F = x - impact(flow(x, F)) on the grid; orders in coin are worth S0 exp(F), the price before they trade."""
+    """Solve F = x - impact(flow(x, F)) on the grid; orders in coin are worth S0 exp(F), the price before they trade.
+
+    NaN where no exogenous move comes to rest at x: a rule that calls at a threshold throws price across such a gap.
+    """
     shocks = grid.copy()
     flows: list[FloatArray] = []
     for _ in range(MOST_ROUNDS):
@@ -160,10 +177,11 @@ def _led_to(scenario: Scenario, bump: Bump, laws: Sequence[Law], grid: FloatArra
         flows = [usd + coin * price for usd, coin in bought]
         total = np.sum(flows, axis=0) if flows else np.zeros(grid.shape)
         after = grid - _impact_log(scenario, bump, total, total / price)
-        if float(np.abs(after - shocks).max()) < 1e-13:
+        apart = np.abs(after - shocks)
+        if float(apart.max()) < 1e-13:
             break
         shocks = after
-    return shocks, flows
+    return np.where(apart < NO_REST, shocks, math.nan), flows
 
 
 def _impact_log(scenario: Scenario, bump: Bump, usd: FloatArray, coin: FloatArray) -> FloatArray:
@@ -348,13 +366,17 @@ def _pool(agent: PoolArbitrage, setting: Setting) -> tuple[Law, str] | None:
 
 
 def _crab(agent: Crab, setting: Setting) -> tuple[Law, str]:
-    """2 N (e^x - 1) / S0 coin where the first price seen has moved by the threshold; nothing before."""
+    """2 N (e^x - e^h) / S0 coin where the first price seen has moved by the threshold from the last hedge at h; nothing before.
+
+    Hedges that become due only by what other hedges push are not in it.
+    """
 
     def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
         seen = exogenous if setting.late else x
         worn = math.exp(-agent.funding.rate_per_year(agent.iv) * setting.now_years)
-        gap = 2.0 * agent.notional_usd * (worn * np.exp(seen) - 1.0) / setting.spot_usd
-        called = (np.abs(np.expm1(seen)) >= agent.rule.move_share) | (setting.now_years * HOURS_PER_YEAR >= agent.rule.every_hours)
+        gap = 2.0 * agent.notional_usd * (worn * np.exp(seen) - math.exp(agent.hedged_at_log)) / setting.spot_usd
+        hours = setting.now_years * HOURS_PER_YEAR + agent.hedged_hours_ago
+        called = (np.abs(np.expm1(seen - agent.hedged_at_log)) >= agent.rule.move_share) | (hours >= agent.rule.every_hours)
         return 0.0 * x, np.where(called, gap, 0.0)
 
     return law, "+2 N beyond the threshold"

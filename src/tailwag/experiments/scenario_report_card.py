@@ -20,6 +20,8 @@ Document = dict[str, Any]
 LEFT = 0.028
 MOST_SWITCHES = 12
 LINES_A_PART = 6
+LOWEST_WORD, LINE = 0.112, 0.0265
+"""Where the words on the left must end, above the foot, and the height of a line."""
 
 
 def scenario_card(document: Document, *, theme: Theme = "light") -> bytes:
@@ -70,13 +72,14 @@ def _words(figure: Figure, document: Document, colours: Palette, *, top: float) 
     height = top
     for title, answer in asked:
         body = answer.partition(": ")[2] if title != "Asked" and ": " in answer else answer
-        if not body:
+        room = 1 + int((height - 0.030 - LOWEST_WORD) / LINE) if height - 0.030 >= LOWEST_WORD else 0
+        if not body or not room:
             continue
         figure.text(LEFT, height, title, fontsize=10.5, weight="bold", color=colours.ink, va="center")
-        lines = textwrap.wrap(drawable(body, most=420), width=across, max_lines=LINES_A_PART, placeholder=" …")
+        lines = textwrap.wrap(drawable(body, most=420), width=across, max_lines=min(LINES_A_PART, room), placeholder=" …")
         for rank, line in enumerate(lines):
-            figure.text(LEFT, height - 0.030 - 0.0265 * rank, line, fontsize=9.2, color=colours.muted, va="center")
-        height -= 0.030 + 0.0265 * len(lines) + 0.022
+            figure.text(LEFT, height - 0.030 - LINE * rank, line, fontsize=9.2, color=colours.muted, va="center")
+        height -= 0.030 + LINE * len(lines) + 0.022
 
 
 def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -> None:

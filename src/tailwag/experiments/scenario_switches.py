@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_clock_switches import spread_clocks, spread_rules
 from tailwag.experiments.scenario_hedge_switches import dynamic_fee, power_perp_crab, power_perp_hedge
 from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
 from tailwag.experiments.scenario_option_switches import position_limit
@@ -374,6 +375,21 @@ SWITCHES: tuple[Switch, ...] = (
         epoch_tranches,
         {"tranches": 4.0, "tranche_hours": 12.0},
         "the later parts stand idle until they are sold, and are shorter",
+    ),
+    Switch(
+        "spread-clocks",
+        "Strategies with one public rule were hedged last at different times and prices, evenly spread",
+        "mitigation",
+        spread_clocks,
+        asks="protocols that are started apart; those that come due in one step are together from then on",
+    ),
+    Switch(
+        "spread-rules",
+        "Strategies with one public rule get hours and a threshold of their own, spread by share on both sides",
+        "mitigation",
+        spread_rules,
+        {"share": 0.3},
+        "protocols that agree to differ",
     ),
     Switch(
         "lower-leverage",

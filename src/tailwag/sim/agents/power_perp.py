@@ -105,7 +105,8 @@ class Crab:
 
     Value of the short -N (S / S0)^2 e^(-funding t): delta -2 N S / S0^2 coin, dollar gamma -2 N (S / S0)^2; it earns funding and pays the
     squared moves between hedges.  The keeper sees a cleared price and trades at the next block, so ``delay_steps`` is 1 or more.
-    Raises UnitError or InputError for numbers out of range.
+    ``hedged_hours_ago`` and ``hedged_at_log`` (log of the price over the first one): when and where it was hedged last; two strategies of one rule that
+    begin alike are hedged in the same steps for ever.  Raises UnitError or InputError for numbers out of range.
     """
 
     name: str
@@ -115,6 +116,8 @@ class Crab:
     rule: TimeOrThreshold
     funding: PerpFunding
     stream: int = 0
+    hedged_hours_ago: float = 0.0
+    hedged_at_log: float = 0.0
 
     def __post_init__(self) -> None:
         if self.delay_steps < 1 or int(self.delay_steps) != self.delay_steps:
@@ -125,6 +128,16 @@ class Crab:
             raise UnitError(f"agent {self.name!r}: expected notional_usd above 0 and below 1e15, got {self.notional_usd:g}")
         if not 0.0 <= self.iv <= 10.0:
             raise UnitError(f"agent {self.name!r}: expected iv as a decimal from 0 to 10, got {self.iv:g}; 0.6 is 60 %")
+        if not 0.0 <= self.hedged_hours_ago < self.rule.every_hours:
+            raise InputError(
+                f"agent {self.name!r}: expected its last hedge from 0 to {self.rule.every_hours:g} hours before the start, got "
+                f"{self.hedged_hours_ago:g}; its rule would have called since"
+            )
+        if self.hedged_at_log != 0.0 and not abs(math.expm1(-self.hedged_at_log)) < self.rule.move_share:
+            raise InputError(
+                f"agent {self.name!r}: expected its last hedge within {100 * self.rule.move_share:g} % of the first price, got "
+                f"{100 * math.expm1(self.hedged_at_log):+.3g} %; its rule would have called since"
+            )
 
     @property
     def policy(self) -> TimeOrThreshold:
@@ -133,7 +146,10 @@ class Crab:
 
     def content(self) -> str:
         """Everything but the name."""
-        return repr(["crab", *(getattr(self, entry.name) for entry in fields(self) if entry.name != "name")])
+        last = ("hedged_hours_ago", "hedged_at_log")
+        said = ["crab", *(getattr(self, entry.name) for entry in fields(self) if entry.name not in ("name", *last))]
+        began = [getattr(self, name) for name in last]
+        return repr([*said, *began] if any(began) else said)
 
     def starting_dollar_gamma_usd(self, spot_usd: float) -> float:
         """-2 N."""
@@ -161,8 +177,9 @@ class CrabTrader:
     market: Market
 
     def init(self, paths: int, draw: Draws | None = None) -> CrabState:
-        """Hedged at the start."""
-        return CrabState(np.zeros(paths), np.zeros(paths), np.zeros(paths, dtype=np.bool_))
+        """Hedged at the start, or when and where it was hedged last."""
+        ago, at = self.agent.hedged_hours_ago / HOURS_PER_YEAR, self.agent.hedged_at_log
+        return CrabState(np.full(paths, -ago), np.full(paths, at), np.zeros(paths, dtype=np.bool_))
 
     def start_coin(self, state: CrabState) -> FloatArray:
         """Long the coin that the short lacks."""
