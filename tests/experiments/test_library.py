@@ -34,7 +34,7 @@ from tailwag.sim.scenario import Scenario
 from tailwag.sim.state import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"
-FILES = sorted(Path(tailwag.experiments.library.__file__).parent.glob("*.toml"))
+FILES = sorted(Path(tailwag.experiments.library.__file__).parent.glob("*.toml"), key=lambda path: path.stem)
 WITHOUT_DATA = [story.name for story in library() if not story.needs]
 
 

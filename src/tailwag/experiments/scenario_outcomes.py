@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.experiments.scenario_hedging import hedging_columns
+from tailwag.experiments.scenario_late_prices import late_loss_usd
 from tailwag.experiments.scenario_squeezes import squeezed_usd
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.arbitrageur import Arbitrageur
@@ -50,6 +51,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("settles_at_strike", "paths that settle at the strike", "share", "harm"),
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
     Measure("squeezed_usd", "earned by the squeeze, marked at the last price", "usd", "harm"),
+    Measure("late_loss_usd", "lost by pools to quotes at a late price, beyond their fees", "usd", "harm"),
     Measure("largest_step_usd", "largest net flow of one step", "usd", "harm"),
     Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
     Measure("arbitraged_usd", "traded by arbitrageurs, both legs", "usd", "cost"),
@@ -136,9 +138,10 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
     if scenario.elsewhere is not None:
         found["arbitraged_usd"] = arbitraged
     found |= hedging_columns(scenario, block)
-    squeezed = squeezed_usd(scenario, block)
-    if squeezed is not None:
+    if (squeezed := squeezed_usd(scenario, block)) is not None:
         found["squeezed_usd"] = squeezed
+    if (late := late_loss_usd(scenario, block)) is not None:
+        found["late_loss_usd"] = late
     if watch.strike_usd is not None:
         for name, price_log in (("", block.log_price), ("_alone", block.fundamental_log)):
             found |= {f"{when}{name}": value for when, value in _at_strike(scenario, price_log, watch).items()}

@@ -29,7 +29,7 @@ def squeezed_usd(scenario: Scenario, block: BlockPaths) -> FloatArray | None:
 def squeeze_sentence(document: Mapping[str, Any]) -> str:
     """What the options of every squeezer earned, what its push did, and what both cost; empty where there is none."""
     squeezers = squeezers_of(document)
-    return " ".join(_legs(entry) for entry in document["run"].get("option_trades", ()) if entry["agent"] in squeezers)
+    return " ".join(_legs(entry, document["paths"]) for entry in document["run"].get("option_trades", ()) if entry["agent"] in squeezers)
 
 
 def squeezers_of(document: Mapping[str, Any]) -> frozenset[str]:
@@ -37,13 +37,18 @@ def squeezers_of(document: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(agent["name"] for agent in document["run"]["assumptions"]["agents"] if agent["kind"] == "squeezer")
 
 
-def _legs(entry: Mapping[str, Any]) -> str:
+def _legs(entry: Mapping[str, Any], paths: int) -> str:
     options, edge, costs, profit = (entry[key]["value"] for key in ("options_usd", "edge_usd", "hedge_costs_usd", "profit_usd"))
     words = [dollars({"value": value}, signed=True) for value in (options - edge, edge, profit - options + costs, -costs)]
     return (
         f"The squeeze of {entry['agent']}: options {words[0]} by the model and {words[1]} in their spreads, the push {words[2]} and {words[3]} in fees "
-        f"and spreads; together {dollars(entry['profit_usd'], signed=True)} (mean of {entry['paths']} paths)."
+        f"and spreads; together {dollars(entry['profit_usd'], signed=True)} ({_mean_of(entry, paths)})."
     )
+
+
+def _mean_of(entry: Mapping[str, Any], paths: int) -> str:
+    first = "the first " if entry["paths"] < paths else ""
+    return f"mean of {first}{entry['paths']} paths"
 
 
 def sell_a_block(scenario: Scenario, numbers: Parameters) -> Scenario:

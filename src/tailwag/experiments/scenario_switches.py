@@ -11,6 +11,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_clock_switches import spread_clocks, spread_rules
 from tailwag.experiments.scenario_hedge_switches import dynamic_fee, power_perp_crab, power_perp_hedge
+from tailwag.experiments.scenario_late_prices import late_price_fee
 from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
 from tailwag.experiments.scenario_option_switches import position_limit
 from tailwag.experiments.scenario_squeezes import sell_a_block
@@ -468,6 +469,14 @@ SWITCHES: tuple[Switch, ...] = (
         sell_a_block,
         {"block_usd": 2e8, "at_log": 0.02},
         "a holder who stands ready; his profit is against holding what he sells",
+    ),
+    Switch(
+        "late-price-fee",
+        "Options pools with a late price ask a fee of at least spot_share of spot a coin",
+        "mitigation",
+        late_price_fee,
+        {"spot_share": 0.004},
+        "everybody pays it, who knows the price and who does not",
     ),
     Switch("still-vol", "Implied vol no longer follows spot", "link", _still_vol),
     Switch("flip-gamma", "Dealers hold the other side of the same options", "link", _flip_gamma),
