@@ -200,3 +200,52 @@ def test_dealers_move_as_a_switch(tmp_path: Path) -> None:
     assert on == [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
     with pytest.raises(InputError, match="hedge-on"):
         chosen_switch("hedge-on:venue=moon")(scenario)
+
+
+# A future that settles inside
+
+
+DATED = """
+[[venue]]
+name = "dated"
+instrument = "future"
+carry_per_year = 0.06
+expiry_days = 0.0833
+impact = {permanent_per_usd = 4e-11}
+
+[[agent]]
+kind = "dealer"
+name = "on the future"
+trades_on = "dated"
+gamma_usd = -1e9
+policy = {kind = "every-step"}
+delay_steps = 1
+
+[[agent]]
+kind = "arbitrageur"
+name = "carry"
+between = ["spot", "dated"]
+capital_usd = 1e8
+"""
+
+
+def test_a_future_that_settles_inside_the_run_is_said_and_told(tmp_path: Path) -> None:
+    file = loaded(tmp_path, WHOLE + DATED)
+    assert any("venue dated: settles in cash 2 h from the start" in note for note in file.notes)  # 1.9992 h: the nearest step
+    document = simulate_file(file).document
+    row = document["venues"]["venues"][3]
+    settled = row["settlement"]
+    assert (settled["hours"], settled["samples"], settled["paths"]) == (pytest.approx(2.0), 6, 6)
+    assert row["last_price_usd"]["value"] == pytest.approx(settled["price_usd"]["value"], rel=1e-12)
+    assert 0.0 < settled["last_basis_bps"]["value"] < 5.0
+    assert any(line.startswith("dated: settled after 2 h at") for line in document["headline"])
+    assert [one["settlement"] for one in document["venues"]["venues"][:3]] == [None] * 3
+    page = run_report_html(document)
+    assert "after 2 h," in page
+
+
+def test_who_has_an_account_of_his_own_may_not_stand_on_a_future_that_settles(tmp_path: Path) -> None:
+    perp = '\n[[agent]]\nkind = "crab"\nname = "perp sellers"\ntrades_on = "dated"\nnotional_usd = 1e8\niv = 0.6\n'
+    perp += 'policy = {kind = "time-or-threshold", every_hours = 24, move_share = 0.01}\nrules = "squeeth_eth"\ndelay_steps = 1\n'
+    with pytest.raises(InputError, match=r"'dated' settles inside the run.*'perp sellers'"):
+        loaded(tmp_path, WHOLE + DATED + perp)

@@ -23,6 +23,7 @@ from tailwag.sim.venues_block import VenuesBlock, run_venues_block
 from tailwag.sim.venues_chain import Waiting
 from tailwag.sim.venues_engine import VenuesPlan, plan_venues
 from tailwag.sim.venues_home import leg_paths, venues_of
+from tailwag.units import HOURS_PER_YEAR
 
 MOST_PATHS = 256
 """Venues are looked at on so many paths of a run, the first ones."""
@@ -88,6 +89,23 @@ def _venue(plan: VenuesPlan, block: VenuesBlock, place: int) -> dict[str, Any]:
         },
         "funding_received_usd": _mean(funding) if venue.funding is not None else None,
         "chain": _chain(block.waiting[place], venue.chain.block_seconds) if venue.chain is not None else None,
+        "settlement": _settlement(plan, block, place),
+    }
+
+
+def _settlement(plan: VenuesPlan, block: VenuesBlock, place: int) -> dict[str, Any] | None:
+    """How a future settled inside the run, on the paths that reached its expiry: the mean of the index, and how far its last price was from it."""
+    expiry, told = plan.expiries[place], block.settled[place]
+    if expiry is None or told is None or not told.price_usd.any():
+        return None
+    reached = told.price_usd > 0.0
+    price_usd, last = told.price_usd[reached], told.last_usd[reached]
+    return {
+        "hours": float(plan.plans[place].scenario.grid.years[expiry.step]) * HOURS_PER_YEAR,
+        "samples": expiry.count,
+        "paths": int(reached.sum()),
+        "price_usd": _mean(price_usd),
+        "last_basis_bps": _mean(np.abs(np.log(last / price_usd)) * BPS),
     }
 
 
@@ -131,7 +149,8 @@ def venue_sentences(found: Mapping[str, Any] | None) -> list[str]:
         return []
     alone = ", ".join(f"{row['venue']} {row['gain_alone']:.2f}" for row in found["venues"])
     told = [f"Loop gain of each venue by itself: {alone}; with arbitrage without limit {found['combined_gain']:.2f} on all."]
-    return [*told, *map(_traded, found["arbitrageurs"]), *(_waited(row) for row in found["venues"] if row["chain"] is not None)]
+    told += [*map(_traded, found["arbitrageurs"]), *(_waited(row) for row in found["venues"] if row["chain"] is not None)]
+    return told + [_settled(row) for row in found["venues"] if row["settlement"] is not None]
 
 
 def _traded(row: Mapping[str, Any]) -> str:
@@ -147,6 +166,14 @@ def _waited(row: Mapping[str, Any]) -> str:
     return (
         f"{row['venue']}: orders waited {chain['delay_seconds']['value']:.3g} s for room in a block on average beside the blocks of "
         f"{chain['block_seconds']:g} s; the longest queue was {usd(chain['longest_queue_usd'])}."
+    )
+
+
+def _settled(row: Mapping[str, Any]) -> str:
+    one = row["settlement"]
+    return (
+        f"{row['venue']}: settled after {one['hours']:.4g} h at {price(one['price_usd']['value'])} on average, the mean of {one['samples']} index prices; "
+        f"its last price was {one['last_basis_bps']['value']:.2g} bp from that."
     )
 
 
@@ -168,6 +195,9 @@ def venue_tables(document: Document) -> str:
             f"{row['basis_bps']['largest']:.1f}",
             dollars(row["traded_usd"]),
             "" if row["chain"] is None else f"{row['chain']['delay_seconds']['value']:.3g} s",
+            ""
+            if row["settlement"] is None
+            else f"after {row['settlement']['hours']:.4g} h, {row['settlement']['last_basis_bps']['value']:.2g} bp off",
         ]
         for row in found["venues"]
     ]
@@ -182,6 +212,7 @@ def venue_tables(document: Document) -> str:
         "largest, bp",
         "traded by agents",
         "wait",
+        "settled",
     ]
     between = [
         [

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_leveraged import VENUES as CONTRACTS
 from tailwag.experiments.scenario_agent_setting import Setting
@@ -19,10 +21,12 @@ from tailwag.margin.funding import Funding
 from tailwag.margin.initial import initial_margin
 from tailwag.margin.rulebook import funding_rule
 from tailwag.sim.agents.arbitrageur import MOST_DAYS, Arbitrageur
+from tailwag.sim.grid import TimeGrid
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues import INSTRUMENTS, MARKS, Venue, Venues, future_scenario
 from tailwag.sim.venues_home import home_scenario
 from tailwag.sources.rules import RuleTable, load_rules
+from tailwag.units import HOURS_PER_YEAR
 
 VENUE_KEYS = (
     "name",
@@ -150,7 +154,7 @@ def _elsewhere(home: Scenario, table: Table, agents: list[Table], setting: Setti
     """A venue's own market: home's clock, shocks and clearing, with its depth, costs and agents."""
     bare = replace(home, agents=(), options=None)
     if table.text("instrument", "spot", choices=INSTRUMENTS) == "future":
-        bare = future_scenario(bare, carry_per_year=_carry(table), expiry_years=_expiry_years(table))
+        bare = future_scenario(bare, carry_per_year=_carry(table), expiry_years=_expiry_years(table, home.grid))
     table.needed("impact", "state impact = {permanent_per_usd = 0.01 / depth}; each venue has its own depth")
     read, notes = read_agents(agents, replace(setting, spot_usd=bare.spot_usd))
     scenario = replace(
@@ -185,8 +189,13 @@ def _venue(table: Table, scenario: Scenario, rules: tuple[RuleTable, int] | None
             chain=chain,
             message_delay_steps=table.whole("message_delay_steps", 0, least=0, most=10_000),
             carry_per_year=_carry(table) if instrument == "future" else 0.0,
-            expiry_years=_expiry_years(table) if instrument == "future" else None,
+            expiry_years=_expiry_years(table, scenario.grid) if instrument == "future" else None,
             initial_margin=initial_margin(*rules) if instrument != "spot" and rules is not None else None,
+        )
+    if venue.settles is not None and venue.expiry_years is not None:
+        notes.append(
+            f"venue {venue.name}: settles in cash {venue.expiry_years * HOURS_PER_YEAR:.6g} h from the start, on the mean of the index over the last 30 minutes; "
+            "who trades there is done then"
         )
     return venue, notes
 
@@ -195,8 +204,11 @@ def _carry(table: Table) -> float:
     return table.number("carry_per_year", least=-5.0, most=5.0, hint="the fair basis a year, 0.08: a future in a year costs 8 % more")
 
 
-def _expiry_years(table: Table) -> float:
-    return table.number("expiry_days", least=0.0, above=True, hint="days from the start to the future's expiry") / DAYS_PER_YEAR
+def _expiry_years(table: Table, grid: TimeGrid) -> float:
+    """The expiry; inside the run it is the nearest step."""
+    stated = table.number("expiry_days", least=0.0, above=True, hint="days from the start to the future's expiry") / DAYS_PER_YEAR
+    nearest_step = int(np.abs(grid.years - stated).argmin())
+    return float(grid.years[nearest_step]) if stated <= grid.horizon_years * (1.0 + 1e-9) and nearest_step else stated
 
 
 def _rules(table: Table, setting: Setting) -> tuple[RuleTable, int] | None:

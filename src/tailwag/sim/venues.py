@@ -18,9 +18,12 @@ from tailwag.kernels.arrays import FloatArray
 from tailwag.margin.funding import Funding
 from tailwag.margin.initial import InitialMargin
 from tailwag.sim.agents.arbitrageur import Arbitrageur
+from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.agents.hawkes import SelfExcitingOrders
+from tailwag.sim.agents.momentum import TrendFollower
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues_chain import Chain
-from tailwag.sim.venues_price import Carried, same_shocks
+from tailwag.sim.venues_price import Carried, Expiry, expiry_of, same_shocks
 
 INSTRUMENTS = ("spot", "perp", "future")
 MARKS = ("last", "mark", "index")
@@ -64,14 +67,19 @@ class Venue:
             raise InputError(f"{said}: expected funding on a perp only, got it on {self.instrument}")
         if (self.instrument == "future") != (self.expiry_years is not None):
             raise InputError(f"{said}: expected expiry_years for a future and for nothing else")
-        if self.expiry_years is not None and self.expiry_years < self.scenario.grid.horizon_years * (1.0 - 1e-12):
-            raise InputError(f"{said}: expected an expiry at or after the end of the run, got one inside it; shorten the run")
         if self.message_delay_steps < 0 or self.mark_seconds < 0.0 or not math.isfinite(self.carry_per_year):
             raise InputError(f"{said}: expected message_delay_steps and mark_seconds of 0 or more, and a finite carry_per_year")
         if self.funding is not None:
             _refuse_own_funding(self)
         if self.chain is not None:
             _refuse_on_chain(self)
+        if self.settles is not None:
+            _refuse_settling(self, self.settles)
+
+    @property
+    def settles(self) -> Expiry | None:
+        """When the future settles inside the run; None where it does not, and for whatever is no future."""
+        return None if self.expiry_years is None else expiry_of(self.scenario.grid.years, self.expiry_years)
 
     def tied_up_usd(self, position_usd: FloatArray) -> FloatArray:
         """Margin on positions of these values by the venue's rule at its first price; the whole value where it has none."""
@@ -111,10 +119,36 @@ def _refuse_on_chain(venue: Venue) -> None:
             )
 
 
+SETTLED_KINDS = (Dealer, TrendFollower, SelfExcitingOrders)
+"""Agents whose position at a venue is coin in the ledger, and nothing else: a settlement closes all of it."""
+
+
+def _refuse_settling(venue: Venue, expiry: Expiry) -> None:
+    """A future that settles inside the run closes what the ledger holds; accounts, pools and options that outlive it have no place there."""
+    said, ends = f"venue {venue.name!r} settles inside the run", float(venue.scenario.grid.years[expiry.step]) * (1.0 + 1e-9)
+    if venue.in_index:
+        raise InputError(f"{said}: expected it outside the index that it settles on; leave in_index out")
+    for agent in venue.scenario.agents:
+        if not isinstance(getattr(agent, "inner", agent), SETTLED_KINDS):
+            raise InputError(
+                f"{said}: expected dealers, momentum traders and order streams there, got agent {agent.name!r} with an account of its own; put it on "
+                "another venue, or end the run before the expiry"
+            )
+        book = getattr(agent, "options", None)
+        if book is not None and (bool(book.averaged.any()) or float(book.expiry_years.max()) > ends):
+            raise InputError(
+                f"{said}: expected options of agent {agent.name!r} that expire with it or before, on its own price (settlement = 'spot': the future itself "
+                "is settled on the average); put later ones on another venue"
+            )
+
+
 def future_scenario(spot: Scenario, *, carry_per_year: float, expiry_years: float) -> Scenario:
-    """A spot scenario as the market of a future: it starts at S e^(carry T), and its fundamental price sheds the carry as time goes by."""
+    """A spot scenario as the market of a future: it starts at S e^(carry T), and its fundamental price sheds the carry as time goes by.
+
+    Where it expires inside the run, that price fades into the mean of the last 30 minutes.
+    """
     first = spot.spot_usd * math.exp(carry_per_year * expiry_years)
-    return replace(spot, spot_usd=first, price=Carried(spot.price, -carry_per_year))
+    return replace(spot, spot_usd=first, price=Carried(spot.price, -carry_per_year, expiry_of(spot.grid.years, expiry_years)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +184,10 @@ class Venues:
         if not 0.0 <= self.index_cap_share < 1.0:
             raise InputError(f"expected index_cap_share from 0 to below 1, got {self.index_cap_share:g}; 0.005 is 0.5 %")
         object.__setattr__(self, "index_venues", tuple(venue.name for venue in self.venues if venue.counts_in_index))
-        if not self.index_venues and any(venue.mark != "last" or venue.funding is not None for venue in self.venues):
+        reads = (venue.mark != "last" or venue.funding is not None or venue.settles is not None for venue in self.venues)
+        if not self.index_venues and any(reads):
             raise InputError(
-                "expected a venue in the index where funding or liquidations read it; add a spot venue or state in_index = true"
+                "expected a venue in the index where funding, liquidations or a settlement read it; add a spot venue or state in_index = true"
             )
 
     def venue(self, name: str) -> Venue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,8 @@ from tailwag.sim.state import Outcome
 from tailwag.sim.venues import Venues
 from tailwag.sim.venues_chain import Waiting, gate, with_room
 from tailwag.sim.venues_funding import charged, marked, premium_after
-from tailwag.sim.venues_price import index_usd
+from tailwag.sim.venues_price import Expiry, index_usd
+from tailwag.sim.venues_settlement import Settling, rested, settle
 from tailwag.units import HOURS_PER_YEAR
 
 ONE_SLICE = np.ones(1)
@@ -25,11 +27,12 @@ ONE_SLICE = np.ones(1)
 
 @dataclass(frozen=True, slots=True)
 class VenuesPlan:
-    """What all blocks of a run share: the venues and a plan of each; ``legs``: for every arbitrageur, (place, seat) of both legs."""
+    """What all blocks of a run share: the venues and a plan of each; ``legs``: for every arbitrageur, (place, seat) of both legs; ``expiries``: of venues that settle."""
 
     venues: Venues
     plans: tuple[RunPlan, ...]
     legs: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
+    expiries: tuple[Expiry | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class VenuesState:
     premium_share: tuple[FloatArray, ...]
     waiting: tuple[Waiting | None, ...]
     last_move: tuple[FloatArray, ...]
+    settling: tuple[Settling | None, ...]
 
 
 def plan_venues(venues: Venues, *, seed: int, full_pnl: bool = True) -> VenuesPlan:
@@ -50,7 +54,7 @@ def plan_venues(venues: Venues, *, seed: int, full_pnl: bool = True) -> VenuesPl
     for arbitrageur in venues.arbitrageurs:
         first, second = (names.index(name) for name in arbitrageur.legs)
         legs.append(((first, _seat(plans[first], arbitrageur)), (second, _seat(plans[second], arbitrageur))))
-    return VenuesPlan(venues, plans, tuple(legs))
+    return VenuesPlan(venues, plans, tuple(legs), tuple(venue.settles for venue in venues.venues))
 
 
 def _seat(plan: RunPlan, arbitrageur: Arbitrageur) -> int:
@@ -72,17 +76,39 @@ def init(plan: VenuesPlan, first_path: int, paths: int) -> VenuesState:
         tuple(nothing for _ in states),
         tuple(None if venue.chain is None else Waiting.nobody(paths) for venue in plan.venues.venues),
         tuple(nothing for _ in states),
+        tuple(None if expiry is None else Settling.nothing(paths) for expiry in plan.expiries),
     )
 
 
 def step(plan: VenuesPlan, state: VenuesState) -> VenuesState:
     """One step of all venues for a block of paths."""
     before, waiting = _ready(plan, state)
-    after = _together([engine.step(one, own) for one, own in zip(plan.plans, before)])
+    after = _together([_stepped(*venue) for venue in zip(plan.plans, before, plan.expiries)])
+    after, settling = _settled(plan, state, after)
     premium = _premiums(plan, state, after)
     moves = tuple(new.log_price - old.log_price for new, old in zip(after, state.states))
-    reached = VenuesState(tuple(after), premium, waiting, moves)
+    reached = VenuesState(tuple(after), premium, waiting, moves, settling)
     return replace(reached, states=_traded(plan, reached)) if plan.legs else reached
+
+
+def _stepped(plan: RunPlan, state: State, expiry: Expiry | None) -> State:
+    """A venue after its own step; one that has settled is closed."""
+    return engine.step(plan, state) if expiry is None or state.step < expiry.step else rested(state)
+
+
+def _settled(plan: VenuesPlan, state: VenuesState, after: list[State]) -> tuple[list[State], tuple[Settling | None, ...]]:
+    """Futures in their settlement window note the index, and at its end all their positions are closed."""
+    if all(expiry is None for expiry in plan.expiries):
+        return after, state.settling
+    index, states, settling = _index(plan.venues, _prices(plan, after)), list(after), list(state.settling)
+    for place, (expiry, told) in enumerate(zip(plan.expiries, state.settling)):
+        if expiry is None or told is None:
+            continue
+        told = told.seen(index, expiry, states[place].step)
+        if states[place].step == expiry.step:
+            states[place], told = settle(plan.plans[place], states[place], told)
+        settling[place] = told
+    return states, tuple(settling)
 
 
 def _ready(plan: VenuesPlan, state: VenuesState) -> tuple[list[State], tuple[Waiting | None, ...]]:
@@ -176,9 +202,33 @@ def _traded(plan: VenuesPlan, state: VenuesState) -> tuple[State, ...]:
         first, second = (_leg_view(plan, state, prices, leg) for leg in legs)
         live = state.states[legs[0][0]].live
         coin = np.where(live, decide(arbitrageur, first, second), 0.0)
-        for (place, seat), bought in zip(legs, (coin, -coin)):
+        for (place, seat), bought in zip(legs, _leg_orders(plan, state, legs, (first, second), coin)):
             states[place] = _submitted(plan.plans[place], states[place], seat, bought)
     return tuple(states)
+
+
+def _leg_orders(
+    plan: VenuesPlan, state: VenuesState, legs: tuple[tuple[int, int], tuple[int, int]], views: tuple[LegView, LegView], coin: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Coins to buy on both venues, (paths,) each: as many as are sold, but where one leg settles, the other keeps only what still moves with the index.
+
+    So a carry trade sells its coin evenly over the 30 minutes of the mean, which is the price that its future settles at.
+    """
+    expiries = [plan.expiries[place] for place, _ in legs]
+    steps = [math.inf if expiry is None else expiry.step for expiry in expiries]
+    if steps[0] == steps[1]:
+        return coin, -coin
+    which = 0 if steps[0] < steps[1] else 1
+    expiry = expiries[which]
+    assert expiry is not None
+    now, delays = state.states[0].step, [plan.plans[place].seats[seat].agent.delay_steps for place, seat in legs]
+    share = expiry.share_left(now + delays[1 - which])
+    if share == 1.0:
+        return coin, -coin
+    settles = (coin if which == 0 else -coin) * (1.0 if now + delays[which] <= expiry.step else 0.0)
+    kept = -share * (views[which].held_coin + settles)
+    other = np.where(state.states[0].live, kept - views[1 - which].held_coin, 0.0)
+    return (settles, other) if which == 0 else (other, settles)
 
 
 def _submitted(plan: RunPlan, state: State, seat: int, coin: FloatArray) -> State:
@@ -198,7 +248,7 @@ def _leg_view(plan: VenuesPlan, state: VenuesState, prices: Sequence[FloatArray]
         return moved, per_usd * spot + per_coin
 
     return LegView(
-        fair_log=np.log(spot) - venue.fair_basis_log(time_years),
+        fair_log=np.log(spot) - venue.fair_basis_log(time_years) - _window_log(plan, state, prices, place),
         spot_usd=spot,
         held_coin=own.seats[seat].holding.position_coin + flight.total_coin,
         flight_coin=flight.total_coin,
@@ -209,6 +259,14 @@ def _leg_view(plan: VenuesPlan, state: VenuesState, prices: Sequence[FloatArray]
         funding=None if venue.funding is None else _yearly(venue.funding),
         index_weight=1.0 / len(plan.venues.index_venues) if venue.counts_in_index else 0.0,
     )
+
+
+def _window_log(plan: VenuesPlan, state: VenuesState, prices: Sequence[FloatArray], place: int) -> FloatArray | float:
+    """What the known part of a settlement mean makes of a future's fair price, in log of the index; 0 outside a window."""
+    expiry, told = plan.expiries[place], state.settling[place]
+    if expiry is None or told is None or told.known == 0:
+        return 0.0
+    return told.expected_log(_index(plan.venues, prices), expiry)
 
 
 def _yearly(rule: Funding) -> FundingYear:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from tailwag.sim.state import AgentPaths, BlockPaths
 from tailwag.sim.venues import Venue, Venues
 from tailwag.sim.venues_block import VenuesBlock, run_venues_block
 from tailwag.sim.venues_engine import VenuesPlan, plan_venues
-from tailwag.sim.venues_price import Carried
+from tailwag.sim.venues_price import Carried, expiry_of
 
 
 def home_scenario(venues: Venues) -> Scenario:
@@ -47,8 +48,12 @@ def venues_of(scenario: Scenario) -> Venues:
 
 
 def _sharing(venue: Venue, home: Scenario) -> Venue:
-    drift = venue.scenario.price
-    price = Carried(home.price, drift.drift_per_year) if isinstance(drift, Carried) else home.price
+    drift, expires = venue.scenario.price, venue.expiry_years
+    if isinstance(drift, Carried):
+        settles = None if expires is None else expiry_of(home.grid.years, expires)
+        price: Any = Carried(home.price, drift.drift_per_year, settles)
+    else:
+        price = home.price
     return replace(venue, scenario=replace(venue.scenario, price=price, grid=home.grid))
 
 
