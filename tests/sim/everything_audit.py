@@ -111,6 +111,7 @@ class Market:
         self.spot = plan.scenario.spot_usd
         self.moved_coin = np.zeros(state.log_price.shape)
         self.fills: dict[int, Any] = {}
+        self.funds: dict[tuple[int, int, int], float] = {}
 
     def look(self, state: Any) -> None:
         """Everything that can be added up after a step."""
@@ -122,6 +123,8 @@ class Market:
             self._options(state, path, where)
             for place, seat in enumerate(self.plan.seats):
                 if _leveraged(seat):
+                    funds = [one.seats[place].memory.accounts.fund[path] for one in (self.last, state)]
+                    self.funds[place, state.step, path] = max(map(float, funds))
                     self._accounts(place, state, path, where)
                 if hasattr(getattr(state.seats[place].memory, "books", None), "premium_usd"):
                     self._vault(state.seats[place], path, where)
@@ -253,10 +256,13 @@ class Market:
                     where = f"{self.name}, step {step}, path {path}, {seat.agent.name}"
                     self.told.holds("a liquidation has a price and a size", math.isfinite(price) and price > 0.0 and usd > 0.0, where)
                     self.told.holds("a liquidation has a side", side in (1.0, -1.0), where)
-                    self.told.holds("a liquidation has a counterparty", against in (0, 1, 2, 3), where)
+                    self.told.holds("a liquidation has a counterparty", against in (0, 1, 2, 3, 4), where)
                     self.told.holds("a liquidation has a reason", self._reason(against), where)
+                    if against in (1, 4):
+                        full = self.funds[place, step, path] > 0.0
+                        self.told.holds("only a fund that holds something bears a loss", full == (against == 1), where)
                     coin = usd / price
-                    if against in (0, 1):
+                    if against in (0, 1, 4):
                         traded[path][step].append(-side * usd)
                         self.told.holds("a liquidation is priced by the market", self._within(step, path, price), where)
                     else:

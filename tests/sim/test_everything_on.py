@@ -40,7 +40,7 @@ WORDS = {
     "coin", "cash", "profit without options", "profit with options", "option coin", "options' premium_usd", "options' settled_usd",
     "options' value_usd", "options' edge_usd", "a vault's premium", "a vault's payoff", "leveraged positions", "margin, fund and debt",
     "both legs of an arbitrage", "liquidations are what was traded", "both sides of a deleveraging",
-    "a liquidation has a price and a size", "a liquidation has a counterparty", "a liquidation has a reason", "an option that expired is gone",
+    "a liquidation has a price and a size", "a liquidation has a counterparty", "only a fund that holds something bears a loss", "a liquidation has a reason", "an option that expired is gone",
 }  # fmt: skip
 
 

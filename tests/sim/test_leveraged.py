@@ -149,7 +149,7 @@ def test_every_coin_and_dollar_is_somewhere(contract: Contract, rounds: bool, de
     events = Liquidations.joined(last.events)
     assert events.rows > 0
     ours = np.abs(states[-1].seats[mine].holding.turnover_usd).sum()
-    sold = events.usd[events.against <= int(Against.FUND)].sum()
+    sold = events.usd[np.isin(events.against, (Against.MARKET, Against.FUND, Against.EMPTY_FUND))].sum()
     assert sold == pytest.approx(ours, rel=1e-9)  # every dollar traded is a liquidation with a price, a counterparty and a reason
     assert all(Against(int(code)).reason and Against(int(code)).words for code in np.unique(events.against))
     sides = [
@@ -290,6 +290,8 @@ def test_a_bankrupt_long_is_paid_by_the_fund_then_by_the_shorts() -> None:
     assert events.price_usd == pytest.approx([57_000.0, 58_800.0, 58_800.0], rel=1e-5)
     assert events.side.tolist() == [1.0, 1.0, -1.0]
     shared = replace(agent, rules=replace(venue, deleverages=False))
+    empty, place = conserved(replace(world, agents=(replace(shared, fund_usd=0.0),)), paths=1)
+    assert Liquidations.joined(empty[-1].seats[place].memory.events).against.tolist() == [Against.EMPTY_FUND], "no fund paid anything"
     states, mine = conserved(replace(world, agents=(shared,)), paths=1)
     after = states[-1].seats[mine].memory.accounts
     assert after.size[:, 0] == pytest.approx([0.0, 100.0], rel=1e-4)

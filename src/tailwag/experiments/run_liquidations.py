@@ -27,7 +27,7 @@ from tailwag.units import HOURS_PER_YEAR, NS_PER_YEAR
 MOST_PATHS = 256
 """Every liquidation is written down on so many paths of a run, the first ones."""
 MOST_ROWS = 40
-COUNTERPARTIES = (Against.MARKET, Against.FUND, Against.OTHER_SIDE)
+COUNTERPARTIES = (Against.MARKET, Against.FUND, Against.EMPTY_FUND, Against.OTHER_SIDE)
 """Of those who are liquidated; who is deleveraged for them is counted apart."""
 
 

@@ -290,7 +290,8 @@ class LeveragedTrader:
     ) -> Accounts:
         after, against = settle(some, self.agent.rules, closed, mark_usd=mark, fill_usd=fill)
         if self.records:
-            events.extend(_events(some, closed, against, self.agent.rules, (move.step, np.flatnonzero(touched), fill)))
+            beyond = np.where((some.fund > 0.0) | (after.fund > 0.0), int(Against.FUND), int(Against.EMPTY_FUND))
+            events.extend(_events(some, (closed, against, beyond), self.agent.rules, (move.step, np.flatnonzero(touched), fill)))
         return after
 
     def _scale(self, view: View) -> FloatArray | None:
@@ -307,10 +308,13 @@ def _traded(move: Move) -> BoolArray:
 
 
 def _events(
-    accounts: Accounts, closed: Closing, against: FloatArray, rules: Rulebook, when: tuple[int, IntArray, FloatArray]
+    accounts: Accounts, what: tuple[Closing, FloatArray, IntArray], rules: Rulebook, when: tuple[int, IntArray, FloatArray]
 ) -> list[Liquidations]:
-    """What one settlement closed, as rows: sold at the fill, deleveraged at the bankruptcy price on both sides."""
-    step, paths, fill = when
+    """What one settlement closed, as rows: sold at the fill, deleveraged at the bankruptcy price on both sides.
+
+    ``what``: closed, deleveraged of the other side, and who bears what a sale beyond the bankruptcy price lacks, (paths,).
+    """
+    (closed, against, beyond), (step, paths, fill) = what, when
     contract = rules.contract
     whole = closed.sold + closed.taken
     left = accounts.wallet + accounts.side * whole * (contract.unit_value(fill) - accounts.entry)
@@ -320,7 +324,7 @@ def _events(
     amount = account_sum(closed.taken)
     met = account_sum(closed.taken * np.where(closed.taken > 0.0, bankrupt, 0.0)) / np.where(amount > 0.0, amount, 1.0)
     rows = (
-        (closed.sold, np.broadcast_to(fill, closed.sold.shape), np.where(ruined, int(Against.FUND), int(Against.MARKET))),
+        (closed.sold, np.broadcast_to(fill, closed.sold.shape), np.where(ruined, beyond, int(Against.MARKET))),
         (closed.taken, bankrupt, np.full(closed.taken.shape, int(Against.OTHER_SIDE))),
         (against, np.broadcast_to(met, against.shape), np.full(against.shape, int(Against.BANKRUPT))),
     )

@@ -14,13 +14,15 @@ class Against(IntEnum):
     """Who stood on the other side.
 
     MARKET: the order book.  FUND: the position was bankrupt, so the insurance fund bears what the sale lacked.  OTHER_SIDE: profitable
-    traders of the other side, closed at the bankruptcy price.  BANKRUPT: their own rows, closed against a bankrupt position.
+    traders of the other side, closed at the bankruptcy price.  BANKRUPT: their own rows, closed against a bankrupt position.  EMPTY_FUND: as FUND,
+    with nothing in it: what the sale lacked is shared among the winners where the venue does that, and is bad debt otherwise.
     """
 
     MARKET = 0
     FUND = 1
     OTHER_SIDE = 2
     BANKRUPT = 3
+    EMPTY_FUND = 4
 
     @property
     def words(self) -> str:
@@ -38,8 +40,9 @@ _REASONS = (
     "sold beyond its bankruptcy price",
     "bankrupt with the insurance fund empty",
     "deleveraged: first in rank by profit and leverage",
+    "sold beyond its bankruptcy price with the insurance fund empty",
 )
-_WORDS = ("market", "fund", "deleveraged side", "bankrupt side")
+_WORDS = ("market", "fund", "deleveraged side", "bankrupt side", "empty fund")
 
 
 @dataclass(frozen=True, slots=True)
