@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from tests.sim.clearing_plain import _stride
 
 from tailwag.kernels.loop_clear import ALONG_CHORD, ALONG_SLOPE, NOWHERE, ONWARD, seek, stride
 from tailwag.kernels.loop_rows import OWN_ROWS, PATH_ROWS, WIDTH
 from tailwag.kernels.loop_value import pay, value_books
-from tailwag.sim.clearing import _stride, clear
+from tailwag.sim.clearing import clear
 
 BOUND = 0.7
 

@@ -14,7 +14,7 @@ from tests.sim.anchors import SPOT
 from tailwag.errors import InputError
 from tailwag.hedging.policies import EveryStep
 from tailwag.sim.agents.dealer import Dealer
-from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
+from tailwag.sim.agents.ladder import Cluster, LadderState, LadderTrader, LiquidationLadder
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Replay
 from tailwag.sim.engine import plan_run
@@ -176,3 +176,18 @@ def test_ladder_that_cannot_be_is_refused() -> None:
         Cluster(distance_log=0.0, width_log=0.01, notional_usd=1.0)
     with pytest.raises(InputError, match="gain below 1"):
         shock(-0.01, LiquidationLadder("ladder", 0, density_usd=1.2 / LAMBDA))
+
+
+def test_the_compiled_ladder_sells_what_the_plain_one_sells() -> None:
+    """Two clusters below, one above: a ladder with a random level out of reach goes the plain way, one without the compiled one."""
+    clusters = (Cluster(-0.03, 0.012, 2e8), Cluster(-0.08, 0.004, 5e7), Cluster(0.05, 0.02, 3e8))
+    trader = LadderTrader(LiquidationLadder("ladder", 0, density_usd=7e8, clusters=clusters), SPOT)
+    rng = np.random.default_rng(4)
+    low, high, x = -rng.uniform(0.0, 0.06, 500), rng.uniform(0.0, 0.06, 500), rng.uniform(-0.12, 0.12, 500)
+    live, answers = rng.uniform(size=500) < 0.9, []
+    for levels in (np.zeros((0, 500)), np.full((1, 500), np.inf)):
+        demand = trader._fired(LadderState(low, high, low, high, levels, levels), live)
+        answers.append(demand(x, np.zeros(500)))
+    for fast, plain in zip(*answers):
+        assert fast == pytest.approx(plain, rel=1e-14, abs=1e-6)
+    assert 0.4 < (answers[0][0] != 0.0).mean() < 0.9

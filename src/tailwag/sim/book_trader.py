@@ -98,12 +98,14 @@ class BookTrader:
     def init(self, paths: int, draw: Draws | None = None) -> BookState:
         """The book at its starting value, nothing averaged yet."""
         nothing = np.zeros(paths)
-        value = book_greeks(self.book, 0.0, self.market.spot_usd, nothing, nothing)[0]
+        value = np.repeat(book_greeks(self.book, 0.0, self.market.spot_usd, np.zeros(1), np.zeros(1))[0], paths)
         return BookState(nothing, value, nothing, np.full(paths, self.market.spot_usd), 0)
 
     def start_coin(self, state: BookState) -> FloatArray:
         """Hedged at the start: minus the share of the net delta."""
-        return self._target(0, np.zeros(state.held_coin.shape), np.zeros(state.held_coin.shape), state)[0]
+        one = state.average_usd[:1]
+        delta = self.net_delta.at(0, np.zeros(one.size), np.zeros(one.size), running_average_usd=one)[0]
+        return state.held_at(0) - self.terms.hedge_share * np.repeat(delta, state.held_coin.size)
 
     def act(self, view: View, account: Account, state: BookState, draw: Draws) -> Orders:
         """Close the gap in coin between minus the net delta and what is held or on its way."""

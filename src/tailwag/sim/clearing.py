@@ -13,17 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.clearing import (
+    FAR,
+    FAR_SLOPE,
+    FAR_VALUE,
+    GUESS,
+    NEAR,
+    NEAR_SLOPE,
+    NEAR_VALUE,
+    ROWS,
+    WIDTH,
+    look_within,
+    narrow,
+    note,
+    reach_out,
+    take_in,
+)
 
 Excess = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
 """``excess(log_price, wanted)`` -> x_pre + impact(flow(x)) - x and its slope, (paths,); only the wanted paths need be right.
 
 It may answer with the same arrays each time."""
 
-TOLERANCE_LOG = 2e-16
 MOST_SCANS = 20_000
 MOST_REFINEMENTS = 200
-LEAST_HIDING_LOG = 1e-7
-"""Strides this short are not looked into, whatever the demand may hide in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,70 +63,35 @@ def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log:
     everybody = np.ones(start_log.shape, dtype=bool)
     value, slope = excess(start_log, everybody)
     direction = np.sign(value)
-    near, far = start_log.copy(), start_log.copy()
-    near_value, near_slope = value.copy(), slope.copy()
-    far_value, far_slope = value.copy(), slope.copy()
+    rows = np.empty((ROWS, start_log.size))
+    rows[NEAR] = rows[FAR] = start_log
+    rows[NEAR_VALUE] = rows[FAR_VALUE] = value
+    rows[NEAR_SLOPE] = rows[FAR_SLOPE] = slope
     walking = direction != 0.0
-    found = ~walking
+    found, hides = ~walking, np.zeros(walking.shape, dtype=bool)
+    scale = np.ascontiguousarray(np.broadcast_to(scale_log, start_log.shape))
+    still = bool(walking.any())
     for _ in range(MOST_SCANS):
-        if not walking.any():
+        if not still:
             break
-        far = np.where(walking, near + direction * _stride(near_value, near_slope, scale_log), far)
-        value, slope = excess(far, walking)
-        if jumps and (hides := walking & _hides(near_value * direction, near_slope, slope, np.abs(far - near))).any():
-            far = np.where(hides, near - direction * np.abs(near_value) / np.where(hides, slope, -1.0), far)
-            value, slope = excess(far, walking)
-        crossed = walking & (value * direction <= 0.0)
-        found |= crossed
-        lost = walking & ~crossed & (far * direction > bound_log)  # a jump beyond the bound may be brought back inside
-        far_value, far_slope = np.where(crossed, value, far_value), np.where(crossed, slope, far_slope)
-        walking = walking & ~crossed & ~lost
-        near = np.where(walking, far, near)
-        near_value = np.where(walking, value, near_value)
-        near_slope = np.where(walking, slope, near_slope)
-    open_paths = found & (direction != 0.0)
-    price = _refine(excess, (near, far), (far_value, far_slope), direction, open_paths)
+        reach_out(rows, direction, scale, walking)
+        note(rows, *excess(rows[FAR], walking), walking)
+        if jumps and look_within(rows, direction, walking, hides):
+            note(rows, *excess(rows[FAR], hides), hides)
+        still = take_in(rows, direction, bound_log, walking, found)
+    price = _refine(excess, rows, direction, found & (direction != 0.0))
     return Cleared(np.where(found, price, np.sign(direction) * bound_log), found)
 
 
-def _stride(value: FloatArray, slope: FloatArray, scale_log: FloatArray) -> FloatArray:
-    """Length of the next scan step: Newton's where it leads outward (a hair longer, to cross the root), else twice the excess."""
-    newton = np.where(slope < 0.0, np.abs(value) / np.where(slope < 0.0, -slope, 1.0), np.inf)
-    step = np.where(np.isfinite(newton) & (newton < 1e3), newton * (1.0 + 1e-9), 2.0 * np.abs(value))
-    return np.minimum(step + 1e-16, scale_log)
-
-
-def _hides(value: FloatArray, near_slope: FloatArray, far_slope: FloatArray, stride: FloatArray) -> BoolArray:
-    """Strides within which the excess may have crossed zero and jumped back: down the steeper slope of the far end it would have, (paths,)."""
-    return np.asarray((far_slope < near_slope) & (value + far_slope * stride < 0.0) & (stride > LEAST_HIDING_LOG))
-
-
-def _refine(
-    excess: Excess,
-    bracket: tuple[FloatArray, FloatArray],
-    at_far: tuple[FloatArray, FloatArray],
-    direction: FloatArray,
-    open_paths: BoolArray,
-) -> FloatArray:
-    """Close the bracket [near, far] around the sign change; ``near`` keeps the sign of ``direction``.  ``at_far``: excess and slope there."""
-    near, far = bracket[0].copy(), bracket[1].copy()
-    guess = np.where(open_paths, far, near)
-    width = np.abs(far - near)
+def _refine(excess: Excess, rows: FloatArray, direction: FloatArray, open_paths: BoolArray) -> FloatArray:
+    """Close the bracket [near, far] around the sign change; ``near`` keeps the sign of ``direction``."""
+    rows[GUESS] = np.where(open_paths, rows[FAR], rows[NEAR])
+    rows[WIDTH] = np.abs(rows[FAR] - rows[NEAR])
+    still, value, slope = bool(open_paths.any()), rows[FAR_VALUE], rows[FAR_SLOPE]
     for count in range(MOST_REFINEMENTS):
-        if not open_paths.any():
+        if not still:
             break
-        value, slope = excess(guess, open_paths) if count else at_far
-        on_near = value * direction > 0.0
-        near = np.where(open_paths & on_near, guess, near)
-        far = np.where(open_paths & ~on_near, guess, far)
-        newton = guess - value / np.where(slope == 0.0, -1.0, slope)
-        low, high = np.minimum(near, far), np.maximum(near, far)
-        wanted = np.where((newton > low) & (newton < high), newton, 0.5 * (near + far))
-        slow = np.abs(far - near) > 0.5 * width
-        width = np.abs(far - near)
-        small = np.abs(value) <= TOLERANCE_LOG * np.maximum(1.0, 0.1 + np.abs(guess))
-        done = small | (width <= 4e-16 * np.maximum(np.abs(near), 1e-3))
-        open_paths = open_paths & ~done
-        bisect = slow & (np.abs(newton - guess) > 0.5 * width)
-        guess = np.where(open_paths, np.where(bisect, 0.5 * (near + far), wanted), guess)
-    return guess
+        if count:
+            value, slope = excess(rows[GUESS], open_paths)
+        still = narrow(rows, direction, value, slope, open_paths)
+    return np.asarray(rows[GUESS])

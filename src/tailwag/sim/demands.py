@@ -28,11 +28,11 @@ class Demands:
 
     def __init__(self, orders: Sequence[Orders], paths: int) -> None:
         self.orders = [one for one in orders if one.demand is not None]
-        self.answers = [np.zeros((4, paths)) for _ in self.orders]
+        self.answers = np.zeros((len(self.orders), 4, paths))
         self.asked = np.full((2, paths), np.nan)
 
-    def ask(self, log_price: FloatArray, vol_shift: FloatArray, chosen: IntArray | None) -> list[FloatArray]:
-        """The answers on the chosen paths (None: all), four rows for each demand; ``log_price`` and ``vol_shift`` (paths,)."""
+    def ask(self, log_price: FloatArray, vol_shift: FloatArray, chosen: IntArray | None) -> FloatArray:
+        """The answers on the chosen paths (None: all), (demands, 4, chosen); ``log_price`` and ``vol_shift`` (paths,)."""
         if chosen is None:
             for kept, one in zip(self.answers, self.orders):
                 assert one.demand is not None
@@ -42,18 +42,13 @@ class Demands:
             return self.answers
         price, shift = log_price[chosen], vol_shift[chosen]
         self.asked[0, chosen], self.asked[1, chosen] = price, shift
-        return [self._asked(place, (log_price, vol_shift), (price, shift), chosen) for place in range(len(self.orders))]
-
-    def _asked(
-        self, place: int, everywhere: tuple[FloatArray, FloatArray], there: tuple[FloatArray, FloatArray], chosen: IntArray
-    ) -> FloatArray:
-        """One demand on the chosen paths; one that knows no choice is asked about all."""
-        one, found = self.orders[place], np.empty((4, chosen.size))
-        assert one.demand is not None
-        answer = one.demand(*everywhere) if one.some is None else one.some(chosen)(*there)
-        for row, part in zip(found, answer):
-            row[:] = part[chosen] if one.some is None else part
-        self.answers[place][:, chosen] = found
+        found = np.empty((len(self.orders), 4, chosen.size))
+        for rows, one in zip(found, self.orders):
+            assert one.demand is not None
+            answer = one.demand(log_price, vol_shift) if one.some is None else one.some(chosen)(price, shift)
+            for row, part in zip(rows, answer):
+                row[:] = part[chosen] if one.some is None else part
+        self.answers[:, :, chosen] = found
         return found
 
     def settle(self, log_price: FloatArray, vol_shift: FloatArray) -> None:

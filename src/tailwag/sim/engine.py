@@ -341,20 +341,14 @@ def _clear(
     found = np.ones(spot.shape, dtype=bool)
     log_price = before.log_pre
     if demands.orders:
-        value, steepness = np.zeros(spot.shape), np.zeros(spot.shape)
+        fixed, out = np.stack((fixed_usd, fixed_coin)), np.zeros((2, spot.size))
+        market, everybody = np.stack((spot, before.log_pre, np.exp(-before.impact.depth_log))), np.arange(spot.size)
 
         def excess(price: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
             chosen = chosen_paths(wanted)
-            here: IntArray | slice = slice(None) if chosen is None else chosen
-            shift = vols.shift(price, beta * (price - state.log_price))[0]
-            answers = demands.ask(price, shift, chosen)
-            at, shape = spot[here], price[here].shape
-            usd, coin, slope_usd, slope_coin = (_sum([answer[part] for answer in answers], shape) for part in range(4))
-            usd, coin = fixed_usd[here] + usd, fixed_coin[here] + coin
-            moved, per_usd, per_coin = impact.move(before.impact.of(here), usd + coin * at, coin + usd / at)
-            slope = per_usd * (slope_usd + slope_coin * at) + per_coin * (slope_coin + slope_usd / at)
-            value[here], steepness[here] = before.log_pre[here] + moved - price[here], slope - 1.0
-            return value, steepness
+            answers = demands.ask(price, vols.shift(price, beta * (price - state.log_price))[0], chosen)
+            impact.excess(answers, everybody if chosen is None else chosen, fixed, market, price, out)
+            return out[0], out[1]
 
         scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
         scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)

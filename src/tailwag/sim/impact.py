@@ -15,6 +15,7 @@ import numpy as np
 
 from tailwag.errors import RuleError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, frozen
+from tailwag.kernels.clearing import excess_rows
 from tailwag.liquidity.arbitrage import Decay, ExponentialDecay, PowerDecay, scan_for_arbitrage, square_root_warning
 from tailwag.liquidity.laws import Impact, LinearImpact, SquareRootImpact, SumImpact
 from tailwag.liquidity.propagator import ExponentialSum, fit_power_kernel, greatest_response
@@ -48,10 +49,6 @@ class ImpactState:
     transient: FloatArray
     depth_log: FloatArray
     signed_flow_usd: FloatArray
-
-    def of(self, paths: IntArray | slice) -> ImpactState:
-        """Some of the paths."""
-        return ImpactState(self.transient[:, paths], self.depth_log[paths], self.signed_flow_usd[paths])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +147,28 @@ class ImpactModel:
             moved = moved + self.square_root.log_move(flow_usd)
             per_usd = per_usd + self.square_root.slope_per_usd(flow_usd)
         return moved * thin, per_usd * thin, per_coin * thin
+
+    def excess(
+        self, answers: FloatArray, chosen: IntArray, fixed: FloatArray, market: FloatArray, log_price: FloatArray, out: FloatArray
+    ) -> None:
+        """Write what the chosen paths' flow would move beyond ``log_price``, and its slope less 1, to ``out`` (2, paths).
+
+        ``answers`` (demands, 4, chosen): USD, coin and their slopes; ``fixed`` (2, paths): other orders in USD and in coin; ``market`` (3, paths): price
+        before trading, its log, one over the depth share.
+        """
+        per_usd = self.permanent_per_usd + float(self.passing_per_usd.sum())
+        per_coin = self.permanent_per_coin + float(self.passing_per_coin.sum())
+        if self.square_root is None:
+            excess_rows(answers, chosen, fixed, market, per_usd, per_coin, log_price, out)
+            return
+        spot, log_pre, thin = market[:, chosen]
+        usd, coin, slope_usd, slope_coin = np.add.reduce(answers, axis=0)
+        usd, coin = fixed[0, chosen] + usd, fixed[1, chosen] + coin
+        flow_usd, flow_coin = usd + coin * spot, coin + usd / spot
+        moved = per_usd * flow_usd + per_coin * flow_coin + self.square_root.log_move(flow_usd)
+        steep = (per_usd + self.square_root.slope_per_usd(flow_usd)) * thin
+        slope = steep * (slope_usd + slope_coin * spot) + per_coin * thin * (slope_coin + slope_usd / spot)
+        out[0, chosen], out[1, chosen] = log_pre + moved * thin - log_price[chosen], slope - 1.0
 
     def absorb(
         self, state: ImpactState, flow_usd: FloatArray, flow_coin: FloatArray, log_return: FloatArray, step_years: float

@@ -24,12 +24,12 @@ class Flight:
     @property
     def total_usd(self) -> FloatArray:
         """USD on its way, (paths,)."""
-        return np.asarray(self.usd.sum(axis=0))
+        return self.usd[0] if self.usd.shape[0] == 1 else np.asarray(self.usd.sum(axis=0))
 
     @property
     def total_coin(self) -> FloatArray:
         """Coin on its way, (paths,)."""
-        return np.asarray(self.coin.sum(axis=0))
+        return self.coin[0] if self.coin.shape[0] == 1 else np.asarray(self.coin.sum(axis=0))
 
     def arrive(self) -> tuple[FloatArray, FloatArray, Flight]:
         """USD and coin that reach the market now, and what is still on its way."""
@@ -52,4 +52,6 @@ class Flight:
 
 
 def _shifted(rows: FloatArray) -> FloatArray:
-    return np.concatenate((rows[1:], np.zeros((1, rows.shape[1]))))
+    moved = np.empty(rows.shape)
+    moved[:-1], moved[-1] = rows[1:], 0.0
+    return moved

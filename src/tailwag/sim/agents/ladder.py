@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.ladder import fired_usd
 from tailwag.kernels.normal_shares import normal_shares
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, Orders, Trader, View
 
@@ -165,9 +166,13 @@ class LadderTrader:
 
     def _fired(self, state: LadderState, live: BoolArray) -> Demand:
         """What is sold and bought in on the way to a clearing price, and its slope."""
+        clusters = np.array([(one.distance_log, one.width_log, one.notional_usd) for one in self.ladder.clusters]).reshape(-1, 3)
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             usd, slope, nothing = np.zeros(log_price.shape), np.zeros(log_price.shape), np.zeros(log_price.shape)
+            if not state.below.shape[0] and not state.above.shape[0]:
+                fired_usd(clusters, self.ladder.density_usd, live, (state.lowest, state.highest), log_price, usd, slope)
+                return usd, nothing, slope, nothing
             fell, rose = np.flatnonzero(live & (log_price < state.lowest)), np.flatnonzero(live & (log_price > state.highest))
             if fell.size:  # only where price goes further than it ever was does anything happen
                 there = state.of(fell)

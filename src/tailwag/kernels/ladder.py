@@ -1,0 +1,67 @@
+"""Liquidation levels spread over log price, passed for the first time: what is sold and bought in, path by path.
+
+The plain twin is the NumPy of `tailwag.sim.agents.ladder`, which steps ladders with random levels.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from tailwag.kernels.arrays import BoolArray, FloatArray
+
+__all__ = ["fired_usd"]
+
+ROOT_HALF = math.sqrt(2.0)
+ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
+
+_inside = njit(error_model="numpy", fastmath=False, forceinline=True)
+
+
+@_inside
+def _share(x: float) -> float:
+    return 0.5 * math.erfc(-x / ROOT_HALF)
+
+
+@_inside
+def _passed(clusters: FloatArray, density_usd: float, side: float, reach: float) -> float:
+    """Notional between the start and a distance on one side."""
+    total = density_usd * reach
+    for cluster in range(clusters.shape[0]):
+        distance, width, notional = clusters[cluster]
+        if distance * side > 0.0:
+            center = abs(distance)
+            total += notional * (_share((max(reach, 0.0) - center) / width) - _share(-center / width))
+    return total
+
+
+@njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
+def fired_usd(
+    clusters: FloatArray,
+    density_usd: float,
+    live: BoolArray,
+    been: tuple[FloatArray, FloatArray],
+    log_price: FloatArray,
+    usd: FloatArray,
+    slope: FloatArray,
+) -> None:
+    """Add to `usd` and `slope` (paths,) what is bought on the way to a log price beyond the lowest or the highest that has `been`.
+
+    `clusters` (k, 3): distance, width, notional.
+    """
+    for path in range(log_price.size):
+        x, low, high = log_price[path], been[0][path], been[1][path]
+        if not live[path] or low <= x <= high:
+            continue
+        if x < low:
+            usd[path] -= _passed(clusters, density_usd, -1.0, -x) - _passed(clusters, density_usd, -1.0, -low)
+        else:
+            usd[path] += _passed(clusters, density_usd, 1.0, x) - _passed(clusters, density_usd, 1.0, high)
+        total = density_usd
+        for cluster in range(clusters.shape[0]):
+            distance, width, notional = clusters[cluster]
+            if distance * x >= 0.0:
+                z = (abs(x) - abs(distance)) / width
+                total += notional / (width * ROOT_TWO_PI) * math.exp(-0.5 * z * z)
+        slope[path] += total
