@@ -110,6 +110,12 @@ def test_scenarios_are_alike_in_any_order_of_agents_and_differ_by_any_number() -
     assert not alike(replace(base, agents=bigger), base)
 
 
+def test_what_those_lose_whom_a_switch_is_against_is_no_cost() -> None:
+    ban = cell(scenario_matrix(MatrixRequest(("settlement-window",), ("window-ban",), paths=256)), "settlement-window", "window-ban")
+    assert (ban["effect"], ban["relative"]["value"]) == ("helps", pytest.approx(-1.0))
+    assert ban["costs"] == [], "who pushed the window earns less, clear of his error, and nobody else does"
+
+
 # many at once
 
 
@@ -231,7 +237,8 @@ def test_tables_pages_and_cards_are_whole(small: dict[str, Any]) -> None:
     for one in small["cells"]:
         assert f"| {one['scenario']} |" in text
     assert all(f"### `{switch}`" in text for switch in SOME)
-    assert "6 differences were tried" in text
+    assert "6 differences tried" in text
+    assert "### Scenario by scenario" in text
     assert "Does not apply to short-gamma-weekend, zero-dte" in text
     found = matrix_map(small)
     assert (len(found.switches), len(found.scenarios)) == (3, 2), "a switch that applies nowhere has no row"

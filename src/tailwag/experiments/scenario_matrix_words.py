@@ -8,7 +8,9 @@ from typing import IO, Any
 
 from tailwag.experiments.answer_terminal import print_answer, small_table
 from tailwag.experiments.run_report_words import percent
+from tailwag.experiments.scenario_compare import CLEAR
 from tailwag.experiments.scenario_sentences import estimate_words, plain_number
+from tailwag.experiments.scenario_verdicts import two_sided_p
 
 Document = Mapping[str, Any]
 EXACTLY = "0, to the bit"
@@ -31,6 +33,9 @@ NEEDS = {
     "power-perp-hedge": "dealers who hedge",
     "power-perp-crab": "dealers short gamma who hedge",
     "dynamic-fee": "pools with a fee",
+    "late-price-fee": "options pools with a late price",
+    "spread-clocks": "several strategies that hedge by one public rule",
+    "spread-rules": "several strategies that hedge by one public rule",
     "hedge-on": "a second venue",
     "liquidate-on-index": "a second venue",
 }
@@ -103,11 +108,13 @@ def counted(document: Document) -> str:
     if not cells:
         return ""
     called = [cell for cell in cells if cell["effect"] != "nothing"]
+    differ = sum(cell["p"] < 1.0 for cell in cells)
     lost = sum(not cell["stays"] for cell in called)
     fall = "all of them stay" if not lost else f"{lost} of them, marked {MARK}, would not"
     return (
-        f"{len(cells)} differences were tried. A verdict wants more than 3 standard errors; counted all together (Holm, {100 * document['family_error']:g} % "
-        f"for one false verdict among all; Bonferroni's bound is z = {document['bonferroni_z']:.2f}), {fall}."
+        f"{_many(len(cells), 'difference')} tried, {differ} not 0. A verdict wants more than {CLEAR:g} standard errors, and chance alone would give "
+        f"{differ * two_sided_p(CLEAR):.1f} such verdicts; there are {len(called)}. Counted all together (Holm, {100 * document['family_error']:g} % for one "
+        f"false verdict among all; Bonferroni's bound is z = {document['bonferroni_z']:.2f}), {fall}."
     )
 
 
@@ -174,6 +181,7 @@ def _markdown(document: Document) -> Iterator[str]:
         yield f"\nLeft out: {row['scenario']}: {row['reason']}."
     yield from _gamma_table(document)
     yield from _summary(document)
+    yield from _by_scenario(document)
     for row in document["switches"]:
         yield from _switch_table(document, row)
 
@@ -213,6 +221,22 @@ def _summary(document: Document) -> Iterator[str]:
     nowhere = [row["switch"] for row in document["switches"] if not any(row[word] for word in ("helps", "nothing", "harms"))]
     if nowhere:
         yield f"Nothing here that they could change, in any of these scenarios: {', '.join(f'`{name}`' for name in nowhere)}."
+
+
+def _by_scenario(document: Document) -> Iterator[str]:
+    yield "\n### Scenario by scenario"
+    rows = []
+    for scenario in document["scenarios"]:
+        cells = [cell for cell in document["cells"] if cell["scenario"] == scenario["name"]]
+        told = [_ranked(cells, word) for word in ("helps", "harms")]
+        rows.append([scenario["name"], f"{scenario['words']}: {estimate_words(scenario, scenario['base'])}", *told])
+    yield from _table(["scenario", "what it asks about, and its base", "helps, the largest first", "harms, the largest first"], rows)
+
+
+def _ranked(cells: list[Document], effect: str) -> str:
+    """Switches of one verdict in one scenario, the largest effect first."""
+    kept = sorted((cell for cell in cells if cell["effect"] == effect), key=lambda cell: -abs(cell["difference"]["value"]))
+    return ", ".join(f"`{cell['row']}` {change_words(cell)}{'' if cell['stays'] else MARK}" for cell in kept) or "nothing"
 
 
 def _switch_table(document: Document, row: Document) -> Iterator[str]:
