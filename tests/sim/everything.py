@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 HEAD = """\
 [run]
@@ -549,13 +549,21 @@ latency_steps = 2
 """Agents that need venues, and arbitrageurs between them."""
 
 
-def everything(*, venues: bool = True, seed: int = 11, hours: float = 7.5, minutes: float = 10) -> str:
-    """Every kind of agent at once, over 3 hours or more."""
+def everything(*, venues: bool = True, seed: int = 11, hours: float = 7.5, minutes: float = 10, only: Sequence[str] | None = None) -> str:
+    """Every kind of agent at once (or ``only`` some), over 3 hours or more."""
     r = random.Random(5)
     numbers = {"days": hours / 24, "minutes": minutes, "seed": seed, "clearing": "implicit", "vol": 0.9, "jumps": 600, "beta": -0.5}
     head = HEAD.format(**numbers, impact=2e-11, crossing="true", settlement="average-30min")
     chosen = {**AGENTS, **(ELSEWHERE if venues else {})}
-    return head + (VENUES.format(impact=3e-11) if venues else "") + _tables(chosen, list(chosen), r)
+    names = [name for name in chosen if only is None or name in only]
+    return head + (VENUES.format(impact=3e-11) if venues else "") + _tables(chosen, names, r)
+
+
+def prompt(text: str) -> str:
+    """The same market with leveraged traders who are liquidated in the step of the move, as auctions demand it."""
+    head, *agents = text.split("\n[[agent]]")
+    told = [re.sub(r"delay_steps = \d", "delay_steps = 0", agent) if 'kind = "leveraged-traders"' in agent else agent for agent in agents]
+    return "\n[[agent]]".join([head, *told])
 
 
 def at_random(number: int) -> str:

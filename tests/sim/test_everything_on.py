@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cli.command import tailwag
-from tests.sim.everything import AGENTS, ELSEWHERE, at_random, everything, shuffled
+from tests.sim.everything import AGENTS, ELSEWHERE, at_random, everything, prompt, shuffled
 from tests.sim.everything_audit import Findings, audited
 from tests.sim.test_leveraged import NO_FUNDING, scenario
 
+from tailwag.errors import InputError
 from tailwag.experiments.scenario_agents import READERS
 from tailwag.experiments.scenario_files import ScenarioFile, load_scenario
+from tailwag.experiments.scenario_switches import SWITCHES, Chosen, chosen_switch, for_agents
 from tailwag.liquidity.pools import WeightedPool
 from tailwag.margin.contract import Contract
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.rulebook import Rulebook
-from tailwag.sim import engine
+from tailwag.sim import engine, venues_engine
 from tailwag.sim.agents.block_seller import BlockSeller
 from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -34,7 +36,8 @@ from tailwag.sim.impact import ImpactModel
 from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.pool_state import PoolFee, PoolTerms
 from tailwag.sim.run import simulate
-from tailwag.sim.venues_home import run_home_block
+from tailwag.sim.scenario import Scenario
+from tailwag.sim.venues_home import everybody, run_home_block, venues_of
 
 WORDS = {
     "coin", "cash", "profit without options", "profit with options", "option coin", "options' premium_usd", "options' settled_usd",
@@ -278,3 +281,74 @@ class TestTheSmallestFixedPoint:
         monkeypatch.setattr(engine, "clear", watched)
         audited(read(tmp_path, text).scenario, seed=11, paths=8)
         assert min(looked, default=0.0) > -1e-12
+
+
+RESTING = ("dealer", "constant dealer", "maker", "patient", "scalper", "ladder", "insurer", "perp dealers", "chain hedger", "basis", "dex")
+"""Who can rest behind a price band, and arbitrageurs."""
+MARKETS = {
+    "everything": everything(**SHORT),
+    "one venue": everything(**SHORT, venues=False),
+    "prompt": prompt(everything(**SHORT)),
+    "resting": everything(**SHORT, only=RESTING),
+}
+REFUSALS = {
+    ("everything", "price-band-pause"): "which can rest, got agent 'whole'",
+    ("one venue", "price-band-pause"): "which can rest, got agent 'whole'",
+    ("prompt", "price-band-pause"): "which can rest, got agent 'whole'",
+    ("everything", "batch-auction"): "liquidated in the step of the move, got agent 'whole' with late orders",
+    ("one venue", "batch-auction"): "liquidated in the step of the move, got agent 'whole' with late orders",
+}
+"""What cannot be, and why."""
+MAYBE = {"hedge-on": ("states its own funding", "blocks make orders wait")}
+"""Switches that take every venue in turn, some of which cannot be."""
+
+
+class TestEverySwitch:
+    """A switch on the market with everything in it conserves, or says in one sentence why it cannot be."""
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("market", MARKETS)
+    @pytest.mark.parametrize("name", [switch.name for switch in SWITCHES])
+    def test_it_conserves_or_is_refused_in_a_sentence(self, name: str, market: str, tmp_path: Path) -> None:
+        world = read(tmp_path, MARKETS[market]).scenario
+        for chosen in for_agents(chosen_switch(name), world):
+            changed = self.switched(chosen, world)
+            if isinstance(changed, str):
+                assert re.fullmatch(rf"switch {name}.*: (expected|venue) [^\n]{{20,400}}", changed)
+                assert any(words in changed for words in (REFUSALS.get((market, name)), *MAYBE.get(name, ())) if words), changed
+                continue
+            assert (market, name) not in REFUSALS
+            if changed is not world:
+                sound(audited(changed, seed=11, paths=2))
+
+    @staticmethod
+    def switched(chosen: Chosen, world: Scenario) -> Scenario | str:
+        try:
+            return chosen(world)
+        except InputError as error:
+            return str(error)
+
+    def test_the_switches_that_are_refused_above_are_not_refused_everywhere(self, tmp_path: Path) -> None:
+        resting = read(tmp_path, MARKETS["resting"]).scenario
+        assert chosen_switch("price-band-pause")(resting) is not resting
+        plain = read(tmp_path, MARKETS["prompt"]).scenario
+        assert chosen_switch("batch-auction")(plain).batch_steps == 4
+
+    def test_one_block_is_sold_at_home_however_many_venues_there_are(self, tmp_path: Path) -> None:
+        world = read(tmp_path, MARKETS["resting"]).scenario
+        sold = chosen_switch("block-seller:at_log=0.001")(world)
+        assert sum(isinstance(agent, BlockSeller) for agent in everybody(sold)) == 1
+
+
+def test_on_a_chain_with_auctions_what_is_served_is_what_is_traded(tmp_path: Path) -> None:
+    """Orders that wait for an auction are not executed in the blocks before it."""
+    world = read(tmp_path, prompt(everything(**SHORT, only=("chain hedger", "dex")))).scenario
+    venues = venues_of(chosen_switch("batch-auction")(world))
+    plan = venues_engine.plan_venues(venues, seed=3)
+    now = venues_engine.init(plan, 0, 3)
+    for _ in range(world.grid.steps):
+        now = venues_engine.step(plan, now)
+    (place,) = (number for number, venue in enumerate(venues.venues) if venue.chain is not None)
+    traded = sum(own.holding.turnover_usd for own in now.states[place].seats)
+    assert (traded > 1e5).all()
+    assert now.waiting[place].served_usd == pytest.approx(traded, rel=0.01)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_auctions import refuse_late_accounts
 from tailwag.experiments.scenario_clock_switches import spread_clocks, spread_rules
 from tailwag.experiments.scenario_hedge_switches import dynamic_fee, power_perp_crab, power_perp_hedge
 from tailwag.experiments.scenario_late_prices import late_price_fee
@@ -259,6 +260,7 @@ def _private_flow(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 
 def _batch_auction(scenario: Scenario, numbers: Parameters) -> Scenario:
+    refuse_late_accounts(scenario.agents)
     step_minutes = float(np.median(scenario.grid.step_years)) * MINUTES_PER_YEAR
     steps = min(max(round(numbers["every_minutes"] / step_minutes), 1), scenario.grid.steps)
     return scenario if steps == scenario.batch_steps else replace(scenario, batch_steps=steps)
@@ -469,6 +471,7 @@ SWITCHES: tuple[Switch, ...] = (
         sell_a_block,
         {"block_usd": 2e8, "at_log": 0.02},
         "a holder who stands ready; his profit is against holding what he sells",
+        by_venue=False,
     ),
     Switch(
         "late-price-fee",

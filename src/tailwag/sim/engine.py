@@ -285,11 +285,11 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
     same_step: list[Orders | None] = []
     flights: list[Flight] = []
     shift = _shift_before(plan, state, before)
-    clears = _clears(plan.scenario, before.step)
+    clearing_now = clears(plan.scenario, before.step)
     for seat, own in zip(plan.seats, state.seats):
         usd, coin, flight = own.flight.arrive()
         orders = None
-        if not clears:
+        if not clearing_now:
             usd, coin, flight = np.zeros(usd.shape), np.zeros(coin.shape), own.flight.hold()
         elif seat.agent.delay_steps == 0:
             view = _seeing(plan, state, seat, _view(plan, state, before.step, before.step_years, before.log_pre, shift))
@@ -305,7 +305,7 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
     return arrived, same_step, flights
 
 
-def _clears(scenario: Scenario, step: int) -> bool:
+def clears(scenario: Scenario, step: int) -> bool:
     """Whether orders clear in a step: in every one, or in an auction and in the last."""
     return step % scenario.batch_steps == 0 or step == scenario.grid.steps
 
@@ -430,7 +430,7 @@ def _book(
         np.where(live, shift, state.vol_shift),
         live,
         gain,
-        trading if _clears(scenario, before.step) else np.zeros(trading.shape, dtype=np.bool_),
+        trading if clears(scenario, before.step) else np.zeros(trading.shape, dtype=np.bool_),
     )
     seats, booked, paid = [], [], []
     shares = open_shares([fill.coin for fill in fills], crossing=scenario.costs.internal_crossing)

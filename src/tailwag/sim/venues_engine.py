@@ -126,6 +126,8 @@ def _ready(plan: VenuesPlan, state: VenuesState) -> tuple[list[State], tuple[Wai
         queue = waiting[place]
         if venue.chain is None or queue is None:
             continue
+        if not engine.clears(plan.plans[place].scenario, states[place].step + 1):
+            continue  # between auctions nothing is executed, in blocks or otherwise
         own, times = states[place], plan.plans[place].scenario.grid.years
         blocks = venue.chain.blocks(float(times[own.step]), float(times[own.step + 1]))
         spot = plan.plans[place].scenario.spot_usd * np.exp(own.log_price)
