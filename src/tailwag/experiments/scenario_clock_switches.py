@@ -47,8 +47,8 @@ def _other_order(place: int, count: int) -> float:
     >>> [_other_order(place, 4) * 8 for place in range(4)]
     [1.0, 5.0, 3.0, 7.0]
     """
-    order = [*range(0, count, 2), *range(1, count, 2)]
-    return (order[place] + 0.5) / count
+    order: list[int] = [*range(0, count, 2), *range(1, count, 2)]
+    return (float(order[place]) + 0.5) / count
 
 
 def _each_of_a_rule(scenario: Scenario, change: Callable[[Crab, int, int], Crab]) -> Scenario:
