@@ -21,6 +21,7 @@ TERMS = (
     "account_usd",
     "entry_width_log",
     "accounts",
+    "coin_collateral",
     "fund_usd",
     "premium_share",
     "entries",
@@ -59,6 +60,7 @@ def _buckets(table: Table) -> tuple[LeverageBucket, ...]:
         account_usd=table.number("account_usd", least=0.0, above=True, hint="size of one account; it decides the margin tier"),
         entry_width_log=table.number("entry_width_log", 0.02, least=1e-6, most=5.0, hint="0.02 scatters entry prices by 2 %"),
         accounts=table.whole("accounts", 25, least=1, most=1000, hint="accounts told apart in each leverage"),
+        coin_shares=_coin_shares(table),
     )
 
 
@@ -73,6 +75,15 @@ def _mix(table: Table, side: str) -> dict[float, float]:
             raise row.refuse(f"leverage {leverage:g} is named twice; join the two shares")
         mix[leverage] = row.number("share", least=0.0, most=1.0, hint="part of the open interest's side, 0.3 is 30 %")
     return mix
+
+
+def _coin_shares(table: Table) -> dict[str, float]:
+    """Part of each side whose collateral is coin: cross margin."""
+    if "coin_collateral" not in table:
+        return {}
+    told = Table(f"{table.place} coin_collateral", table.table("coin_collateral").values)
+    told.only("longs", "shorts")
+    return {side[:-1]: told.number(side, 0.0, least=0.0, most=1.0, hint="part of the side, 0.3 is 30 %") for side in ("longs", "shorts")}
 
 
 def _rules(table: Table, setting: Setting) -> Rulebook:

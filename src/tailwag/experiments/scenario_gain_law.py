@@ -298,9 +298,10 @@ def _leveraged(agent: LeveragedTraders, setting: Setting) -> tuple[Law, str] | N
         for bucket in agent.buckets:
             kept = float(maintenance_share(agent.rules.maintenance, bucket.account_usd, price_usd=setting.spot_usd))
             side = 1.0 if bucket.side == "long" else -1.0
-            level = bucket.entry_log + _level_log(side, bucket.leverage, kept, linear=linear)
+            net = 1.0 + side / bucket.leverage if bucket.collateral == "coin" else 1.0
+            level = bucket.entry_log + _level_log(side, bucket.leverage * net, kept / net, linear=linear)
             share = _even(bucket, side, level, x) if agent.entries == "even" else _drawn(bucket, side, level, x)
-            usd = usd - side * bucket.notional_usd * share
+            usd = usd - side * net * bucket.notional_usd * share
         return (0.0 * x, usd / setting.spot_usd) if linear else (usd, 0.0 * x)
 
     return law, "+liquidated notional (leverage)"

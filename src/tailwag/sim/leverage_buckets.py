@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,6 +22,7 @@ REACH_WIDTHS = 8.0
 LEAST_ALIVE = 1e-9
 MOST_ACCOUNTS = 100_000
 SIDES = {"long": LONG, "short": SHORT}
+COLLATERALS = ("usd", "coin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class LeverageBucket:
 
     Entry prices are normal in logs: ``entry_log`` from the start, ``entry_width_log`` wide; accounts that would have been liquidated before
     the start are left out of the scatter.  ``accounts`` is how many the simulation tells apart.
+
+    ``collateral``: "usd", or "coin" for cross margin of a linear position with coin, whose value moves with the price: 1 / leverage coins for each
+    coin of the position, at what the venue counts of them.  Then position and coin are one net exposure, q (side + 1 / leverage), which is liquidated
+    whole: the coin is sold with a long, and bought back less by a short.
 
     >>> LeverageBucket("long", 10.0, 1e9, account_usd=1e5).accounts
     25
@@ -41,6 +47,7 @@ class LeverageBucket:
     entry_width_log: float = 0.02
     entry_log: float = 0.0
     accounts: int = 25
+    collateral: str = field(default="usd", repr=False)
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
@@ -53,16 +60,39 @@ class LeverageBucket:
             raise InputError(f"expected entry_width_log from 1e-6 to 5, got {self.entry_width_log:g}; 0.02 scatters entries by 2 %")
         if not 1 <= self.accounts <= MOST_ACCOUNTS:
             raise InputError(f"expected 1 to {MOST_ACCOUNTS:,} accounts, got {self.accounts}")
+        if self.collateral not in COLLATERALS:
+            raise InputError(f"expected collateral 'usd' or 'coin', got {self.collateral!r}")
+        if self.net_exposure <= 0.0:
+            raise InputError(
+                f"expected shorts of more than 1 x where coin is their collateral, got {self.leverage:g} x: covered by its own coin, and liquidated by no rise"
+            )
+
+    @property
+    def net_exposure(self) -> float:
+        """Coins that the whole account moves like, for each coin of its position: 1, or 1 + side / leverage with coin as collateral."""
+        return 1.0 + SIDES[self.side] / self.leverage if self.collateral == "coin" else 1.0
+
+    @property
+    def net_leverage(self) -> float:
+        """Net exposure over margin: with coin as collateral leverage + 1 of a long, leverage - 1 of a short."""
+        return self.leverage * self.net_exposure
 
     def level_log(self, rules: Rulebook, spot_usd: float) -> tuple[float, float]:
         """Mean distance of the liquidation level from the start in logs, and how many standard deviations of entries it is alive by."""
         share = self.maintenance(rules, spot_usd)
-        if self.leverage * share >= 1.0:
+        if self.collateral == "coin" and (rules.contract is Contract.INVERSE or rules.rounds):
+            raise InputError(
+                f"expected collateral 'coin' on linear contracts that are closed whole, got rules {rules.name}: "
+                + ("the margin of an inverse contract is coin already" if rules.contract is Contract.INVERSE else "they close in rounds")
+            )
+        if self.net_leverage * share >= 1.0 or share >= 1.0:
             raise InputError(
                 f"expected initial margin above maintenance margin, got {self.leverage:g} x leverage at a maintenance margin of {100 * share:.3g} %: "
                 "liquidated at once; lower the leverage or account_usd"
             )
-        price = liquidation_price_usd(rules.contract, SIDES[self.side], entry_usd=spot_usd, leverage=self.leverage, maintenance_share=share)
+        price = liquidation_price_usd(
+            rules.contract, SIDES[self.side], entry_usd=spot_usd, leverage=self.net_leverage, maintenance_share=share
+        )
         mean = self.entry_log + distance_log(float(price), spot_usd)
         alive = -SIDES[self.side] * mean / self.entry_width_log
         if math.isfinite(alive) and float(normal_cdf(np.array(alive))) < LEAST_ALIVE:
@@ -72,8 +102,8 @@ class LeverageBucket:
         return mean, alive
 
     def maintenance(self, rules: Rulebook, spot_usd: float) -> float:
-        """Maintenance margin as a share of an account's notional."""
-        return float(maintenance_share(rules.maintenance, self.account_usd, price_usd=spot_usd))
+        """Maintenance margin as a share of what an account's net exposure is worth."""
+        return float(maintenance_share(rules.maintenance, self.account_usd, price_usd=spot_usd)) / self.net_exposure
 
     def density_usd(self, log_price: FloatArray, rules: Rulebook, spot_usd: float) -> FloatArray:
         """Notional liquidated per unit of log price there, (paths,); 0 on the other side of the start."""
@@ -82,7 +112,9 @@ class LeverageBucket:
             return np.zeros(log_price.shape)
         kept = float(normal_cdf(np.array(alive))) * self.entry_width_log
         beyond = SIDES[self.side] * log_price <= 0.0
-        return np.asarray(np.where(beyond, self.notional_usd / kept * normal_density((log_price - mean) / self.entry_width_log), 0.0))
+        return np.asarray(
+            np.where(beyond, self.notional_usd * self.net_exposure / kept * normal_density((log_price - mean) / self.entry_width_log), 0.0)
+        )
 
     def entries_log(self, quantiles: FloatArray, rules: Rulebook, spot_usd: float) -> FloatArray:
         """Entry prices in logs from the start at quantiles in (0, 1) of the accounts alive."""
@@ -99,11 +131,11 @@ def opened(buckets: tuple[LeverageBucket, ...], rules: Rulebook, *, spot_usd: fl
     contract, columns = rules.contract, []
     for bucket, where in zip(buckets, quantiles):
         value = contract.unit_value(spot_usd * np.exp(bucket.entries_log(where, rules, spot_usd)))
-        unit = bucket.notional_usd / bucket.accounts
+        unit = bucket.notional_usd * bucket.net_exposure / bucket.accounts
         size = np.full(value.shape, unit / spot_usd if contract is Contract.LINEAR else unit)
         ones = np.ones((bucket.accounts, 1))
         columns.append(
-            (SIDES[bucket.side] * ones, bucket.maintenance(rules, spot_usd) * ones, value, size, size * np.abs(value) / bucket.leverage)
+            (SIDES[bucket.side] * ones, bucket.maintenance(rules, spot_usd) * ones, value, size, size * np.abs(value) / bucket.net_leverage)
         )
     side, share, entry, size, wallet = (np.concatenate(parts) for parts in zip(*columns))
     nothing = np.zeros(entry.shape[1])
@@ -132,11 +164,12 @@ def buckets_from_open_interest(
     account_usd: float,
     entry_width_log: float = 0.02,
     accounts: int = 25,
+    coin_shares: Mapping[str, float] | None = None,
 ) -> tuple[LeverageBucket, ...]:
     """Buckets for a venue's open interest: every contract has a long and a short, each side split by shares of leverage.
 
     ``longs``, ``shorts``: leverage -> share of that side; each side's shares sum to 1 or less, the rest is held without leverage (and is
-    never liquidated).
+    never liquidated).  ``coin_shares`` by side: the part of each leverage whose collateral is coin (cross margin).
 
     >>> mix = buckets_from_open_interest(8e9, longs={10.0: 0.25, 50.0: 0.05}, shorts={5.0: 0.3}, account_usd=1e5)
     >>> [(bucket.side, bucket.leverage, bucket.notional_usd / 1e9) for bucket in mix]
@@ -150,9 +183,15 @@ def buckets_from_open_interest(
     for side, mix in (("long", longs), ("short", shorts)):
         if any(share < 0.0 for share in mix.values()) or math.fsum(mix.values()) > 1.0 + 1e-9:
             raise InputError(f"expected {side} shares of 0 or more that sum to 1 at most, got {mix}; the rest is held without leverage")
+        coin = 0.0 if coin_shares is None else coin_shares.get(side, 0.0)
+        if not 0.0 <= coin <= 1.0:
+            raise InputError(f"expected a share of {side}s with coin as collateral from 0 to 1, got {coin:g}")
         made += [
-            LeverageBucket(side, leverage, share * open_interest_usd, account_usd, entry_width_log, accounts=accounts)
+            LeverageBucket(
+                side, leverage, part * share * open_interest_usd, account_usd, entry_width_log, accounts=accounts, collateral=held
+            )
             for leverage, share in sorted(mix.items())
-            if share > 0.0
+            for held, part in (("usd", 1.0 - coin), ("coin", coin))
+            if share * part > 0.0
         ]
     return tuple(made)

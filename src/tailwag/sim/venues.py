@@ -99,6 +99,10 @@ class Venue:
 
 def _refuse_own_funding(venue: Venue) -> None:
     for agent in venue.scenario.agents:
+        if getattr(agent, "holds_coin", False):
+            raise InputError(
+                f"venue {venue.name!r}: agent {agent.name!r} has coin as collateral, and funding is not charged on such accounts; leave the venue's rules out"
+            )
         instrument = getattr(agent, "instrument", None)
         if getattr(agent, "premium_share", None) is not None or (instrument is not None and instrument.funding_per_year != 0.0):
             raise InputError(

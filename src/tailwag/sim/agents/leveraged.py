@@ -29,6 +29,7 @@ class LeveragedTraders:
     liquidations until it rests.  Else the venue's order of a step arrives that many steps later.
     ``premium_share``: the perp's premium over its index, which decides funding by the venue's formula.
     ``margin``: maintenance margin that follows the measured gain, after notice; None leaves it to the venue's table.
+    Buckets whose collateral is coin are cross-margined: position and coin are one net exposure, liquidated by the account's equity.
     ``entries``: "even" puts the accounts at even quantiles of their entry prices, the same on every path; "drawn" draws them for each path.
     """
 
@@ -51,6 +52,11 @@ class LeveragedTraders:
             raise InputError(f"agent {self.name!r}: expected fund_usd of 0 or more, got {self.fund_usd:g}")
         if self.premium_share is not None and not abs(self.premium_share) <= 0.5:
             raise InputError(f"agent {self.name!r}: expected premium_share within +-0.5, got {self.premium_share:g}; 0.001 is 0.1 %")
+        if self.premium_share is not None and self.holds_coin:
+            raise InputError(
+                f"agent {self.name!r}: expected no premium_share where coin is collateral, got one: funding is charged on a position, and these accounts "
+                "are kept as position and coin together; leave one out"
+            )
         if self.entries not in ("even", "drawn"):
             raise InputError(f"agent {self.name!r}: expected entries 'even' or 'drawn', got {self.entries!r}")
 
@@ -63,12 +69,19 @@ class LeveragedTraders:
         if not mine:
             return ""
         low, high = min(bucket.leverage for bucket in mine), max(bucket.leverage for bucket in mine)
-        return f"{money(notional_usd(self, side))} {side} at {f'{low:g} to ' if low < high else ''}{high:g} x"
+        coin = math.fsum(bucket.notional_usd for bucket in mine if bucket.collateral == "coin")
+        held = f" ({money(coin)} of it with coin as collateral)" if coin else ""
+        return f"{money(notional_usd(self, side))} {side}{held} at {f'{low:g} to ' if low < high else ''}{high:g} x"
 
     @property
     def whole_orders(self) -> bool:
         """The venue's orders are filled whole or the books would not close: no damped clearing."""
         return True
+
+    @property
+    def holds_coin(self) -> bool:
+        """Whether some accounts have coin as collateral."""
+        return any(bucket.collateral == "coin" for bucket in self.buckets)
 
     @property
     def reads_gain(self) -> bool:
@@ -78,6 +91,7 @@ class LeveragedTraders:
     def content(self) -> str:
         """Everything but the name."""
         said = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("name", "margin")]
+        said += [tuple(bucket.collateral for bucket in self.buckets)] if self.holds_coin else []
         return repr(said if self.margin is None else [*said, self.margin])
 
     def density_usd(self, log_price: FloatArray, spot_usd: float) -> FloatArray:
