@@ -1,0 +1,86 @@
+"""Mechanism: returns continue where hedgers are short gamma and reverse where they are long; over 15 minutes, and after hourly shocks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tailwag.experiments.study.inference import Design
+from tailwag.experiments.study.known import Known
+from tailwag.experiments.study.returns import Returns, hourly, trailing_scale
+from tailwag.experiments.study.rows import HOUR_BLOCKS, centred, hour_block, kept_rows
+from tailwag.kernels.arrays import FloatArray
+
+WINDOW, LEAST = 96, 90
+WINSORISED_AT = 5.0
+SHOCK = 2.0
+HOURS_WINDOW, LEAST_HOURS = 168, 150
+GAIN = "gain x return"
+SHOCK_GAIN = "gain x size of the shock"
+
+
+def reversal_design(known: Known, returns: Returns, *, most_age_hours: float) -> Design:
+    """The next return on the present one times the gain known at its end, with the plan's controls; both returns over the trailing scale.
+
+    r' / s = a + gain * gamma * (r / s) + controls * (r / s) + e, with s the root mean square of the 96 returns before the present one; both sides
+    winsorised at 5.  Its first column is the one that the plan is about.
+    """
+    scale = trailing_scale(returns, WINDOW, least=LEAST)[:-1]
+    now, then, end_ns = returns.log_return[:-1], returns.log_return[1:], returns.end_ns[:-1]
+    row = known.row_at(end_ns, most_age_hours=most_age_hours)
+    safe = np.maximum(row, 0)
+    gain, gross, vol = known.gain[safe], known.gross_gain[safe], np.log(known.atm_iv_7d[safe])
+    kept, left_out = kept_rows(
+        {
+            "no candle, or a gap beside it": np.isfinite(now) & np.isfinite(then),
+            "too few returns before it for their scale": np.isfinite(scale),
+            "no snapshot, or too old": row >= 0,
+            "no gain": np.isfinite(gain) & np.isfinite(gross),
+            "no implied vol at 7 days": np.isfinite(vol),
+        }
+    )
+    x, y = _winsorised(now[kept] / scale[kept]), _winsorised(then[kept] / scale[kept])
+    block = hour_block(end_ns[kept])
+    columns = {
+        GAIN: gain[kept] * x,
+        "constant": np.ones(x.size),
+        "gross gain x return": centred(gross[kept]) * x,
+        "log implied vol x return": centred(vol[kept]) * x,
+        "log trailing scale x return": centred(np.log(scale[kept])) * x,
+    }
+    columns |= {f"return, {4 * one:02d} to {4 * one + 4:02d} UTC": x * (block == one) for one in range(HOUR_BLOCKS) if (block == one).any()}
+    return Design(y, np.column_stack(list(columns.values())), tuple(columns), end_ns[kept], left_out)
+
+
+def shocks_design(known: Known, returns: Returns, *, most_age_hours: float) -> Design:
+    """What the hour after an hourly shock adds in the shock's direction, on its size times the gain known at its end; over the trailing scale.
+
+    A shock is an hourly return above two root mean squares of the 168 hours before it.
+    """
+    hours = hourly(returns, round(3_600_000_000_000 / returns.step_ns))
+    scale = trailing_scale(hours, HOURS_WINDOW, least=LEAST_HOURS)[:-1]
+    now, then, end_ns = hours.log_return[:-1], hours.log_return[1:], hours.end_ns[:-1]
+    row = known.row_at(end_ns, most_age_hours=most_age_hours)
+    safe = np.maximum(row, 0)
+    gain, gross = known.gain[safe], known.gross_gain[safe]
+    kept, left_out = kept_rows(
+        {
+            "no candle, or a gap beside it": np.isfinite(now) & np.isfinite(then),
+            "too few hours before it for their scale": np.isfinite(scale),
+            "no shock": np.abs(now) > SHOCK * np.where(np.isfinite(scale), scale, np.inf),
+            "no snapshot, or too old": row >= 0,
+            "no gain": np.isfinite(gain) & np.isfinite(gross),
+        }
+    )
+    size = np.abs(now[kept]) / scale[kept]
+    onwards = np.sign(now[kept]) * then[kept] / scale[kept]
+    columns = {
+        SHOCK_GAIN: gain[kept] * size,
+        "constant": np.ones(size.size),
+        "size of the shock": size,
+        "gross gain x size of the shock": centred(gross[kept]) * size,
+    }
+    return Design(onwards, np.column_stack(list(columns.values())), tuple(columns), end_ns[kept], left_out)
+
+
+def _winsorised(values: FloatArray) -> FloatArray:
+    return np.clip(values, -WINSORISED_AT, WINSORISED_AT)
