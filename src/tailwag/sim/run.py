@@ -14,7 +14,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim import fast
-from tailwag.sim.blocks import paths_per_block, run_block
+from tailwag.sim.blocks import paths_per_block, paths_together, run_block
 from tailwag.sim.book_trader import TABLE_ROWS
 from tailwag.sim.engine import plan_run
 from tailwag.sim.metric_plan import MetricPlan
@@ -164,7 +164,7 @@ def _engine(scenario: Scenario, engine: str) -> str:
 
 def _firsts(scenario: Scenario, paths: int) -> list[tuple[int, int]]:
     """First path and size of every block."""
-    size = paths_per_block(scenario.grid.steps)
+    size = paths_per_block(scenario.grid.steps) if fast.supports(scenario) is None else paths_together(scenario, paths)
     return [(first, min(size, paths - first)) for first in range(0, paths, size)]
 
 
