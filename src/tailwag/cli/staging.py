@@ -40,19 +40,21 @@ def run_list(json_file: str | None) -> None:
     """Print the library, or write it as JSON."""
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import write_whole
+    from tailwag.experiments.scenario_assets import asset_library
     from tailwag.experiments.scenario_library import library
     from tailwag.experiments.scenario_switches import SWITCHES
     from tailwag.experiments.scenario_terminal import print_library
 
-    stories = list(library())
+    stories, several = list(library()), [{"name": one.name, "sentence": one.sentence, "question": one.question} for one in asset_library()]
     if json_file is None:
-        print_library(stories, SWITCHES)
+        print_library(stories, SWITCHES, [(one["name"], one["sentence"]) for one in several])
         return
     switches = [
         {"name": one.name, "sentence": one.sentence, "kind": one.kind, "asks": one.asks, "parameters": dict(one.parameters)}
         for one in SWITCHES
     ]
-    text = strict_json({"schema": LIST_SCHEMA, "scenarios": [story.to_document() for story in stories], "switches": switches}) + b"\n"
+    told = {"scenarios": [story.to_document() for story in stories], "asset_scenarios": several, "switches": switches}
+    text = strict_json({"schema": LIST_SCHEMA, **told}) + b"\n"
     if json_file == "-":
         sys.stdout.buffer.write(text)
         return
@@ -62,12 +64,18 @@ def run_list(json_file: str | None) -> None:
 
 def run_scenario(request: Request) -> None:
     """Play a scenario of the library, with its switches where they are compared, and write what was asked for."""
+    from tailwag.experiments.scenario_assets import asset_library_names
+
+    if request.name in asset_library_names():
+        _run_assets(request)
+        return
     from tailwag.cli.measuring import _kernels_are_cold
     from tailwag.cli.simulating import LOOP_KERNELS, _progress, _threads
     from tailwag.experiments.run_files import output_folder
     from tailwag.experiments.scenario_files import Overrides
     from tailwag.experiments.scenario_library import library_story, open_story, story_files
     from tailwag.experiments.scenario_play import Stage, play
+    from tailwag.experiments.scenario_terminal import print_scenario
 
     story, threads = library_story(request.name), _threads(request.threads)
     _refuse_nowhere(request)
@@ -83,7 +91,37 @@ def run_scenario(request: Request) -> None:
         played = play(story, file, switches, stage=stage, lenient=not request.switches)
         wrote = () if folder is None else _write(folder, story, played, given)
         _draw(request, played, say)
-    _tell(request, played.document, wrote)
+    _tell(request, played.document, wrote, print_scenario)
+
+
+def _run_assets(request: Request) -> None:
+    """Play a scenario over several assets: its file and its document are what may be written."""
+    from tailwag.cli.simulating import _threads
+    from tailwag.experiments.report_json import strict_json
+    from tailwag.experiments.run_files import output_folder, write_whole
+    from tailwag.experiments.scenario_assets import asset_library_text, open_assets
+    from tailwag.experiments.scenario_assets_play import asset_twins, play_assets
+    from tailwag.experiments.scenario_assets_terminal import print_assets
+
+    for name, path in (("--html", request.html), ("--png", request.png)):
+        if path is not None:
+            raise InputError(
+                f"{name} has no page or card for several assets: leave it out, or see tailwag scenario gain {request.name} --png FILE"
+            )
+    _refuse_nowhere(request)
+    file = open_assets(request.name)
+    assert file is not None
+    twins = () if request.switches is None else asset_twins(file.scenario, request.switches)
+    seed, threads = file.seed if request.seed is None else request.seed, _threads(request.threads)
+    document = play_assets(file, twins, paths=request.paths or file.paths, seed=seed, threads=threads)
+    wrote: tuple[str, ...] = ()
+    if request.out is not None:
+        folder = output_folder(request.out)
+        written = {SCENARIO_NAME: asset_library_text(request.name), DOCUMENT_NAME: strict_json(document) + b"\n"}
+        for name, data in written.items():
+            write_whole(folder / name, data)
+        wrote = tuple(str(folder / name) for name in written)
+    _tell(request, document, wrote, print_assets)
 
 
 def _known(words: tuple[str, ...], story: Story) -> None:
@@ -147,10 +185,9 @@ def _draw(request: Request, played: Played, say: Callable[[str], None]) -> None:
         write_whole(Path(request.png), scenario_card(played.document))
 
 
-def _tell(request: Request, document: dict[str, Any], wrote: tuple[str, ...]) -> None:
+def _tell(request: Request, document: dict[str, Any], wrote: tuple[str, ...], show: Callable[[dict[str, Any]], None]) -> None:
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import write_whole
-    from tailwag.experiments.scenario_terminal import print_scenario
 
     text = strict_json(document) + b"\n"
     if request.json_file == "-":
@@ -159,7 +196,7 @@ def _tell(request: Request, document: dict[str, Any], wrote: tuple[str, ...]) ->
         return
     if request.json_file:
         write_whole(Path(request.json_file), text)
-    print_scenario(document)
+    show(document)
     for path in (*wrote, request.json_file, request.html, request.png):
         if path:
             sys.stdout.write(f"wrote {path}\n")

@@ -44,13 +44,23 @@ def asset_library_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")))
 
 
+def asset_library_text(name: str) -> bytes:
+    """The file of one of them."""
+    return bytes((_folder() / f"{name}.toml").read_bytes())
+
+
+def asset_library() -> tuple[AssetFile, ...]:
+    """Every scenario of the library that holds several assets."""
+    return tuple(file for file in map(open_assets, asset_library_names()) if file is not None)
+
+
 def open_assets(word: str) -> AssetFile | None:
     """The asset scenario of that name in the library, or in a file of that name; None where it is none of either.
 
     A file is one if it has a table [assets].  InputError classes for what in it cannot be.
     """
     if word in asset_library_names():
-        data = (_folder() / f"{word}.toml").read_bytes()
+        data = asset_library_text(word)
         return read_assets(RawFile(f"{word}.toml", data, hashlib.sha256(data).hexdigest()))
     if not os.path.isfile(word):
         return None

@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def print_library(stories: Sequence[Story], switches: Sequence[Switch], *, file: IO[str] | None = None) -> None:
-    """Print every scenario with its sentence, what it needs, and every switch."""
+def print_library(
+    stories: Sequence[Story], switches: Sequence[Switch], several: Sequence[tuple[str, str]] = (), *, file: IO[str] | None = None
+) -> None:
+    """Print every scenario with its sentence, what it needs, and every switch; ``several``: name and sentence of those over several assets."""
     rows = [[story.name, story.sentence, "real data" if story.needs else "nothing"] for story in stories]
+    rows = sorted([*rows, *([name, sentence, "nothing"] for name, sentence in several)])
     known = [[switch.name, switch.sentence, ", ".join(f"{key}={value}" for key, value in switch.parameters.items())] for switch in switches]
     tables = (
         small_table("Scenarios", ["name", "what happens", "needs"], rows, text=(0, 1, 2)),
         small_table("Switches", ["name", "what it changes", "numbers"], known, text=(0, 1, 2)),
     )
     said = (
-        f"{len(stories)} scenarios. Run one: tailwag scenario run {stories[0].name}. Compare: tailwag scenario compare {stories[0].name} --with batch",
+        f"{len(rows)} scenarios. Run one: tailwag scenario run {stories[0].name}. Compare: tailwag scenario compare {stories[0].name} --with batch",
     )
     print_answer(said, (), filter(None, tables), file=file)
 
