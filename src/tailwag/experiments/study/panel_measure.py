@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from tailwag.exposure import Book
     from tailwag.liquidity import Impact
     from tailwag.market.snapshot import Snapshot
-    from tailwag.surface import SmileDynamics, Surface
+    from tailwag.surface import RowVols, Smile, SmileDynamics, Surface
 
 FLOW_MOVES_PCT = (-5.0, -4.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+SHARED_SPOTS = len(FLOW_MOVES_PCT)
+"""Fewer spots than these are one rule's own."""
 SIGNS = {"damping": "damping", "amplifying": "amplifying", "runaway": "amplifying", "undetermined": "undetermined"}
 
 
@@ -67,7 +69,7 @@ def measured(snapshot: Snapshot, options: HistoryOptions) -> Measured:
     """
     _refuse_empty(snapshot)
     surface = surface_of(snapshot, options)
-    books = list(_books(snapshot, surface, options))
+    books = list(_books(snapshot, _Remembering(surface), options))
     if books[0].is_unknown:
         raise EmptyChainError(masked_sentence(books[0]))
     known = {law.name: law for law in _all_laws(snapshot, options.measured)}
@@ -102,7 +104,7 @@ def _law(name: str, known: Mapping[str, Impact]) -> Impact:
     return known[name] if name in known else UnknownImpact(name, NO_LIQUIDITY)
 
 
-def _books(snapshot: Snapshot, surface: Surface, options: HistoryOptions) -> Iterator[Book]:
+def _books(snapshot: Snapshot, surface: _Remembering, options: HistoryOptions) -> Iterator[Book]:
     """One book for each rule; rows are priced once, and anew only for a rule that knows the holders of other rows than the first."""
     first: tuple[Book, Any] | None = None
     for rule in options.parsed_rules():
@@ -115,6 +117,33 @@ def _books(snapshot: Snapshot, surface: Surface, options: HistoryOptions) -> Ite
         book = priced_book(held, surface, vol=options.vol, day_count=options.day_count, spot_usd=snapshot.spot_usd)
         first = (book, known) if first is None else first
         yield book
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembering:
+    """A surface that works out each set of moved volatilities once: every rule asks for those at the same spots."""
+
+    surface: Surface
+    known: dict[tuple[float, bytes, bytes], FloatArray] = field(default_factory=dict)
+
+    @property
+    def forward_usd(self) -> FloatArray:
+        return self.surface.forward_usd
+
+    @property
+    def smiles(self) -> tuple[Smile, ...]:
+        return self.surface.smiles
+
+    def row_vols(self, vol: str) -> RowVols:
+        return self.surface.row_vols(vol)
+
+    def moved_vols(self, iv: FloatArray, log_moves: FloatArray, dynamics: SmileDynamics) -> FloatArray:
+        if log_moves.size < SHARED_SPOTS:  # the search for a flip asks at spots of its own
+            return self.surface.moved_vols(iv, log_moves, dynamics)
+        key = (dynamics.ratio, log_moves.tobytes(), iv.tobytes())
+        if key not in self.known:
+            self.known[key] = frozen(self.surface.moved_vols(iv, log_moves, dynamics))
+        return self.known[key]
 
 
 @dataclass(frozen=True, slots=True)
