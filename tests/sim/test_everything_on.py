@@ -217,6 +217,21 @@ class TestBetweenAuctions:
         assert early["late ladder"] == 0.0
         assert min(early["ladder"], early["traders"]) > 0.9e7
 
+    def test_an_order_that_is_decided_between_two_waits_and_is_not_lost(self, tmp_path: Path) -> None:
+        """Those who follow a clock or their own chance trade as much as without auctions, in the step of the auction."""
+        names = ("hawkes", "manipulator", "squeezer", "block-seller", "quoting-dealer")
+        text = everything(**SHORT, venues=False, only=names).replace("delay_steps = 1", "delay_steps = 0")
+        world = read(tmp_path, text).scenario
+        auctions = run_block(plan_run(replace(world, batch_steps=4), seed=3), 0, 3, keep_agents=True)
+        plain = run_block(plan_run(world, seed=3), 0, 3, keep_agents=True)
+        assert not np.delete(auctions.net_flow_usd, (3, 7, 11), axis=1).any(), "nobody trades between auctions"
+        coin = {agent.name: (agent.final_position_coin, other.final_position_coin) for agent, other in zip(plain.agents, auctions.agents)}
+        assert np.allclose(*coin["order flow"], rtol=0.02, atol=5.0)
+        assert np.allclose(*coin["block seller"], rtol=0.02)
+        for unwound in ("pusher", "squeezer"):
+            assert np.allclose(coin[unwound], 0.0, atol=1e-9)
+        sound(audited(replace(world, batch_steps=4), seed=3, paths=2))
+
 
 class TestTheSmallestFixedPoint:
     """Of several prices at which a step could rest it is the first on the way: nobody is liquidated at a level that the market does not reach."""

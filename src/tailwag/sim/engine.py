@@ -291,10 +291,13 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         orders = None
         if not clearing_now:
             usd, coin, flight = np.zeros(usd.shape), np.zeros(coin.shape), own.flight.hold()
-        elif seat.agent.delay_steps == 0:
+        if seat.agent.delay_steps == 0:
             view = _seeing(plan, state, seat, _view(plan, state, before.step, before.step_years, before.log_pre, shift))
-            orders = _orders(plan, state, seat, own.memory, view, _account(own, flight))
-            usd, coin = usd + orders.usd, coin + orders.coin
+            orders = _orders(plan, state, seat, own.memory, view, _account(own, own.flight))
+            if clearing_now:
+                usd, coin = usd + orders.usd, coin + orders.coin
+            else:
+                flight, orders = _waiting(flight, orders), None
         if seat.fill_probability is not None:
             filled = _draws(plan, seat, state.first_path, state.log_price.size)(TO_FILL, before.step) < seat.fill_probability
             usd, coin = np.where(filled, usd, 0.0), np.where(filled, coin, 0.0)
@@ -303,6 +306,11 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         same_step.append(orders)
         flights.append(flight)
     return arrived, same_step, flights
+
+
+def _waiting(flight: Flight, orders: Orders) -> Flight:
+    """What waits for the auction with an order that was decided between two; one that answers the price is sized anew in the auction."""
+    return flight if orders.demand is not None else flight.submit(orders.usd, orders.coin, 1, np.ones(1))
 
 
 def clears(scenario: Scenario, step: int) -> bool:
