@@ -96,13 +96,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
         tailwag("measure", path, *words, "--json", "-")
 
 
-def test_a_hundred_and_fifty_mutated_files(tmp_path):
-    codes = _run(0, 150, tmp_path)
-    assert codes[0] > 30
-    assert codes[2] > 30
+def test_sixty_mutated_files(tmp_path):
+    codes = _run(0, 60, tmp_path)
+    assert codes[0] > 12
+    assert codes[2] > 12
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(9))
 def test_two_thousand_mutated_files(seed, tmp_path):
     assert sum(_run(seed, 250, tmp_path).values()) == 250

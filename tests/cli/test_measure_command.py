@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.cli.command import measured
 
 from tailwag.cli import main
 
@@ -30,12 +31,6 @@ def refuse_constant(text: str) -> float:
     raise AssertionError(f"{text} is not JSON")
 
 
-def document(*words: str) -> dict:
-    run = tailwag("measure", *words, "--json", "-")
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout, parse_constant=refuse_constant)
-
-
 CONTRACT = {
     "schema", "as_of", "currency", "spot_usd", "source", "assumptions", "chain", "exposure", "profile", "levels", "flows", "gain", "forward",
     "calendar", "book",
@@ -44,7 +39,9 @@ CONTRACT = {
 
 @pytest.fixture(scope="module")
 def demo() -> dict:
-    return document("demo")
+    run = tailwag("measure", "demo", "--json", "-")
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout, parse_constant=refuse_constant)
 
 
 def test_demo_writes_every_key_of_the_schema(demo):
@@ -88,7 +85,7 @@ def test_parts_sum_to_the_whole(demo):
 
 
 def test_gain_is_minus_gex_over_depth():
-    found = document(
+    found = measured(
         "demo",
         "--rule",
         "short-all",
@@ -110,7 +107,7 @@ def test_gain_is_minus_gex_over_depth():
 
 
 def test_short_buys_rises_and_long_sells_them():
-    short, long = (document("demo", "--rule", rule) for rule in ("short-all", "long-all"))
+    short, long = (measured("demo", "--rule", rule) for rule in ("short-all", "long-all"))
     for found, sign in ((short, 1), (long, -1)):
         up, down = (
             next(r for r in found["flows"] if (r["spot_move_pct"], r["vol_move_volpt"], r["hours"]) == (move, 0, 0)) for move in (1, -1)
@@ -171,7 +168,7 @@ def test_a_mistake_costs_one_sentence_and_exit_2(words, said, capfd, monkeypatch
 def test_own_book_and_trade_on_the_command_line(tmp_path, demo):
     names = [name for name, held in zip(demo["book"]["instrument"], demo["book"]["position_coin"], strict=True) if held]
     (tmp_path / "book.csv").write_text(f"instrument,contracts\n{names[0]},-10\nBTC-PERPETUAL,1000\n")
-    found = document("demo", "--book", str(tmp_path / "book.csv"), "--add", f"-500 {names[1]}")
+    found = measured("demo", "--book", str(tmp_path / "book.csv"), "--add", f"-500 {names[1]}")
     assert found["my_book"]["options"][0]["position_coin"] == -10
     assert found["my_book"]["greeks"]["gex_usd_per_pct"] < 0
     effect = found["trade"][0]

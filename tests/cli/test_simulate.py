@@ -235,14 +235,14 @@ def test_a_bar_on_a_terminal_and_nothing_elsewhere(tmp_path):
         stderr=theirs,
         env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
     )
-    out, _ = run.communicate(timeout=300)
     os.close(theirs)
     shown = b""
-    try:
+    try:  # read while it runs: a terminal that nobody reads is full after some redraws, and the command would wait
         while chunk := os.read(ours, 65536):
             shown += chunk
     except OSError:  # a pseudo-terminal whose other end is closed
         pass
+    out, _ = run.communicate(timeout=300)
     os.close(ours)
     assert run.returncode == 0
     assert b"paths" in shown

@@ -14,6 +14,7 @@ from tailwag.sim.impact import ImpactModel
 from tailwag.sim.state import PNL_PARTS, Outcome
 
 STEP_YEARS = 5 / (1440 * 365)
+SLOW = pytest.mark.slow
 QUIET = 0.003
 """A vol so small that a loop which grows by a few per cent a step shows it before it meets the bound."""
 
@@ -31,7 +32,7 @@ def variance_ratio(gain: float, *, clearing: str, delay_steps: int, paths: int =
 # T1: effective vol
 
 
-@pytest.mark.parametrize("gain", [0.180787, 0.4, -0.180787, -2.0])
+@pytest.mark.parametrize("gain", [0.180787, -2.0, *(pytest.param(gain, marks=SLOW) for gain in (0.4, -0.180787))])
 def test_t1_same_step_hedging_scales_vol_by_one_over_one_minus_gain(gain: float) -> None:
     squares, count = 0.0, 0
     for block in blocks(gamma_scenario(gain, clearing="implicit", delay_steps=0), 5120):
@@ -56,7 +57,7 @@ def test_t1_crypto_example_in_its_own_units() -> None:
 # T2: realised variance is not break-even variance
 
 
-@pytest.mark.parametrize("gain", [0.3, -0.5, 0.15, -1.5])
+@pytest.mark.parametrize("gain", [0.3, -0.5, *(pytest.param(gain, marks=SLOW) for gain in (0.15, -1.5))])
 def test_t2_hedger_pays_variance_over_one_minus_gain(gain: float) -> None:
     scenario = gamma_scenario(gain, clearing="implicit", delay_steps=0, iv=0.0, steps=100)
     gamma_usd = scenario.agents[0].gamma_usd
@@ -92,7 +93,9 @@ def test_t13a_invariant_holds_on_every_path(gain: float, delay_steps: int) -> No
     assert np.abs(prices[:, 1:] - gain * prices[:, :-1] - fundamental[:, 1:]).max() > 1e-6 or delay_steps == 1
 
 
-@pytest.mark.parametrize(("gain", "delay_steps"), [(0.5, 1), (-0.5, 1), (0.5, 3), (-0.4, 2), (0.155, 1)])
+@pytest.mark.parametrize(
+    ("gain", "delay_steps"), [(0.5, 1), (-0.4, 2), *(pytest.param(*row, marks=SLOW) for row in ((-0.5, 1), (0.5, 3), (0.155, 1)))]
+)
 def test_t13a_one_step_variance(gain: float, delay_steps: int) -> None:
     estimate = variance_ratio(gain, clearing="lagged", delay_steps=delay_steps)
     assert agrees(*_with_theory(estimate, 1.0 / (1.0 - gain**2)))
@@ -100,16 +103,17 @@ def test_t13a_one_step_variance(gain: float, delay_steps: int) -> None:
         assert not agrees(*_with_theory(estimate, 1.0 / (1.0 - gain) ** 2))
 
 
-@pytest.mark.parametrize("gain", [0.5, -0.5, 0.155])
-@pytest.mark.parametrize("horizon", [2, 5, 10])
-def test_t13a_variance_by_horizon(gain: float, horizon: int) -> None:
-    theory = (1.0 + 2.0 * sum((1.0 - j / horizon) * gain**j for j in range(1, horizon))) / (1.0 - gain**2)
-    ratios = []
+@pytest.mark.parametrize("gain", [0.5, -0.5, pytest.param(0.155, marks=SLOW)])
+def test_t13a_variance_by_horizon(gain: float) -> None:
+    ratios: dict[int, list[float]] = {2: [], 5: [], 10: []}
     for block in blocks(gamma_scenario(gain, clearing="lagged", delay_steps=1, steps=230), 16384):
-        hedged = (np.diff(block.log_price[:, 30::horizon], axis=1) ** 2).mean(axis=1)
-        plain = (np.diff(block.fundamental_log[:, 30::horizon], axis=1) ** 2).mean(axis=1)
-        ratios.extend((hedged.reshape(-1, 32).mean(axis=1) / plain.reshape(-1, 32).mean(axis=1)).tolist())
-    assert agrees(*_with_theory(of_blocks(ratios), theory))
+        for horizon, found in ratios.items():
+            hedged = (np.diff(block.log_price[:, 30::horizon], axis=1) ** 2).mean(axis=1)
+            plain = (np.diff(block.fundamental_log[:, 30::horizon], axis=1) ** 2).mean(axis=1)
+            found.extend((hedged.reshape(-1, 32).mean(axis=1) / plain.reshape(-1, 32).mean(axis=1)).tolist())
+    for horizon, found in ratios.items():
+        theory = (1.0 + 2.0 * sum((1.0 - j / horizon) * gain**j for j in range(1, horizon))) / (1.0 - gain**2)
+        assert agrees(*_with_theory(of_blocks(found), theory)), horizon
 
 
 @pytest.mark.parametrize("delay_steps", [1, 2, 5])
@@ -130,7 +134,9 @@ def test_t13a_stable_for_every_delay_just_inside_one(gain: float, delay_steps: i
 # T13-B: partial speed
 
 
-@pytest.mark.parametrize(("gain", "speed"), [(0.5, 0.25), (-2.5, 0.5), (0.7, 0.6), (-0.9, 1.0), (-5.0, 0.25)])
+@pytest.mark.parametrize(
+    ("gain", "speed"), [(0.5, 0.25), (-2.5, 0.5), *(pytest.param(*row, marks=SLOW) for row in ((0.7, 0.6), (-0.9, 1.0), (-5.0, 0.25)))]
+)
 def test_t13b_one_step_variance_with_partial_speed(gain: float, speed: float) -> None:
     theory = 1.0 + (speed * gain) ** 2 / (1.0 - (1.0 - speed * (1.0 - gain)) ** 2)
     assert agrees(*_with_theory(variance_ratio(gain, clearing="lagged", delay_steps=1, speed=speed), theory))
@@ -169,7 +175,9 @@ def passing(gain_permanent: float, gain_passing: float, retention: float) -> Imp
     )
 
 
-@pytest.mark.parametrize(("permanent", "transient", "retention"), [(0.1, 0.4, 0.9), (0.2, 0.5, 0.5), (0.05, 0.3, 0.97)])
+@pytest.mark.parametrize(
+    ("permanent", "transient", "retention"), [(0.1, 0.4, 0.9), pytest.param(0.2, 0.5, 0.5, marks=SLOW), (0.05, 0.3, 0.97)]
+)
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_t13c_invariant_and_variance(permanent: float, transient: float, retention: float, side: float) -> None:
     """(1 - g_P) x = F + D on every path; Var_1 = (1 + (1 - rho)^2 (g_T/a)^2 / (1 - mu^2)) / a^2."""
@@ -222,7 +230,7 @@ def test_t13d_thresholds_of_passing_impact_with_delay(transient: float, retentio
 # T13-H: hedging in one window a day
 
 
-@pytest.mark.parametrize("gain", [0.155, 0.3, -0.4])
+@pytest.mark.parametrize("gain", [pytest.param(0.155, marks=SLOW), 0.3, -0.4])
 def test_t13h_hedging_at_the_close_makes_momentum(gain: float) -> None:
     """Dealers hedge the day's move in its last step: the close regressed on the rest of the day has slope g/(1 - g)."""
     steps = 24

@@ -32,7 +32,7 @@ def wait_until_measured(address: str) -> None:
 @pytest.mark.parametrize("part", range(gate_size(small=1, full=2)))
 def test_every_answer_is_one_that_the_description_promises(part: int, tmp_path: Path) -> None:
     """At full size 50 seconds of questions, half of them by each of two fuzzers that draw differently and run beside each other."""
-    seconds = gate_size(small=5, full=25)
+    seconds = gate_size(small=3, full=25)
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     with serving(tmp_path, "--store", str(tmp_path / "store"), "--every", "30") as service:
         wait_until_measured(service.address)

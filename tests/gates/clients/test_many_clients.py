@@ -94,7 +94,7 @@ async def come_and_go(address: str, *, until: float, count: int) -> int:
 
 
 def test_those_who_read_miss_nothing(tmp_path: Path) -> None:
-    clients, crowded = gate_size(small=60, full=1_000), is_crowded()
+    clients, crowded = gate_size(small=30, full=1_000), is_crowded()
     seconds = min(4.0 + clients / 40.0, 30.0)
     with serving(tmp_path, "--store", str(tmp_path / "store"), "--every", "0.5") as service:
         warm_up(service)

@@ -58,8 +58,8 @@ def kind(word: str) -> str:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("printed")
     with serving(folder, "--every", "0.5", "--store", str(folder / "store")) as running:
-        deadline = time.monotonic() + 60.0
-        with httpx.Client(verify=False) as client:
+        deadline = time.monotonic() + 240.0
+        with httpx.Client(verify=False, timeout=60.0) as client:
             while client.get(f"{running.address}/api/v1/history?field=gain.value").json().get("points", []) == []:
                 assert time.monotonic() < deadline, "nothing was measured"
                 time.sleep(0.1)
