@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tailwag.experiments.scenario_agent_setting import Read, Setting
 from tailwag.experiments.scenario_tables import Table
+from tailwag.margin.initial import InitialMargin, initial_margin
 from tailwag.margin.rulebook import Rulebook, rulebook
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.leverage_buckets import LeverageBucket, buckets_from_open_interest
@@ -34,7 +35,7 @@ VENUES = ("deribit-btc", "deribit-eth", "deribit-btc-usdc", "deribit-sol-usdc", 
 def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
     """Leveraged longs and shorts, their accounts, and the insurance fund of their venue."""
     table.only(*TERMS)
-    rules = _rules(table, setting)
+    rules, initial = _rules(table, setting)
     with table.named():
         agent = LeveragedTraders(
             name=name,
@@ -45,6 +46,7 @@ def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
             premium_share=table.maybe("premium_share", hint="the perp's premium over its index, 0.001 is 0.1 %; it decides funding"),
             entries=table.text("entries", "even", choices=("even", "drawn")),
             stream=table.whole("stream", 0, least=0, most=2**31 - 1),
+            initial=initial,
         )
         agent.starting_dollar_gamma_usd(setting.spot_usd)
     unsaid = () if "premium_share" in table else (f"{table.place}: premium_share is not stated; no funding is charged",)
@@ -86,11 +88,12 @@ def _coin_shares(table: Table) -> dict[str, float]:
     return {side[:-1]: told.number(side, 0.0, least=0.0, most=1.0, hint="part of the side, 0.3 is 30 %") for side in ("longs", "shorts")}
 
 
-def _rules(table: Table, setting: Setting) -> Rulebook:
-    """The venue's rules on the day of ``rules_at``, else of the start of the run."""
+def _rules(table: Table, setting: Setting) -> tuple[Rulebook, InitialMargin]:
+    """The venue's rules, and its initial margin, on the day of ``rules_at``, else of the start of the run."""
     venue = table.text("venue", choices=VENUES)
     at_ns = table.time_ns("rules_at") if "rules_at" in table else setting.start_ns
     if at_ns is None:
         raise table.refuse("rules change with time: state rules_at = 2026-02-05T00:00:00Z, or [run] start")
     with table.named():
-        return rulebook(load_rules(f"margin_{venue.replace('-', '_')}"), at_ns)
+        found = load_rules(f"margin_{venue.replace('-', '_')}")
+        return rulebook(found, at_ns), initial_margin(found, at_ns)

@@ -429,7 +429,7 @@ SWITCHES: tuple[Switch, ...] = (
         "Maintenance margin of leveraged accounts rises with the measured gain, notice_minutes after it was announced",
         "mitigation",
         dynamic_margin,
-        {"threshold": 0.2, "per_gain": 2.0, "most": 3.0, "notice_minutes": 60.0},
+        {"threshold": 0.2, "per_gain": 2.0, "most": 3.0, "notice_minutes": 60.0, "binds": "open"},
         "margin on positions that were opened under less; those who cannot post it are sold",
     ),
     Switch(

@@ -11,6 +11,7 @@ from tailwag.errors import InputError
 from tailwag.figures.numbers import money
 from tailwag.kernels.arrays import FloatArray
 from tailwag.margin.funding import funding_per_year
+from tailwag.margin.initial import InitialMargin
 from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.protocol import Market, Trader
 from tailwag.sim.leverage_buckets import SIDES, LeverageBucket
@@ -28,7 +29,8 @@ class LeveragedTraders:
     With ``delay_steps = 0`` a cascade is solved in its step, to the smallest fixed point: liquidations move the price into further
     liquidations until it rests.  Else the venue's order of a step arrives that many steps later.
     ``premium_share``: the perp's premium over its index, which decides funding by the venue's formula.
-    ``margin``: maintenance margin that follows the measured gain, after notice; None leaves it to the venue's table.
+    ``margin``: maintenance margin that follows the measured gain, after notice; None leaves it to the venue's table.  ``initial``: what the venue asks
+    for when a position is opened; nobody opens one in a run, so that it changes nothing by itself.
     Buckets whose collateral is coin are cross-margined: position and coin are one net exposure, liquidated by the account's equity.
     ``entries``: "even" puts the accounts at even quantiles of their entry prices, the same on every path; "drawn" draws them for each path.
     """
@@ -42,6 +44,7 @@ class LeveragedTraders:
     entries: str = "even"
     stream: int = 0
     margin: DynamicMargin | None = None
+    initial: InitialMargin | None = None
 
     def __post_init__(self) -> None:
         if self.delay_steps < 0 or int(self.delay_steps) != self.delay_steps:
@@ -90,7 +93,7 @@ class LeveragedTraders:
 
     def content(self) -> str:
         """Everything but the name."""
-        said = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("name", "margin")]
+        said = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("name", "margin", "initial")]
         said += [tuple(bucket.collateral for bucket in self.buckets)] if self.holds_coin else []
         return repr(said if self.margin is None else [*said, self.margin])
 
