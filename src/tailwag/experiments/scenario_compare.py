@@ -72,9 +72,9 @@ def _books(scenario: Scenario) -> list[OptionBook]:
 
 
 def _not_written(base: Scenario, other: Scenario) -> float | None:
-    """The share of the base's option contracts that the other scenario's agents do not hold; None where there are none."""
+    """The share of the base's option contracts that the other scenario's agents do not hold, 0 where they hold more; None where there are none."""
     held = [math.fsum(book.gross_coin for book in _books(scenario)) for scenario in (base, other)]
-    return 1.0 - held[1] / held[0] if held[0] > 0.0 else None
+    return max(1.0 - held[1] / held[0], 0.0) if held[0] > 0.0 else None
 
 
 def _difference(measure: Measure, base: Columns, other: Columns) -> Document:
