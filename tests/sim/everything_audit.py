@@ -126,6 +126,8 @@ class Market:
                     funds = [one.seats[place].memory.accounts.fund[path] for one in (self.last, state)]
                     self.funds[place, state.step, path] = max(map(float, funds))
                     self._accounts(place, state, path, where)
+                if hasattr(getattr(state.seats[place].memory, "books", None), "stale_usd"):
+                    self._pool(state.seats[place], path, f"{where}, {seat.agent.name}")
                 if hasattr(getattr(state.seats[place].memory, "books", None), "premium_usd"):
                     self._vault(state.seats[place], path, where)
         self.fills[state.step] = (np.array(self.last.log_price), np.array(state.log_price), np.array(state.outcome))
@@ -240,6 +242,15 @@ class Market:
             "a vault's payoff", float(books.payoff_usd[path]), -float(held.settled_usd[path]), abs(float(books.payoff_usd[path])), where
         )
         self.told.holds("what is sold was offered", 0.0 <= float(books.sold[path]) <= float(books.offered[path]) * (1.0 + TOLERANCE), where)
+
+    def _pool(self, own: Any, path: int, where: str) -> None:
+        """What an options pool gained at its trades is fees, less stale quotes, and its vol against the market's; and it holds what it traded."""
+        books, held = own.memory.books, own.memory.holding
+        parts = [float(books.fees_usd[path]), -float(books.stale_usd[path]), float(books.vol_usd[path])]
+        got, size = _add(parts)
+        self.told.same("an options pool's edge", got, float(held.edge_usd[path]), size + abs(float(held.premium_usd[path])), where)
+        traded = float(books.sold_coin[path] + books.bought_coin[path])
+        self.told.same("an options pool's coin", traded, float(held.traded_coin[path]), traded, where)
 
     def liquidations(self) -> None:
         """Every liquidation has a price that the market traded at, a counterparty and a reason, and together they are what was traded."""

@@ -34,6 +34,7 @@ from tailwag.sim.clearing import clear
 from tailwag.sim.engine import plan_run
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.leverage_buckets import LeverageBucket
+from tailwag.sim.liquidation_events import Against
 from tailwag.sim.pool_state import PoolFee, PoolTerms
 from tailwag.sim.run import simulate
 from tailwag.sim.scenario import Scenario
@@ -41,7 +42,7 @@ from tailwag.sim.venues_home import everybody, run_home_block, venues_of
 
 WORDS = {
     "coin", "cash", "profit without options", "profit with options", "option coin", "options' premium_usd", "options' settled_usd",
-    "options' value_usd", "options' edge_usd", "a vault's premium", "a vault's payoff", "leveraged positions", "margin, fund and debt",
+    "options' value_usd", "options' edge_usd", "a vault's premium", "a vault's payoff", "an options pool's edge", "an options pool's coin", "leveraged positions", "margin, fund and debt",
     "both legs of an arbitrage", "liquidations are what was traded", "both sides of a deleveraging",
     "a liquidation has a price and a size", "a liquidation has a counterparty", "only a fund that holds something bears a loss", "a liquidation has a reason", "an option that expired is gone",
 }  # fmt: skip
@@ -121,15 +122,27 @@ class TestEverythingOn:
         assert all(np.array_equal(one.kept.position_coin[name], two.kept.position_coin[name]) for name in one.kept.position_coin)
 
     @pytest.mark.slow
-    def test_the_command_line_runs_the_file_and_says_what_everybody_earned(self, tmp_path: Path) -> None:
+    def test_the_command_line_says_what_everybody_earned_and_lists_liquidations_of_every_venue(self, tmp_path: Path) -> None:
         path = tmp_path / "everything.toml"
-        path.write_text(everything())
+        path.write_text(everything(**SHORT))
         done = tailwag("simulate", str(path), "--out", str(tmp_path / "out"))
         assert done.code == 0, done.err
         document = json.loads((tmp_path / "out" / "run.json").read_text())
-        told = {agent["name"] for agent in document["agents"]} if "agents" in document else json.dumps(document)
-        names = re.findall(r'^name = "([^"]+)"', everything().split("[[agent]]", 1)[1], re.M)
-        assert all(name in told for name in names)
+        names = re.findall(r'^name = "([^"]+)"', path.read_text().split("[[agent]]", 1)[1], re.M)
+        assert {row["agent"] for row in document["pnl"]} == set(names)
+        leveraged = {"whole", "rounds", "perp traders", "inverse traders"}
+        assert {entry["agent"] for entry in document["liquidations"]} == leveraged
+        parties = {party.words: party.reason for party in Against}
+        for entry in document["liquidations"]:
+            total = entry["liquidated_usd"]["value"]
+            for parts in ("by_side", "by_counterparty"):
+                assert sum(one["value"] for one in entry[parts].values()) == pytest.approx(total, rel=1e-12)
+            assert entry["worst_path"]["events"], entry["agent"]
+            for event in entry["worst_path"]["events"]:
+                assert event["usd"] > 0.0
+                assert 20_000.0 < event["price_usd"] < 180_000.0
+                assert event["reason"] == parties[event["counterparty"]]
+                assert event["side"] in ("long", "short")
 
 
 class TestAtRandom:
@@ -309,11 +322,16 @@ MARKETS = {
 REFUSALS = {
     ("everything", "price-band-pause"): "which can rest, got agent 'whole'",
     ("one venue", "price-band-pause"): "which can rest, got agent 'whole'",
-    ("prompt", "price-band-pause"): "which can rest, got agent 'whole'",
     ("everything", "batch-auction"): "liquidated in the step of the move, got agent 'whole' with late orders",
     ("one venue", "batch-auction"): "liquidated in the step of the move, got agent 'whole' with late orders",
 }
 """What cannot be, and why."""
+CASES = [
+    *((market, switch.name) for market in ("everything", "one venue") for switch in SWITCHES),
+    ("prompt", "batch-auction"),
+    ("resting", "price-band-pause"),
+    ("resting", "block-seller"),
+]
 MAYBE = {"hedge-on": ("states its own funding", "blocks make orders wait")}
 """Switches that take every venue in turn, some of which cannot be."""
 
@@ -322,9 +340,8 @@ class TestEverySwitch:
     """A switch on the market with everything in it conserves, or says in one sentence why it cannot be."""
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("market", MARKETS)
-    @pytest.mark.parametrize("name", [switch.name for switch in SWITCHES])
-    def test_it_conserves_or_is_refused_in_a_sentence(self, name: str, market: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("market", "name"), CASES)
+    def test_it_conserves_or_is_refused_in_a_sentence(self, market: str, name: str, tmp_path: Path) -> None:
         world = read(tmp_path, MARKETS[market]).scenario
         for chosen in for_agents(chosen_switch(name), world):
             changed = self.switched(chosen, world)

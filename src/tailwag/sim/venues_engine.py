@@ -162,7 +162,7 @@ def _index(venues: Venues, prices_usd: Sequence[FloatArray]) -> FloatArray:
 
 
 def _together(states: list[State]) -> list[State]:
-    """A path that stops on one venue stops on all of them: nobody trades half of a pair."""
+    """A path that stops on one venue stops on all of them; what the others filled in that step stands, half of a pair too."""
     outcome = states[0].outcome
     for other in states[1:]:
         outcome = np.where(outcome == int(Outcome.FINISHED), other.outcome, outcome)
