@@ -63,17 +63,20 @@ def dealer(place: int, options: int, *, delay: int) -> Dealer:
     return Dealer(f"dealer {place}", policy, delay, options=replace(book, contracts_coin=0.5 * book.contracts_coin))
 
 
-def everybody(options: int = 1600) -> dict[str, Agent]:
-    pool = PoolTerms(WeightedPool.worth(2e8, price_usd=SPOT), PoolFee(5.0))
-    cluster = Cluster(distance_log=-0.05, width_log=0.01, notional_usd=2e8)
+def everybody(options: int = 1600, *, place: int = 0, share: float = 1.0) -> dict[str, Agent]:
+    """One of each kind; ``share`` of their sizes, so that several crowds together weigh as much as one."""
+    pool = PoolTerms(WeightedPool.worth(2e8 * share, price_usd=SPOT), PoolFee(5.0))
+    cluster = Cluster(distance_log=-0.05, width_log=0.01, notional_usd=2e8 * share)
+    ladder = LiquidationLadder(f"ladder {place}", 0, density_usd=1e9 * share, clusters=(cluster,), stream=place)
+    now, late = dealer(0, options, delay=0), dealer(1, options, delay=1)
     return {
-        "dealer, at once": dealer(0, options, delay=0),
-        "dealer, late, bands": dealer(1, options, delay=1),
-        "leveraged traders": leveraged(),
-        "pool and arbitrage": PoolArbitrage("pool", pool),
-        "pool's owner, hedging": LpHedger("owner", pool, EveryStep(), 1),
-        "crab": Crab("crab", 1, 5e7, 0.6, TimeOrThreshold(24.0, 0.01), PerpFunding(420.0, 0.8, 1.4)),
-        "ladder behind a band": PriceBand(LiquidationLadder("ladder", 0, density_usd=1e9, clusters=(cluster,)), 0.03, 30.0, 60.0),
+        "dealer, at once": replace(now, name=f"{now.name} {place}", hedge_share=share, stream=place),
+        "dealer, late, bands": replace(late, name=f"{late.name} {place}", hedge_share=share, stream=place),
+        "leveraged traders": leveraged(place, interest_usd=4e9 * share),
+        "pool and arbitrage": PoolArbitrage(f"pool {place}", pool),
+        "pool's owner, hedging": LpHedger(f"owner {place}", pool, EveryStep(), 1, stream=place),
+        "crab": Crab(f"crab {place}", 1, 5e7 * share, 0.6, TimeOrThreshold(24.0, 0.01), PerpFunding(420.0, 0.8, 1.4), stream=place),
+        "ladder behind a band": PriceBand(ladder, 0.03, 30.0, 60.0),
     }
 
 
@@ -107,6 +110,11 @@ def main() -> None:
     more(chosen.paths, chosen.steps, chosen.rounds)
 
 
+def several(count: int) -> list[Agent]:
+    """So many crowds of one of each kind, together as large as one."""
+    return [agent for place in range(count) for agent in everybody(400, place=place, share=1.0 / count).values()]
+
+
 def more(paths: int, steps: int, rounds: int) -> None:
     """How the time of a path-step grows with the number of agents and of leveraged accounts."""
     numbers = [1, 2, 4, 8]
@@ -118,6 +126,13 @@ def more(paths: int, steps: int, rounds: int) -> None:
     times = [statistics.median(by_agents[str(count)]) for count in numbers]
     slope = np.polyfit(numbers, times, 1)[0]
     print(f"each further venue of leveraged traders: {1e9 * slope:.0f} ns a path-step, exponent {growth(numbers[1:], times[1:]):.2f}")
+    each = {str(count): path_step(scenario(*several(count), steps=steps), paths) for count in numbers}
+    by_crowd = interleaved(each, rounds)
+    times = [statistics.median(by_crowd[str(count)]) for count in numbers]
+    print(
+        "agents: " + ", ".join(f"{7 * count} at {1e9 * one:.0f} ns" for count, one in zip(numbers, times)) + " a path-step, "
+        f"exponent {growth(numbers[1:], times[1:]):.2f}"
+    )
     sizes = [25, 100, 400]
     by_accounts = interleaved({str(size): path_step(scenario(leveraged(accounts=size), steps=steps), paths) for size in sizes}, rounds)
     print(

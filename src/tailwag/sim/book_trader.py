@@ -11,7 +11,16 @@ from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
 from tailwag.sim.net_delta import DirectNetDelta, NetDelta, Settings, TabulatedNetDelta
-from tailwag.sim.option_book import LEAST_YEARS, SETTLED_YEARS, WINDOW_YEARS, OptionBook, book_greeks, settlement_value
+from tailwag.sim.option_book import (
+    LEAST_YEARS,
+    SETTLED_YEARS,
+    WINDOW_YEARS,
+    OptionBook,
+    book_greeks,
+    settlement_value,
+    time_left,
+)
+from tailwag.sim.option_values import values_of
 
 SCAN_SHARE = 0.25
 """The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
@@ -262,10 +271,10 @@ class BookTrader:
         stay = self.fixing_step > move.step
         if not stay.any():
             return np.zeros(move.spot_usd.shape)
-        book = self.book if stay.all() else self.book.where(stay)
-        greeks = book_greeks(
-            book, self._years[move.step], self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average
-        )
+        book, now = self.book if stay.all() else self.book.where(stay), float(self._years[move.step])
+        if not self.market.full_pnl and not time_left(book, now)[2].any():
+            return values_of(book, now, self.market.spot_usd, move.log_price, move.vol_shift)
+        greeks = book_greeks(book, now, self.market.spot_usd, move.log_price, move.vol_shift, running_average_usd=average)
         return np.asarray(greeks[0])
 
     def _value_where_stopped(self, move: Move, state: BookState) -> FloatArray:
