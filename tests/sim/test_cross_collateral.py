@@ -115,18 +115,19 @@ def test_everything_is_conserved_through_a_wild_day(delay: int) -> None:
 
 
 def test_the_gain_of_coin_accounts_counts_the_coin_that_is_sold_with_them() -> None:
-    """Nearly all of a bucket's levels lie just below the start; the density there times net exposure over position is what a bump sells."""
-    bucket = LeverageBucket("long", 40.0, 4e8, 1e5, 0.02, accounts=2000, collateral="coin")
-    agent = traders(buckets=(bucket,), rules=rules(LINEAR), fund_usd=1e9)
+    """Levels are normal around -ln(1 + 1/L - m), those above the start left out; each level passed sells position and coin."""
+    bucket = LeverageBucket("long", 8.0, 4e8, 1e5, 0.1, accounts=5000, collateral="coin")
+    agent = traders(buckets=(bucket,), rules=rules(LINEAR, margin=0.05), fund_usd=1e9)
     world = replace(scenario(np.zeros(3), agent), price=Gbm(vol=0.3))
-    margin, width = 0.005, 0.02
-    mean = -math.log(1.0 + 1.0 / 40.0 - margin)
-    density = 4e8 * (1.0 + 1.0 / 40.0) * norm.pdf(mean / width) / (width * norm.cdf(-mean / width))
+    mean, width, fall = -math.log(1.0 + 1.0 / 8.0 - 0.05), 0.1, -0.02
+    alive = norm.cdf(-mean / width)
+    density = 4e8 * (1.0 + 1.0 / 8.0) * norm.pdf(mean / width) / (width * alive)
     assert starting_gain(world) == pytest.approx(LAMBDA * density, rel=1e-9)
     law = _leveraged(agent, Setting(SPOT, 0.0, 1e-6, 0.0, late=False, fades=False))
     assert law is not None
-    _, coin = law[0](np.array([-1e-3]), np.zeros(1))
-    assert coin[0] * SPOT == pytest.approx(-density * 1e-3, rel=0.05)
+    _, coin = law[0](np.array([fall]), np.zeros(1))
+    passed = (alive - norm.cdf((fall - mean) / width)) / alive
+    assert coin[0] * SPOT == pytest.approx(-4e8 * (1.0 + 1.0 / 8.0) * passed, rel=5e-3)
 
 
 def test_what_cannot_be_is_refused() -> None:
