@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tailwag.experiments.scenario_files import Overrides
-from tailwag.experiments.scenario_late_prices import late_loss_usd, late_price_fee
+from tailwag.experiments.scenario_late_prices import late_loss_usd, late_price_fee, pool_accounts
 from tailwag.experiments.scenario_library import library_story, open_story
 from tailwag.experiments.scenario_play import play
 from tailwag.experiments.scenario_squeezes import sell_a_block, squeeze_sentence, squeezed_usd, squeezers_of
@@ -111,6 +111,23 @@ def test_the_loss_to_late_prices_is_stale_quotes_less_fees() -> None:
     late = next(one for one in record_amms(scenario, seed=seed, paths=PATHS) if one.agent.name == "late price")
     assert found == pytest.approx(late.stale_usd - late.fees_usd, rel=1e-6, abs=1e-3)
     assert late.stale_usd.any()
+
+
+def test_each_pool_has_its_sentence_in_the_signs_of_the_others() -> None:
+    figures = {"sold_coin": 16_477.9, "bought_coin": 12.34567, "fees_usd": 86.5e3, "share_value": 0.9968, "starved_share": 0.256}
+    figures |= {"stale_usd": 152.3e3, "lvr_usd": 16.9e3}
+    pool: dict[str, Any] = {"agent": "late", "paths": 128, "mode": "oracle", "deposit_usd": 2e7}
+    pool |= {name: {"value": value, "standard_error": 0.01 * value} for name, value in figures.items()}
+    (told,) = pool_accounts({"run": {"options_pools": [pool]}})
+    for words in (
+        "sold 16,478 coin of options and bought 12.35",
+        "$86.5k in fees",
+        "lost $152.3k ± $1.5k",
+        "ended at 0.9968",
+        "in 26% of steps",
+    ):
+        assert words in told
+    assert pool_accounts({"run": {}}) == []
 
 
 def test_a_late_price_fee_is_a_floor_for_late_pools_alone() -> None:

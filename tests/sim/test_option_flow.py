@@ -124,17 +124,17 @@ def test_coin_of_a_step_is_the_sum_of_its_orders() -> None:
 @pytest.mark.parametrize("who", [name for name in FLOW_KINDS if name != "vol-sellers"])
 def test_orders_by_hand(who: str) -> None:
     """Sides and rights of each kind; the strike of the leg's delta on the grid; the limit; the first expiry far enough away."""
-    agent = OptionFlow("flow", who, 40.0, 1.0, 500.0, 3.0, expiry_every_hours=6.0, least_hours=4.0, most_over_model=0.3)
+    agent = OptionFlow("flow", who, 40.0, 1.0, 500.0, 3.0, expiry_every_hours=6.0, least_hours=5.0, most_over_model=0.3)
     view = view_at(9)
     found = orders_of(agent, view)
     sides = {"retail-call-buyers": [(1, 1)], "overwriters": [(1, -1)], "protection-buyers": [(-1, 1)], "zero-dte-buyers": [(1, 1), (-1, 1)]}
     assert [(order.contract.right, int(np.sign(order.coin.sum()))) for order in found] == sides.get(who, [(-1, 1), (1, -1)])
     for order, leg in zip(found, agent.legs):
-        assert (view.step, order.contract.expiry_step) == (9, 18), "4.5 hours and 4 more: the expiry at 9 hours"
+        assert (view.step, order.contract.expiry_step) == (9, 30), "4.5 hours and 5 more: the expiry at 15 hours"
         for path in range(PATHS):
             spot, strike = float(view.spot_usd[path]), float(order.contract.strike_usd[path])
-            price, delta = black(leg.right, spot, strike, 18 - view.step)
-            others = [abs(abs(black(leg.right, spot, strike + away, 18 - view.step)[1]) - leg.delta) for away in (-500.0, 500.0)]
+            price, delta = black(leg.right, spot, strike, 30 - view.step)
+            others = [abs(abs(black(leg.right, spot, strike + away, 30 - view.step)[1]) - leg.delta) for away in (-500.0, 500.0)]
             assert strike % 500.0 == 0.0
             assert abs(abs(delta) - leg.delta) <= min(others) + 1e-12
             limit = price * (1.3 if leg.side > 0 else 0.7)

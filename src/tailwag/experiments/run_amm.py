@@ -77,10 +77,14 @@ def _sentence(entry: Mapping[str, Any]) -> str:
     starved = entry["starved_share"]["value"]
     used = f"; in {starved:.0%} of steps its liquidity was used up" if starved > 0.005 else ""
     return (
-        f"{entry['agent']} ({entry['mode']} pool of {money(entry['deposit_usd'])}): sold {entry['sold_coin']['value']:,.4g} coin of options and bought "
-        f"{entry['bought_coin']['value']:,.4g}, took {money(entry['fees_usd']['value'])} in fees{stale}, and a share of 1 ended at "
+        f"{entry['agent']} ({entry['mode']} pool of {money(entry['deposit_usd'])}): sold {_coin(entry['sold_coin']['value'])} coin of options and bought "
+        f"{_coin(entry['bought_coin']['value'])}, took {money(entry['fees_usd']['value'])} in fees{stale}, and a share of 1 ended at "
         f"{entry['share_value']['value']:.4f}{used} (mean of {entry['paths']} paths)."
     )
+
+
+def _coin(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 1000.0 else f"{amount:.4g}"
 
 
 def options_pool_tables(document: Document) -> str:

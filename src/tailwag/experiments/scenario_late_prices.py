@@ -1,4 +1,4 @@
-"""Options pools that quote at an oracle's late price, in the answer of a played scenario: their loss by path, and a fee against it as a switch."""
+"""Options pools that quote at an oracle's late price, in the answer of a played scenario: their loss by path, what each kept, and a fee as a switch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tailwag.experiments.run_amm import options_pool_sentences
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.agents.options_amm import OptionsAmm
 from tailwag.sim.ledger import PART
@@ -32,6 +33,11 @@ def late_price_fee(scenario: Scenario, numbers: Parameters) -> Scenario:
 
     changed = tuple(dearer(agent) if isinstance(agent, OptionsAmm) and _is_late(agent) else agent for agent in scenario.agents)
     return scenario if changed == scenario.agents else replace(scenario, agents=changed)
+
+
+def pool_accounts(document: Mapping[str, Any]) -> list[str]:
+    """What each options pool of a played scenario took, lost and kept, one sentence each."""
+    return [one.replace("+-", "±") for one in options_pool_sentences(document["run"].get("options_pools", ()))]
 
 
 def _is_late(agent: object) -> bool:

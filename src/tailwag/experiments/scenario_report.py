@@ -13,7 +13,9 @@ from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.run_report_figures import run_sections
 from tailwag.experiments.run_report_view import notes
 from tailwag.experiments.scenario_hedging import HEADS, hedging_cells, hedging_sentence
+from tailwag.experiments.scenario_late_prices import pool_accounts
 from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
+from tailwag.experiments.scenario_squeezes import squeeze_sentence
 from tailwag.experiments.scenario_terminal import (
     ACCOUNT_HEADS,
     DIFFERENCE_HEADS,
@@ -77,6 +79,7 @@ def _header(document: Document) -> str:
         ("What happens?", [story["story"]]),
         ("What broke first?", [_body(broke_first(document))]),
         ("Through which link?", [_body(through(document))]),
+        *_accounts_of_kinds(document),
         ("Who lost?", [_body(who_lost(document))]),
     ]
     if document["comparisons"]:
@@ -95,6 +98,15 @@ def _header(document: Document) -> str:
 <div class="card answer plain"><p class="meaning">{safe(story["question"], most=400)}</p><h1>{safe(first, most=400)}</h1></div>
 <div class="card"><dl class="questions">{answers}<div><dt>What to look at</dt><dd><ul class="notes">{looked}</ul></dd></div></dl></div>
 </header>"""
+
+
+def _accounts_of_kinds(document: Document) -> Iterator[tuple[str, list[str]]]:
+    """What squeezes earned by their legs and options pools by theirs, where there are any."""
+    squeezed, pools = squeeze_sentence(document), pool_accounts(document)
+    if squeezed:
+        yield "What did the squeeze earn?", [_body(squeezed)]
+    if pools:
+        yield "What did each pool make?", pools
 
 
 def _cards(name: str, title: str, inside: str, *, folded: bool = False) -> str:

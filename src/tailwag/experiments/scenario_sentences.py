@@ -7,6 +7,7 @@ from typing import Any
 
 from tailwag.experiments.run_report_words import dollars, percent, share
 from tailwag.experiments.scenario_hedging import hedging_sentence, plain_gain
+from tailwag.experiments.scenario_late_prices import pool_accounts
 from tailwag.experiments.scenario_squeezes import squeeze_sentence, squeezers_of
 from tailwag.figures.numbers import compact, money
 from tailwag.sim.metrics_sentences import span
@@ -35,6 +36,7 @@ def _sentences(document: Document) -> Iterator[str]:
     yield broke_first(document)
     yield through(document)
     yield squeeze_sentence(document)
+    yield from pool_accounts(document)
     yield who_lost(document)
     if document["comparisons"]:
         yield from helps(document)
