@@ -191,19 +191,26 @@ def test_a_mixture_carries_its_band_and_what_nobody_can_tell(tmp_path):
 def test_what_cannot_be_measured_is_a_row_with_its_reason(tmp_path):
     unit = [{**row, "implied_volatility": 100.0 * row["implied_volatility"]} for row in crawl(START_NS)]
     masked = [{**row, "open_interest": None} for row in crawl(START_NS + HOUR_NS)]
-    saved(tmp_path / "in", "a.parquet", [*unit, *masked, *crawl(START_NS + 3 * HOUR_NS), *crawl(START_NS + 5 * HOUR_NS)])
+    timeless = [{**row, "timestamp": None, "snapshot": "unknown"} for row in crawl(START_NS + 2 * HOUR_NS)]
+    saved(tmp_path / "in", "a.parquet", [*unit, *masked, *timeless, *crawl(START_NS + 3 * HOUR_NS), *crawl(START_NS + 5 * HOUR_NS)])
     saved(tmp_path / "in", "b.csv", crawl(START_NS + 5 * HOUR_NS))
     (tmp_path / "in" / "c.json").write_text('{"result": [{"instrument_name": "BTC-27MAR26-60000-C", "open_interest": 1.0}]}')
     history = build_history([str(tmp_path / "in")], tmp_path / "out", OPTIONS)
     snapshots, panel = tables(history)
     found = dict(zip(snapshots["snapshot"], snapshots["reason"], strict=True))
-    assert sorted(filter(None, found.values())) == ["nothing_known", "repeated", "unreadable", "wrong_unit"]
+    assert sorted(filter(None, found.values())) == ["no_time", "nothing_known", "repeated", "unreadable", "wrong_unit"]
     assert panel["snapshot"].to_list() == [name for name, reason in found.items() if reason is None]
     assert panel.height == 2
     assert snapshots.filter(pl.col("status") == "refused").select("detail").null_count().item() == 0
     # a refused snapshot is no neighbour: the gap is to the last one that was measured
     assert snapshots.filter(pl.col("status") == "ok")["gap_before_s"].to_list() == [None, 7200.0]
-    assert history.document["currencies"][0]["refused"] == {"nothing_known": 1, "repeated": 1, "unreadable": 1, "wrong_unit": 1}
+    assert history.document["currencies"][0]["refused"] == {
+        "no_time": 1,
+        "nothing_known": 1,
+        "repeated": 1,
+        "unreadable": 1,
+        "wrong_unit": 1,
+    }
 
 
 def test_of_one_name_and_two_contents_neither_is_chosen(tmp_path):
@@ -243,6 +250,50 @@ def test_sources_without_snapshots_are_refused(tmp_path):
     saved(tmp_path, "a.parquet", crawl(START_NS))
     with pytest.raises(EmptyChainError, match="no snapshot of ETH"):
         build_history([str(tmp_path)], tmp_path / "out", OPTIONS, currencies=("ETH",))
+    # what stopped before anything was measured stands in nobody's way
+    build_history([str(tmp_path)], tmp_path / "out", HistoryOptions(rules=("short-all",)))
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--workers", "0"], "--workers expects 1 to"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "leave one out"),
+        (["--from", "2026-03-02T00:00:00Z", "--to", "2026-03-01T00:00:00Z"], "--from lies after --to"),
+        (["--from", "yesterday"], "yesterday"),
+        (["--currency", "btc"], "capital letters"),
+        (["--rule", "flow:trades.csv"], "what came after"),
+        (["--json", "gone/x.json"], "its folder is not there"),
+    ],
+)
+def test_words_that_cannot_be_used_are_refused_in_one_sentence(tmp_path, capsys, words, match):
+    from tailwag.cli import main
+
+    saved(tmp_path / "in", "a.parquet", crawl(START_NS))
+    with pytest.raises(SystemExit) as ended:
+        main(["history", "build", str(tmp_path / "in"), "--store", str(tmp_path / "out"), *words])
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert match in said
+    assert not (tmp_path / "out" / "panel.parquet").exists()
+
+
+@pytest.mark.slow
+def test_the_command_writes_what_it_tells(tmp_path, capsys):
+    from tailwag.cli import main
+
+    saved(tmp_path / "in", "a.parquet", crawls(3))
+    words = ["history", "build", str(tmp_path / "in"), "--store", str(tmp_path / "out"), "--workers", "1", "--rule", "short-all"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--depth-usd-per-pct", "2e6", "--json", str(tmp_path / "h.json")])
+    assert ended.value.code in (0, None)
+    said = capsys.readouterr().out
+    assert "3 snapshots measured under 1 combination of assumptions: 3 rows." in said
+    assert everything(tmp_path / "out")["panel.parquet"] in said
+    assert (tmp_path / "h.json").read_bytes() == (tmp_path / "out" / "history.json").read_bytes()
 
 
 # The same bytes

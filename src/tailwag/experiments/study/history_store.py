@@ -89,7 +89,7 @@ def _kept(folder: Path, fingerprint: str) -> tuple[dict[str, Result], list[dict[
 
 def _journal(path: Path, fingerprint: str) -> tuple[dict[str, Result], list[dict[str, Any]]] | None:
     rows = [row for row in map(opened_row, path.read_bytes().splitlines(keepends=True)) if row is not None]
-    if not rows or "fingerprint" not in rows[0]:
+    if len(rows) < 2 or "fingerprint" not in rows[0]:  # stopped before anything was measured
         return None
     if rows[0]["fingerprint"] != fingerprint:
         raise _other(f"delete {PARTS} in it to begin anew")

@@ -81,6 +81,8 @@ def result_of(moment: Moment, options: HistoryOptions) -> Result:
     snapshot: Snapshot | None = None
     try:
         snapshot = moment.read()
+        if _start_ns(moment, snapshot) is None:
+            raise TimeError("no row states a time in 2009 to 2100, so nobody knows when this was known")
         found = measured(snapshot, options)
     except InputError as trouble:
         reason = next((code for kind, code in REASONS if isinstance(trouble, kind)), OTHER_REASON)
@@ -99,9 +101,7 @@ def result_of(moment: Moment, options: HistoryOptions) -> Result:
 
 def _head(moment: Moment, snapshot: Snapshot | None, options: HistoryOptions) -> Result:
     """What names a snapshot and says when it could be used first: when its crawl had ended, else some time after it began."""
-    start_ns = moment.start_ns
-    if start_ns is None and snapshot is not None and bool(valid_time(np.array([snapshot.as_of_ns]))[0]):
-        start_ns = snapshot.as_of_ns
+    start_ns = _start_ns(moment, snapshot)
     known_ns = moment.end_ns if moment.end_ns is not None else None if start_ns is None else start_ns + options.publication_delay_ns
     return {
         "snapshot": named(moment, start_ns),
@@ -113,6 +113,13 @@ def _head(moment: Moment, snapshot: Snapshot | None, options: HistoryOptions) ->
         "crawl_end_ns": moment.end_ns,
         "known_ns": known_ns,
     }
+
+
+def _start_ns(moment: Moment, snapshot: Snapshot | None) -> int | None:
+    """When the crawl began: what the source says, else the snapshot's own time; None where neither is a time."""
+    if moment.start_ns is not None or snapshot is None:
+        return moment.start_ns
+    return snapshot.as_of_ns if bool(valid_time(np.array([snapshot.as_of_ns]))[0]) else None
 
 
 def chunks(moments: Sequence[Moment], options: HistoryOptions, span_ns: tuple[int, int]) -> Chunk:
