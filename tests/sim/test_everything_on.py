@@ -96,7 +96,11 @@ class TestEverythingOn:
 
     @pytest.mark.parametrize(
         "shape",
-        [{**SHORT, "venues": False}, pytest.param({}, marks=pytest.mark.slow), pytest.param({"venues": False}, marks=pytest.mark.slow)],
+        [
+            {"hours": 3.0, "minutes": 30, "venues": False},
+            pytest.param({}, marks=pytest.mark.slow),
+            pytest.param({"venues": False}, marks=pytest.mark.slow),
+        ],
     )
     def test_neither_blocks_nor_order_nor_names_change_a_bit(self, shape: dict[str, Any], tmp_path: Path) -> None:
         text = everything(**shape)
