@@ -12,6 +12,7 @@ from tests.experiments.test_scenario_leveraged import WORLD
 from tailwag.errors import InputError
 from tailwag.experiments.run_report_view import run_answer
 from tailwag.experiments.scenario_files import ScenarioFile, load_scenario
+from tailwag.experiments.scenario_gain import gain_document
 from tailwag.experiments.scenario_switches import chosen_switch
 from tailwag.experiments.simulate import simulate_file
 from tailwag.sim.blocks import run_block
@@ -63,6 +64,13 @@ def test_every_venue_holds_its_auctions_at_the_same_times(tmp_path: Path) -> Non
     scenario = loaded(tmp_path, (SEED, HOURLY), text=BASE + VENUES).scenario
     assert scenario.elsewhere is not None
     assert [venue.scenario.batch_steps for venue in scenario.elsewhere.venues] == [4, 4]
+
+
+def test_a_bump_is_answered_in_the_next_auction(tmp_path: Path) -> None:
+    """g = 3e-11 x 5e9 = 0.15, however long everybody waits for it."""
+    total = gain_document("x", loaded(tmp_path, (SEED, HOURLY)), paths=8, seed=1)["total"]
+    assert total["measured"]["value"] == pytest.approx(0.15, abs=1e-9)
+    assert abs(total["z"]) < 2.0
 
 
 @pytest.mark.parametrize(

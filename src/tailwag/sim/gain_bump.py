@@ -229,10 +229,10 @@ def _block(plans: tuple[RunPlan, ...], first_path: int, paths: int, bump: Bump) 
 
 
 def _calm_steps(plan: RunPlan) -> int:
-    """So many quiet steps in a row and nothing can be on its way any more; makers may go unfilled for long."""
+    """So many quiet steps in a row and nothing can be on its way any more; makers may go unfilled for long, and auctions keep everybody waiting."""
     slowest = max([seat.agent.delay_steps + seat.weights.size for seat in plan.seats], default=1)
     fills = [seat.fill_probability for seat in plan.seats if seat.fill_probability]
-    return max(slowest, math.ceil(16.0 / min(fills)) if fills else 1)
+    return max(slowest, math.ceil(16.0 / min(fills)) if fills else 1) + plan.scenario.batch_steps - 1
 
 
 def _read(scenario: Scenario, bump: Bump, run: tuple[int, int], parts: list[_Answer]) -> MeasuredGain:
