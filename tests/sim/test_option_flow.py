@@ -18,7 +18,7 @@ from tailwag.sim.agents.option_flow import OptionFlow
 from tailwag.sim.agents.options_amm import OptionsAmm
 from tailwag.sim.agents.protocol import Market, View
 from tailwag.sim.agents.stale_taker import StaleTaker
-from tailwag.sim.amm_pricing import VolRule
+from tailwag.sim.amm_pricing import FeeRule, VolRule
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Replay
 from tailwag.sim.engine import init, plan_run, step
@@ -199,8 +199,8 @@ def test_so_many_orders_an_hour() -> None:
 
 @pytest.mark.parametrize(("iv", "edge_bps", "side"), [(0.7, 0.0, -1), (0.5, 0.0, +1), (0.7, 200.0, 0), (0.5, 200.0, 0)])
 def test_a_taker_buys_what_is_cheap_and_sells_what_is_dear(iv: float, edge_bps: float, side: int) -> None:
-    """Against a pool with a vol of its own, at the strike next to the price."""
-    pool = OptionsAmm("pool", 5e6, VolRule(start_iv=iv), 1)
+    """Against a pool with a vol and a fee of its own, at the strike next to the price; a trade and its undoing would show as two fees."""
+    pool = OptionsAmm("pool", 5e6, VolRule(start_iv=iv), 1, FeeRule(option_share=0.01))
     scenario = quiet(replace(TAKER, edge_bps=edge_bps), pool)
     plan = plan_run(scenario, seed=1)
     place = next(at for at, seat in enumerate(plan.seats) if seat.agent.name == "searcher")
@@ -208,7 +208,7 @@ def test_a_taker_buys_what_is_cheap_and_sells_what_is_dear(iv: float, edge_bps: 
     own = state.seats[place]
     worth, quoted = (black(1, SPOT, SPOT, 79, vol)[0] for vol in (IV, iv))
     assert own.memory.slots.coin.sum(axis=0) == pytest.approx(np.full(PATHS, 2.0 * side))
-    assert own.holding.pnl_usd.sum(axis=0) == pytest.approx(np.full(PATHS, 2.0 * side * (worth - quoted)), abs=1e-6)
+    assert own.holding.pnl_usd.sum(axis=0) == pytest.approx(np.full(PATHS, 2.0 * side * (worth - quoted * (1.0 + 0.01 * side))), abs=1e-6)
 
 
 @pytest.mark.parametrize(
