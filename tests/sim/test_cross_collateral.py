@@ -105,7 +105,7 @@ def test_a_liquidated_long_sells_position_and_coin_and_keeps_what_the_balances_l
     assert before > fill
 
 
-@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize("delay", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_everything_is_conserved_through_a_wild_day(delay: int) -> None:
     world = replace(scenario(np.zeros(40), traders(delay_steps=delay), clearing="lagged" if delay else "implicit"), price=Gbm(vol=8.0))
     states, mine = conserved(world)

@@ -19,7 +19,7 @@ from tailwag.sim.venues import Venue, Venues
 from tailwag.sim.venues_block import VenuesBlock, run_venues_block
 from tailwag.sim.venues_engine import plan_venues
 
-SPOT, PER_USD, JUMP, STEPS = 61_000.0, 2e-11, 0.01, 90
+SPOT, PER_USD, JUMP, STEPS = 61_000.0, 2e-11, 0.01, 45
 BAND, CAP = 0.00025, 0.005
 STEP_HOURS = 0.5
 
