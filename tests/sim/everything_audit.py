@@ -20,6 +20,8 @@ from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues_home import venues_of
 
 TOLERANCE = 1e-9
+WINDOW_STEPS = 2
+"""Steps of a settlement average of 30 minutes, at 15 minutes a step."""
 COSTS = ("spread_usd", "fees_usd", "gas_usd", "funding_usd")
 PARTS = (
     "gamma_theta_usd", "delta_usd", "vanna_usd", "vega_usd", "execution_usd", "spread_usd", "fees_usd", "gas_usd", "funding_usd", "residual_usd"
@@ -318,6 +320,10 @@ def _legs(venues: Any, now: Any, told: Findings) -> None:
     for arbitrageur, legs in zip(venues.venues.arbitrageurs, venues.legs):
         assert isinstance(arbitrageur, Arbitrageur)
         seats = [now.states[place].seats[seat] for place, seat in legs]
+        step = now.states[0].step
+        ends = [expiry.step for place, _ in legs if (expiry := venues.expiries[place]) is not None]
+        if any(end - WINDOW_STEPS <= step < end for end in ends):
+            continue  # a carry trade sells its coin over the settlement average: its legs differ there
         for path in range(now.states[0].log_price.size):
             live = all(now.states[place].outcome[path] == 0 for place, _ in legs)
             if live:

@@ -88,6 +88,11 @@ class TestEverythingOn:
         assert set(told.looked) >= WORDS, WORDS - set(told.looked)
 
     @pytest.mark.slow
+    def test_nothing_is_lost_where_a_future_settles_inside_the_run(self, tmp_path: Path) -> None:
+        text = everything(**SHORT).replace("expiry_days = 50", f"expiry_days = {2 / 24}")
+        sound(audited(read(tmp_path, text).scenario, seed=11, paths=4))
+
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(4))
     @pytest.mark.parametrize("venues", [True, False])
     def test_nothing_is_lost_in_a_longer_run(self, seed: int, venues: bool, tmp_path: Path) -> None:
