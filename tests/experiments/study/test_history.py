@@ -204,6 +204,7 @@ def test_what_cannot_be_measured_is_a_row_with_its_reason(tmp_path):
     assert snapshots.filter(pl.col("status") == "refused").select("detail").null_count().item() == 0
     # a refused snapshot is no neighbour: the gap is to the last one that was measured
     assert snapshots.filter(pl.col("status") == "ok")["gap_before_s"].to_list() == [None, 7200.0]
+    assert snapshots.filter(pl.col("status") == "refused")["gap_before_s"].null_count() == 5
     assert history.document["currencies"][0]["refused"] == {
         "no_time": 1,
         "nothing_known": 1,
@@ -356,6 +357,30 @@ def test_a_build_that_stops_goes_on_from_what_it_had(made, tmp_path):
     build_history([str(folder / "chains")], tmp_path / "out", options, run=counting)
     assert len(left) == 3
     assert everything(tmp_path / "out") == everything(folder / "panel")
+
+
+def test_a_file_that_grew_is_measured_where_it_grew_and_one_that_was_rewritten_is_refused(tmp_path):
+    rows = crawls(3)
+    calls = []
+
+    def counting(chunks: Any) -> Any:
+        for chunk in chunks:
+            calls.extend(moment.label for moment in chunk.moments)
+            yield run_chunk(chunk)
+
+    path = saved(tmp_path, "a.parquet", rows[: 42 * 2])
+    build_history([str(path)], tmp_path / "grown", OPTIONS, run=counting)
+    saved(tmp_path, "a.parquet", rows)
+    grown = build_history([str(path)], tmp_path / "grown", OPTIONS, run=counting)
+    assert len(calls) == 3
+    whole = build_history([str(path)], tmp_path / "whole", OPTIONS)
+    assert (grown.snapshots, grown.panel) == (whole.snapshots, whole.panel)
+    saved(tmp_path, "a.parquet", [{**rows[0], "open_interest": 1.0}, *rows[1:]])
+    with pytest.raises(InputError, match="a source was rewritten"):
+        build_history([str(path)], tmp_path / "grown", OPTIONS)
+    # what was refused has left no trace
+    saved(tmp_path, "a.parquet", rows)
+    assert build_history([str(path)], tmp_path / "grown", OPTIONS).panel == whole.panel
 
 
 def test_a_folder_of_something_else_is_left_alone(made, tmp_path):

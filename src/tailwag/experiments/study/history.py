@@ -53,7 +53,7 @@ def build_history(
     """
     wanted, files, made = check_currencies(currencies), listed(sources), code_versions()
     fingerprint = sha256(repr((options.digest, made)).encode()).hexdigest()
-    kept = HistoryStore.opened(store, fingerprint)
+    kept = HistoryStore.opened(store, fingerprint, [{"name": file.name, "kind": file.kind, "sha256": file.sha256} for file in files])
     try:
         left = _Left(files, wanted, span_ns, kept, progress)
         if progress is not None:
@@ -64,7 +64,7 @@ def build_history(
         if not kept.results:
             raise EmptyChainError(f"no snapshot of {', '.join(wanted)} in {', '.join(file.name for file in files)[:200]} in that span")
         snapshots, panel = tables(kept.results.values())
-        found = _history(snapshots, panel, options, fingerprint, _sources(files, kept.sources))
+        found = _history(snapshots, panel, options, fingerprint, kept.sources)
         kept.finish({SNAPSHOTS: found.snapshots, PANEL: found.panel}, found.document)
     finally:
         kept.close()
@@ -111,13 +111,6 @@ class _Left:
 def _chunks(moments: Iterator[Moment], options: HistoryOptions, span_ns: tuple[int, int]) -> Iterator[Chunk]:
     while some := list(islice(moments, SNAPSHOTS_AT_ONCE)):
         yield chunks(some, options, span_ns)
-
-
-def _sources(files: Sequence[SourceFile], before: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every file that this and earlier builds read, by name and digest."""
-    found = {(row["name"], row["sha256"]): row for row in before}
-    found |= {(file.name, file.sha256): {"name": file.name, "kind": file.kind, "sha256": file.sha256} for file in files}
-    return [found[key] for key in sorted(found)]
 
 
 def _history(snapshots: list[Row], panel: list[Row], options: HistoryOptions, fingerprint: str, sources: list[dict[str, Any]]) -> History:

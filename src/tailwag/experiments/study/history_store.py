@@ -6,7 +6,8 @@ import io
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -24,36 +25,52 @@ SCHEMA = "tailwag.history/1"
 
 @dataclass(slots=True)
 class HistoryStore:
-    """DIR of a history, held open while it is built: ``results`` by key, ``sources`` that earlier builds read."""
+    """DIR of a history, held open while it is built: ``results`` by key."""
 
     folder: Path
     fingerprint: str
     lock: IO[bytes] | None
     journal: IO[bytes]
     results: dict[str, Result]
-    sources: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[dict[str, Any]]
+    """Every file that this and earlier builds in the folder read."""
 
     @classmethod
-    def opened(cls, path: str | os.PathLike[str], fingerprint: str) -> HistoryStore:
+    def opened(cls, path: str | os.PathLike[str], fingerprint: str, sources: Sequence[dict[str, Any]]) -> HistoryStore:
         """A folder that is new, was left by a build that stopped, or holds a finished history under the same assumptions and code.
+
+        ``sources``: what this build reads (name, kind, sha256), kept beside what earlier ones read.
 
         InputError where it holds another history, something else, or is being built by another process.
         """
         folder = output_folder(path)
         lock = _locked(folder)
         try:
-            kept, sources = _kept(folder, fingerprint)
+            kept, before = _kept(folder, fingerprint)
+            known = {(row["name"], row["sha256"]): row for row in (*before, *sources)}
+            everything = [known[key] for key in sorted(known)]
             output_folder(folder / PARTS)
             # the journal is the truth from here on: a kill while the tables are written anew must not lose what the old ones held
-            lines = [sealed_row({"fingerprint": fingerprint, "sources": sources}), *(sealed_row(result) for result in kept.values())]
+            lines = [sealed_row({"fingerprint": fingerprint, "sources": everything}), *(sealed_row(result) for result in kept.values())]
             write_whole(folder / PARTS / JOURNAL, b"".join(lines))
-            return cls(folder, fingerprint, lock, open(folder / PARTS / JOURNAL, "ab", buffering=0), kept, sources)
+            return cls(folder, fingerprint, lock, open(folder / PARTS / JOURNAL, "ab", buffering=0), kept, everything)
         except BaseException:
             _unlock(lock)
             raise
 
     def save(self, results: list[Result]) -> None:
-        """Put results on disk for good: a crash after this loses nothing of them."""
+        """Put results on disk for good: a crash after this loses nothing of them.
+
+        Raises InputError where a snapshot of the same name and other contents is there, and keeps none of these results.
+        """
+        named = {one["snapshot"]["snapshot"]: one["snapshot"]["content_sha256"] for one in self.results.values()}
+        for result in results:
+            row = result["snapshot"]
+            if named.setdefault(row["snapshot"], row["content_sha256"]) != row["content_sha256"]:
+                raise InputError(
+                    f"two snapshots are called {row['snapshot']} and differ: a source was rewritten, or two files share a name; rename one, or "
+                    "build another folder"
+                )
         self.journal.write(b"".join(sealed_row(result) for result in results))
         os.fsync(self.journal.fileno())
         self.results |= {result["key"]: result for result in results}

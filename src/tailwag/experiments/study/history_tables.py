@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tailwag.errors import InputError, TailwagError
+from tailwag.errors import TailwagError
 from tailwag.experiments.study.history_task import Result
 from tailwag.experiments.study.panel_measure import FLOW_MOVES_PCT, flow_column
 from tailwag.experiments.study.panel_snapshot import CONTRASTS, TENORS_DAYS, Row
@@ -71,12 +71,8 @@ HEAD = ("snapshot", "currency", "source", "source_kind", "crawl_start_ns", "craw
 
 
 def tables(results: Iterable[Result]) -> tuple[list[Row], list[Row]]:
-    """Rows of both tables in order of time; what a row says of others (``gap_before_s``, ``repeated``) is of earlier ones only.
-
-    Raises InputError where two snapshots of one name differ.
-    """
+    """Rows of both tables in order of time; what a row says of others (``gap_before_s``, ``repeated``) is of earlier ones only."""
     ordered = sorted(results, key=_order)
-    _refuse_rewritten(ordered)
     snapshots, panel = [], []
     taken: set[tuple[str, int]] = set()
     before: dict[str, int] = {}
@@ -99,17 +95,6 @@ def tables(results: Iterable[Result]) -> tuple[list[Row], list[Row]]:
 def _order(result: Result) -> tuple[int, str, str, str]:
     row = result["snapshot"]
     return row["crawl_start_ns"] or 0, row["currency"], row["snapshot"], result["key"]
-
-
-def _refuse_rewritten(ordered: Sequence[Result]) -> None:
-    seen: dict[str, str] = {}
-    for result in ordered:
-        row = result["snapshot"]
-        if seen.setdefault(row["snapshot"], row["content_sha256"]) != row["content_sha256"]:
-            raise InputError(
-                f"two snapshots are called {row['snapshot']} and differ: a source was rewritten, or two files share a name; rename one, or "
-                "build another folder"
-            )
 
 
 def _repeated(row: Row) -> Row:
