@@ -17,32 +17,32 @@ def made(rows: int = 300, seed: int = 5, slope: float = 0.7) -> Design:
     return Design(slope * x[:, 0] - 0.2 + noise, x, ("x", "constant"), np.arange(rows) * 10, {})
 
 
-def newey_west(design: Design, lags: int) -> tuple[np.ndarray, np.ndarray]:
-    """By loops over rows and lags."""
+def without_each(design: Design, block_ns: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Fitted anew without the rows of every block in turn."""
     x, y = design.regressors, design.outcome
-    rows, columns = x.shape
-    inverse = np.linalg.inv(x.T @ x)
-    fitted = inverse @ x.T @ y
-    score = [x[row] * (y[row] - x[row] @ fitted) for row in range(rows)]
-    middle = sum(np.outer(one, one) for one in score)
-    for lag in range(1, lags + 1):
-        weight = 1.0 - lag / (lags + 1.0)
-        for row in range(lag, rows):
-            both = np.outer(score[row], score[row - lag])
-            middle = middle + weight * (both + both.T)
-    return fitted, np.sqrt(np.diag(inverse @ middle @ inverse) * rows / (rows - columns))
+    number = [int(at) // block_ns for at in design.time_ns]
+    whole = np.linalg.lstsq(x, y, rcond=None)[0]
+    others = [[row for row, one in enumerate(number) if one != block] for block in sorted(set(number))]
+    fits = [np.linalg.lstsq(x[rows], y[rows], rcond=None)[0] for rows in others]
+    count = len(fits)
+    return whole, np.sqrt((count - 1) / count * sum((fit - whole) ** 2 for fit in fits)), count
 
 
-@pytest.mark.parametrize("lags", [0, 3, 9])
-def test_errors_are_newey_and_wests(lags: int) -> None:
+@pytest.mark.parametrize(("block_ns", "blocks", "student"), [(100, 30, 2.04523), (470, 7, 2.44691), (10, 300, 1.96793)])
+def test_errors_come_from_leaving_blocks_out(block_ns: int, blocks: int, student: float) -> None:
     design = made()
-    found = robust_fit(design, lags=lags)
-    value, error = newey_west(design, lags)
+    found = robust_fit(design, block_ns=block_ns)
+    value, error, count = without_each(design, block_ns)
+    assert count == blocks == found[0].blocks
     assert [one.value for one in found] == pytest.approx(value.tolist(), rel=1e-9)
-    assert [one.error for one in found] == pytest.approx(error.tolist(), rel=1e-9)
-    assert found[0].seen_at == pytest.approx(2.8015 * error[0], rel=1e-9)
-    assert found[0].low < found[0].value < found[0].high
-    assert (found[0].value - found[0].low) / error[0] == pytest.approx(1.968, abs=1e-3)  # Student t with 298 degrees of freedom
+    assert [one.error for one in found] == pytest.approx(error.tolist(), rel=1e-7)
+    assert [(one.high - one.low) / 2.0 / one.error for one in found] == pytest.approx([student, student], rel=1e-5)
+
+
+def test_power_is_where_four_of_five_samples_reject() -> None:
+    """With 29 degrees of freedom 2.0452 + 0.8542 errors: Student's t at 97.5 and 80 %."""
+    one = robust_fit(made(), block_ns=100)[0]
+    assert one.seen_at == pytest.approx((2.04523 + 0.85419) * one.error, rel=1e-5)
 
 
 def test_the_bootstrap_is_that_of_whole_blocks_laid_end_to_end() -> None:
@@ -55,15 +55,15 @@ def test_the_bootstrap_is_that_of_whole_blocks_laid_end_to_end() -> None:
         rows = [row for begin in begins for row, at in enumerate(design.time_ns) if begin <= at < begin + 90 or at < begin + 90 - span]
         fitted = np.linalg.lstsq(design.regressors[rows], design.outcome[rows], rcond=None)[0]
         assert found[draw] == pytest.approx(fitted, rel=1e-8)
-    inside = with_blocks(robust_fit(design, lags=2), found)[0]
+    inside = with_blocks(robust_fit(design, block_ns=50), found)[0]
     assert inside.block_low == pytest.approx(np.percentile(found[:, 0], 2.5))
     assert inside.block_high == pytest.approx(np.percentile(found[:, 0], 97.5))
 
 
 def test_both_intervals_must_leave_zero_out() -> None:
-    one = robust_fit(made(slope=3.0), lags=3)[0]
+    one = robust_fit(made(slope=3.0), block_ns=100)[0]
     assert one.rejects_zero
-    assert not robust_fit(made(slope=0.0), lags=3)[0].rejects_zero
+    assert not robust_fit(made(slope=0.0), block_ns=100)[0].rejects_zero
     low, wide = one.value - 0.1, one.value + 0.1
     draws = np.column_stack([np.linspace(low, wide, 101), np.zeros(101)])
     assert with_blocks([one], draws)[0].rejects_zero
@@ -89,13 +89,13 @@ def test_sign_flips_give_the_exact_share_of_small_samples() -> None:
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:
-    design = made(40)
+    design = made(60)
     with pytest.raises(InputError, match="longer history"):
-        robust_fit(Design(design.outcome[:8], design.regressors[:8], design.names, design.time_ns[:8], {}), lags=0)
+        robust_fit(Design(design.outcome[:8], design.regressors[:8], design.names, design.time_ns[:8], {}), block_ns=50)
     twice = np.column_stack([design.regressors, design.regressors[:, 0] * 2.0])
     with pytest.raises(InputError, match="follow from the others"):
-        robust_fit(Design(design.outcome, twice, (*design.names, "x twice"), design.time_ns, {}), lags=0)
+        robust_fit(Design(design.outcome, twice, (*design.names, "x twice"), design.time_ns, {}), block_ns=50)
     with pytest.raises(InputError, match="finite"):
-        robust_fit(Design(design.outcome * np.nan, design.regressors, design.names, design.time_ns, {}), lags=0)
+        robust_fit(Design(design.outcome * np.nan, design.regressors, design.names, design.time_ns, {}), block_ns=50)
     with pytest.raises(InputError, match="columns of"):
         Design(design.outcome, design.regressors, ("x",), design.time_ns, {})

@@ -1,0 +1,95 @@
+"""On simulated markets of a known gain every hypothesis finds the right size, its intervals cover, and where nothing is it finds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.experiments.study.markets import drawn_to_strikes, expiries, reversals, shocked, vols
+
+from tailwag.experiments.study.inference import Design, Estimate, block_bootstrap, robust_fit, with_blocks
+from tailwag.experiments.study.pinning import sign_flips
+from tailwag.units import NS_PER_DAY
+
+Markets = Callable[..., Iterator[Design]]
+TRUE: list[tuple[Markets, dict[str, Any], float, int]] = [
+    (reversals, {}, 1.0, 10),
+    (shocked, {}, 1.0, 5),
+    (vols, {}, 1.0, 5),
+    (vols, {"hours": 1}, 1.0, 5),
+    (expiries, {}, -1.0, 5),
+]
+NULL: list[tuple[Markets, dict[str, Any], int]] = [
+    (reversals, {"still": True}, 10),
+    (shocked, {"still": True}, 5),
+    (vols, {"unrelated": True}, 5),
+    (vols, {"unrelated": True, "hours": 1}, 5),
+    (expiries, {"unrelated": True}, 5),
+]
+
+
+def fits(designs: Iterator[Design], days: int) -> list[Estimate]:
+    return [robust_fit(design, block_ns=days * NS_PER_DAY)[0] for design in designs]
+
+
+def told(found: list[Estimate]) -> tuple[float, float]:
+    """Mean of the estimates and its standard error."""
+    values = np.array([one.value for one in found])
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))
+
+
+@pytest.mark.parametrize(("markets", "words", "truth", "days"), TRUE)
+def test_the_right_size_is_found(markets: Markets, words: dict[str, Any], truth: float, days: int) -> None:
+    mean, error = told(fits(markets(6, seed=21, **words), days))
+    assert abs(mean - truth) < 4.5 * error
+    assert error < 0.35
+    assert abs(mean) > 4.0 * error, "the sign is seen"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("markets", "words", "truth", "days"), TRUE)
+def test_intervals_cover_the_truth(markets: Markets, words: dict[str, Any], truth: float, days: int) -> None:
+    found = fits(markets(200, seed=31, **words), days)
+    mean, error = told(found)
+    assert abs(mean - truth) < max(3.5 * error, 0.07), (
+        "right in size: within the noise, and shocks within 7 % (their choice by size bends them)"
+    )
+    assert 0.93 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("markets", "words", "days"), NULL)
+def test_nothing_is_found_where_nothing_is(markets: Markets, words: dict[str, Any], days: int) -> None:
+    found = fits(markets(200, seed=41, **words), days)
+    mean, error = told(found)
+    assert abs(mean) < 3.5 * error
+    assert np.mean([one.p_value < 0.05 for one in found]) <= 0.06 + 0.02
+
+
+@pytest.mark.slow
+def test_the_primary_decides_by_both_intervals() -> None:
+    """As planned: rejected only where jackknife and bootstrap agree; also where the market's momentum wanders for reasons of its own."""
+    for words in ({"still": True}, {"unrelated": True}):
+        found = []
+        for design in reversals(200, seed=51, **words):
+            draws = block_bootstrap(design, block_ns=10 * NS_PER_DAY, draws=399, seed=1)
+            found.append(with_blocks(robust_fit(design, block_ns=10 * NS_PER_DAY), draws)[0])
+        assert np.mean([one.rejects_zero for one in found]) <= 0.06, words
+
+
+@pytest.mark.slow
+def test_pins_are_found_and_none_where_none_are() -> None:
+    none = [sign_flips(drawn_to_strikes(seed=seed, pull=0.0)[0].nearer, draws=999, seed=1) for seed in range(200)]
+    some = [sign_flips(drawn_to_strikes(seed=seed, pull=0.5)[0].nearer, draws=999, seed=1) for seed in range(50)]
+    assert np.mean(np.array(none) < 0.05) <= 0.06 + 0.02
+    assert np.mean(np.array(some) < 0.05) > 0.8
+
+
+def test_a_strike_that_draws_the_price_is_seen() -> None:
+    drawn, _ = drawn_to_strikes(seed=3, pull=0.6)
+    away, _ = drawn_to_strikes(seed=3, pull=-0.6)
+    assert drawn.nearer.mean() > 0.0 > away.nearer.mean()
+    assert sign_flips(drawn.nearer, draws=999, seed=1) < 0.05
+    assert len(drawn.nearer) == 149, "the last day is not whole"
