@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.experiments.study.history_chains import HOUR_NS, START_NS, crawl, crawls, saved
@@ -182,6 +183,32 @@ def test_a_mixture_carries_its_band_and_what_nobody_can_tell(tmp_path):
     row = tables(build_history([str(tmp_path / "in")], tmp_path / "out", options))[1].row(0, named=True)
     assert row["gain_low"] < 0.0 < row["gain_high"]
     assert row["sign"] == "undetermined"
+
+
+def test_assumptions_measured_together_are_as_if_each_were_alone(tmp_path, monkeypatch):
+    from tailwag.experiments.study.panel_measure import measured
+    from tailwag.positioning import Positions, ShortAll
+
+    class KnowsCallsOnly:
+        name = "calls-only"
+
+        def infer(self, chain: Any, *, forward_usd: Any = None) -> Positions:
+            held = ShortAll().infer(chain, forward_usd=forward_usd)
+            return replace(held, position_coin=np.where(chain.is_call, held.position_coin, np.nan), rule=self.name)
+
+    saved(tmp_path, "a.parquet", crawl(START_NS))
+    snapshot = tw.load(tmp_path / "a.parquet")
+    options = HistoryOptions(dynamics=("sticky-moneyness", "ssr:1.5"), depth_usd_per_pct=2e6)
+    rules = (ShortAll(), KnowsCallsOnly(), parse_rule("customers-sell-otm"))
+    monkeypatch.setattr(HistoryOptions, "parsed_rules", lambda self: rules)
+    together = measured(snapshot, options).panel
+    alone = []
+    for rule in rules:
+        monkeypatch.setattr(HistoryOptions, "parsed_rules", lambda self, rule=rule: (rule,))
+        alone += [row for name in options.dynamics for row in measured(snapshot, replace(options, dynamics=(name,))).panel]
+    assert list(together) == alone
+    assert len({row["gex_usd_per_pct"] for row in alone}) == 3
+    assert len({row["flow_up_5pct_usd"] for row in alone}) == 6
 
 
 # Refusals
