@@ -19,7 +19,7 @@ from tailwag.experiments.scenario_matrix_picture import matrix_card, matrix_html
 from tailwag.experiments.scenario_matrix_twins import alike, twins
 from tailwag.experiments.scenario_matrix_words import NEEDS, THERE, matrix_markdown
 from tailwag.experiments.scenario_play import Stage, play
-from tailwag.experiments.scenario_switches import SWITCHES, chosen_switch
+from tailwag.experiments.scenario_switches import SWITCHES, chosen_switch, for_agents
 from tailwag.experiments.scenario_verdicts import FAMILY_ERROR, holm, judged
 from tailwag.sim.agents.dealer import Dealer
 
@@ -44,7 +44,8 @@ def same_as_compared(document: dict[str, Any], name: str, paths: int) -> int:
     story, file = opened(name, paths=paths)
     mine = [one for one in document["cells"] if one["scenario"] == name]
     for one in mine:
-        row = play(story, file, [chosen_switch(one["switch"], story.switch_parameters)]).document["comparisons"][0]
+        asked = for_agents(chosen_switch(one["asked"], story.switch_parameters), file.scenario)
+        row = play(story, file, [chosen for chosen in asked if chosen.label == one["switch"]]).document["comparisons"][0]
         outcome = next(entry for entry in row["outcomes"] if entry["outcome"] == story.answer)
         assert {key: one[key] for key in ("base", "switched", "difference", "z", "paths_that_differ")} == {
             key: outcome[key] for key in ("base", "switched", "difference", "z", "paths_that_differ")
