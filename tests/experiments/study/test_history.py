@@ -199,7 +199,7 @@ def test_assumptions_measured_together_are_as_if_each_were_alone(tmp_path, monke
     saved(tmp_path, "a.parquet", crawl(START_NS))
     snapshot = tw.load(tmp_path / "a.parquet")
     options = HistoryOptions(dynamics=("sticky-moneyness", "ssr:1.5"), depth_usd_per_pct=2e6)
-    rules = (ShortAll(), KnowsCallsOnly(), parse_rule("customers-sell-otm"))
+    rules = (KnowsCallsOnly(), ShortAll(), parse_rule("customers-sell-otm"))
     monkeypatch.setattr(HistoryOptions, "parsed_rules", lambda self: rules)
     together = measured(snapshot, options).panel
     alone = []
