@@ -77,8 +77,7 @@ def measured(snapshot: Snapshot, options: HistoryOptions) -> Measured:
     hedged = hedged_usd(books[0], options.hedge_share)
     ratio = hedged / root.daily_volume_usd if isinstance(root, SquareRootImpact) else None
     laws = {name: _law(name, known) for name in options.laws}
-    grids = {name: _grid(books[0], name) for name in options.dynamics}
-    rows = [{**row, "hedged_oi_ratio": ratio} for book in books for row in _rows(book, laws, grids, options)]
+    rows = [{**row, "hedged_oi_ratio": ratio} for book in books for row in _rows(book, laws, options)]
     return Measured(snapshot_columns(snapshot, books[0], hedged), tuple(rows))
 
 
@@ -146,25 +145,11 @@ class _Remembering:
         return self.known[key]
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """The spots at which flips are looked for under one smile dynamics, and the volatilities there, the same for every rule."""
-
-    dynamics: SmileDynamics
-    spot_usd: FloatArray
-    vols: FloatArray | None
-
-
-def _grid(book: Book, spelling: str) -> _Grid:
-    dynamics, spots = parse_dynamics(spelling), spot_grid(book.spot_usd)
-    return _Grid(dynamics, spots, vols_on_grid(book, spots / book.spot_usd, dynamics))
-
-
-def _rows(book: Book, laws: Mapping[str, Impact], grids: Mapping[str, _Grid], options: HistoryOptions) -> Iterator[Row]:
+def _rows(book: Book, laws: Mapping[str, Impact], options: HistoryOptions) -> Iterator[Row]:
     """The rows of one rule: its law's gain beside its dynamics' flips and flows."""
     totals = _totals(book)
     gains = {name: _gain(book, law, totals["gex_usd_per_pct"], options) for name, law in laws.items()}
-    moved = {name: _moved(book, grid) for name, grid in grids.items()}
+    moved = {name: _moved(book, parse_dynamics(name)) for name in options.dynamics}
     for law, gain in gains.items():
         for dynamics, columns in moved.items():
             yield {"rule": book.rule, "law": law, "dynamics": dynamics, **totals, **gain, **columns}
@@ -196,10 +181,12 @@ def _gain(book: Book, law: Impact, gex_usd_per_pct: float, options: HistoryOptio
     }
 
 
-def _moved(book: Book, grid: _Grid) -> Row:
+def _moved(book: Book, dynamics: SmileDynamics) -> Row:
     """What depends on how the smile moves with spot: the nearest flip within half and one and a half times spot, and the hedge flows."""
-    flip = nearest_flip(book_flips(book, grid.spot_usd, dynamics=grid.dynamics, vols=grid.vols), book.spot_usd)
-    flows = book_flows(book, dynamics=grid.dynamics, move_pct=FLOW_MOVES_PCT)
+    spots = spot_grid(book.spot_usd)
+    vols = vols_on_grid(book, spots / book.spot_usd, dynamics)
+    flip = nearest_flip(book_flips(book, spots, dynamics=dynamics, vols=vols), book.spot_usd)
+    flows = book_flows(book, dynamics=dynamics, move_pct=FLOW_MOVES_PCT)
     return {
         "flip_usd": None if flip is None else flip.spot_usd,
         "flip_distance_log": None if flip is None else math.log(flip.spot_usd / book.spot_usd),
