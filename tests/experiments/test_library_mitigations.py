@@ -49,3 +49,10 @@ def test_options_that_are_added_are_not_counted_as_left_out() -> None:
     hedged, limited = (chosen_switch(word)(scenario) for word in ("power-perp-hedge", "strike-limit"))
     assert _not_written(scenario, hedged) == 0.0
     assert 0.3 < (_not_written(scenario, limited) or 0.0) < 0.7
+
+
+def test_a_storys_whole_number_is_the_decimal_that_a_user_types() -> None:
+    """Dealers draw their times by what they are, to the letter: 10 and 10.0 would be two dealers."""
+    told = chosen_switch("random-times", {"random-times": {"every_minutes": 10}})
+    typed = chosen_switch("random-times:every_minutes=10")
+    assert repr(told.parameters) == repr(typed.parameters)

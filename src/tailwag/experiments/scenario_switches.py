@@ -98,7 +98,10 @@ def chosen_switch(text: str, defaults: Mapping[str, Parameters] | None = None) -
     if name not in known:
         raise InputError(f"expected a switch ({', '.join(known)}), got {shown(name)}{nearest(name, known)}")
     switch = known[name]
-    given = {**switch.parameters, **((defaults or {}).get(name) or {})}
+    given = {
+        **switch.parameters,
+        **{key: _like(switch.parameters.get(key), value) for key, value in ((defaults or {}).get(name) or {}).items()},
+    }
     for word in filter(None, rest.split(",")):
         key, equals, value = word.partition("=")
         if not equals or key not in given:
@@ -107,6 +110,11 @@ def chosen_switch(text: str, defaults: Mapping[str, Parameters] | None = None) -
             )
         given[key] = _value(name, key, value, switch.parameters[key])
     return Chosen(switch, given)
+
+
+def _like(own: Any, value: Any) -> Any:
+    """A whole number where the switch has a decimal is that decimal: an agent's random numbers follow from what it is, to the letter."""
+    return float(value) if isinstance(own, float) and isinstance(value, int) else value
 
 
 def _value(name: str, key: str, text: str, own: Any) -> Any:

@@ -8,7 +8,7 @@ from tailwag.experiments.study.inference import Design
 from tailwag.experiments.study.known import Known
 from tailwag.experiments.study.realised import amplification
 from tailwag.experiments.study.returns import Returns, realised_vol
-from tailwag.experiments.study.rows import centred, kept_rows, weekday
+from tailwag.experiments.study.rows import centred, kept_rows, varies, weekday
 from tailwag.kernels.arrays import IntArray
 from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 
@@ -57,5 +57,5 @@ def expiry_design(known: Known, returns: Returns, *, most_age_hours: float, gain
         "Saturday or Sunday": (day >= 5).astype(np.float64),
         "share of gross gamma that expires": centred(share[kept]),
     }
-    columns = {name: column for name, column in columns.items() if name in (CHANGE, "constant") or np.ptp(column) > 0.0}
+    columns = {name: column for name, column in columns.items() if name in (CHANGE, "constant") or varies(column)}
     return Design(np.log(after[kept] / before[kept]), np.column_stack(list(columns.values())), tuple(columns), days[kept], left_out)

@@ -7,7 +7,7 @@ import numpy as np
 from tailwag.experiments.study.inference import Design
 from tailwag.experiments.study.known import Known
 from tailwag.experiments.study.returns import Returns, realised_vol
-from tailwag.experiments.study.rows import HOUR_BLOCKS, hour_block, kept_rows, weekend_share
+from tailwag.experiments.study.rows import HOUR_BLOCKS, hour_block, kept_rows, varies, weekend_share
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.units import NS_PER_HOUR
 
@@ -72,9 +72,9 @@ def _past(returns: Returns, known: Known, hours: int) -> dict[str, FloatArray]:
 def _clock(start: IntArray, hours: int) -> dict[str, FloatArray]:
     if hours >= 24:
         share = weekend_share(start, hours)
-        return {"weekend share": share} if np.ptp(share) > 0.0 else {}
+        return {"weekend share": share} if varies(share) else {}
     block = hour_block(start)
     present = [one for one in range(HOUR_BLOCKS) if (block == one).any()]
     told = {f"{4 * one:02d} to {4 * one + 4:02d} UTC": (block == one).astype(np.float64) for one in present[1:]}
     share = weekend_share(start, 1)
-    return told | ({"weekend share": share} if np.ptp(share) > 0.0 else {})
+    return told | ({"weekend share": share} if varies(share) else {})

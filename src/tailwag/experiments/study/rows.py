@@ -30,6 +30,11 @@ def centred(values: FloatArray) -> FloatArray:
     return values - values.mean() if values.size else values
 
 
+def varies(values: FloatArray) -> bool:
+    """Whether there are two different values: a column of one is the constant again."""
+    return bool(values.size) and float(np.ptp(values)) > 0.0
+
+
 def hour_block(time_ns: IntArray) -> IntArray:
     """Which of the six blocks of four hours of the day (UTC) a time lies in, 0 to 5."""
     return (time_ns // (24 // HOUR_BLOCKS * NS_PER_HOUR)) % HOUR_BLOCKS
