@@ -47,7 +47,7 @@ gates: $(VENV)/.dev
 SEED ?= 1
 SIZE ?= full
 gate-store gate-venues gate-page gate-api gate-clients: $(VENV)/.dev browser
-	TAILWAG_GATE_SEED=$(SEED) TAILWAG_GATE_SIZE=$(SIZE) $(BIN)/python -m pytest -q -p no:randomly -m "" -n $(WORKERS) tests/gates/$(@:gate-%=%)
+	TAILWAG_GATE_SEED=$(SEED) TAILWAG_GATE_SIZE=$(SIZE) $(BIN)/python -m pytest -q -p no:randomly -p no:schemathesis -m "" -n $(WORKERS) tests/gates/$(@:gate-%=%)
 
 # A browser for the tests that look at pages: installed only where it is missing and we may.
 browser:

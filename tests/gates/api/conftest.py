@@ -1,4 +1,4 @@
-"""The order of this gate: the fuzzers begin first, each on a worker of its own, so that everything else runs beside and not after them."""
+"""The order of this gate: the long run of the fuzzer begins first, so that everything else runs beside it and not after it."""
 
 from __future__ import annotations
 
