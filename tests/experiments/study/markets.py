@@ -51,8 +51,10 @@ def reversals(runs: int, *, seed: int, unrelated: bool = False, still: bool = Fa
         yield reversal_design(made.known, made.returns, most_age_hours=13)
 
 
-def vols(runs: int, *, seed: int, hours: int = 24, unrelated: bool = False, implied: bool = False, days: int = 180) -> Iterator[Design]:
-    """Days of hedging in the step of the move, each with a gain; implied vol knows nothing, or everything."""
+def vols(
+    runs: int, *, seed: int, hours: int = 24, unrelated: bool = False, implied: bool = False, blind: bool = False, days: int = 180
+) -> Iterator[Design]:
+    """Days of hedging in the step of the move, each with a gain; implied vol is left out, knows everything (``implied``), or nothing (``blind``)."""
     gains = gains_of(runs, days, seed, persistence=0.8)
     moves = simulated_moves(gains.ravel(), DAY, late=False, seed=seed).reshape(runs, days, DAY)
     others = gains_of(runs, days, seed + 1_000, persistence=0.8)
@@ -62,7 +64,7 @@ def vols(runs: int, *, seed: int, hours: int = 24, unrelated: bool = False, impl
         if implied:
             noise = np.exp(np.random.default_rng(seed + run).normal(0.0, 0.05, days))
             known = replace(known, atm_iv_1d=0.6 / (1.0 - gains[run]) * noise)
-        yield realised_design(known, made.returns, hours=hours, gain_below=0.9, implied=implied)
+        yield realised_design(known, made.returns, hours=hours, gain_below=0.9, implied=implied or blind)
 
 
 def expiries(runs: int, *, seed: int, unrelated: bool = False, days: int = 150) -> Iterator[Design]:
