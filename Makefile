@@ -39,6 +39,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/netdelta.py
 	$(BIN)/python benchmarks/loop.py
 	$(BIN)/python benchmarks/reflexive.py
+	$(BIN)/python benchmarks/live.py
+	$(BIN)/python benchmarks/history.py
 
 gates: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow -n $(WORKERS)
