@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tailwag.errors import FileFormatError, InputError
-from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.market.clock import format_time
 from tailwag.sources.opening import RawFile
 from tailwag.units import NS_PER_SECOND, NS_PER_YEAR
@@ -25,12 +25,16 @@ _UNITS = ((1e11, NS_PER_SECOND), (1e14, 1_000_000), (1e17, 1_000), (math.inf, 1)
 
 @dataclass(frozen=True, slots=True)
 class Candles:
-    """Closes of candles of one length, oldest first.  Shapes: ``time_ns``, ``close_usd`` (candles,)."""
+    """Closes of candles of one length, oldest first.  Shapes: ``time_ns``, ``close_usd``, ``traded`` (candles,).
+
+    ``traded``: whether the file says a volume above 0; True where it says none, or was not asked.
+    """
 
     name: str
     time_ns: IntArray
     close_usd: FloatArray
     candle_ns: int
+    traded: BoolArray
 
     @property
     def candle_years(self) -> float:
@@ -46,7 +50,7 @@ class Candles:
             raise InputError(
                 f"{self.name}: expected candles from {format_time(start_ns)} on, the last is of {format_time(int(self.time_ns[-1]))}"
             )
-        return replace(self, time_ns=self.time_ns[kept], close_usd=self.close_usd[kept])
+        return replace(self, time_ns=self.time_ns[kept], close_usd=self.close_usd[kept], traded=self.traded[kept])
 
 
 def candle_returns(candles: Candles) -> tuple[FloatArray, int]:
@@ -56,24 +60,24 @@ def candle_returns(candles: Candles) -> tuple[FloatArray, int]:
     return returns[whole], int((~whole).sum())
 
 
-def read_candles(raw: RawFile) -> Candles:
+def read_candles(raw: RawFile, *, volumes: bool = False) -> Candles:
     """A CSV with a header, a time column (timestamp, time, unix, datetime, date or open_time) and a close.
 
     Times are counts since 1970 (seconds to nanoseconds, told apart by size) or ISO text; text without an offset is taken as UTC, only the
-    spacing matters.  Rows may come newest first.  FileFormatError as ``name:line``.
+    spacing matters.  Rows may come newest first.  ``volumes`` reads a column of that name too.  FileFormatError as ``name:line``.
     """
-    rows = _rows(raw)
+    rows = _rows(raw, volumes)
     if len(rows) < LEAST_CANDLES:
         raise FileFormatError(f"{raw.name}: expected {LEAST_CANDLES} candles at least, got {len(rows)}; fetch a longer history")
     order = sorted(rows)
-    time_ns, close_usd = _without_repeats(raw.name, order)
+    time_ns, close_usd, traded = _without_repeats(raw.name, order)
     if time_ns.size < LEAST_CANDLES:
         raise FileFormatError(f"{raw.name}: expected {LEAST_CANDLES} candles at different times, got {time_ns.size}; take a clean copy")
     candle_ns = int(np.median(np.diff(time_ns)))
-    return Candles(raw.name, time_ns, close_usd, candle_ns)
+    return Candles(raw.name, time_ns, close_usd, candle_ns, traded)
 
 
-def _rows(raw: RawFile) -> list[tuple[int, float]]:
+def _rows(raw: RawFile, volumes: bool) -> list[tuple[int, float, bool]]:
     try:
         text = raw.data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -82,7 +86,8 @@ def _rows(raw: RawFile) -> list[tuple[int, float]]:
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         time, close = _columns(raw.name, header)
-        rows: list[tuple[int, float]] = []
+        volume = header.index("volume") if volumes and "volume" in header else None
+        rows: list[tuple[int, float, bool]] = []
         for row in reader:
             if not row:
                 continue
@@ -90,7 +95,8 @@ def _rows(raw: RawFile) -> list[tuple[int, float]]:
                 raise FileFormatError(f"{raw.name}: more than {MOST_ROWS:,} candles; cut the history or take longer candles")
             if len(row) != len(header):
                 raise FileFormatError(f"{raw.name}:{reader.line_num}: expected {len(header)} cells, got {len(row)}; take a clean copy")
-            rows.append((_time_ns(row[time], raw.name, reader.line_num), _close(row[close], raw.name, reader.line_num)))
+            at_ns, price = _time_ns(row[time], raw.name, reader.line_num), _close(row[close], raw.name, reader.line_num)
+            rows.append((at_ns, price, volume is None or _traded(row[volume], raw.name, reader.line_num)))
     except csv.Error as error:
         raise FileFormatError(f"{raw.name}:{reader.line_num}: {error}; take a clean copy") from None
     return rows
@@ -137,11 +143,27 @@ def _close(text: str, name: str, line: int) -> float:
     return value
 
 
-def _without_repeats(name: str, rows: list[tuple[int, float]]) -> tuple[IntArray, FloatArray]:
+def _traded(text: str, name: str, line: int) -> bool:
+    """A volume above 0; an empty cell says nothing against it."""
+    if not text.strip():
+        return True
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0.0):
+        raise FileFormatError(
+            f"{name}:{line}: expected a volume of 0 or more, got {text[:40]!a}; take a clean copy or cut the volume column"
+        )
+    return value > 0.0
+
+
+def _without_repeats(name: str, rows: list[tuple[int, float, bool]]) -> tuple[IntArray, FloatArray, BoolArray]:
     """Times that rise strictly: a candle that stands twice alike counts once, two closes at one time are refused."""
     time_ns, close_usd = np.array([row[0] for row in rows], dtype=np.int64), np.array([row[1] for row in rows])
+    traded = np.array([row[2] for row in rows], dtype=np.bool_)
     repeated = np.concatenate([[False], np.diff(time_ns) == 0])
     if bool((repeated[1:] & (np.diff(close_usd) != 0.0)).any()):
         place = int(np.flatnonzero(repeated & np.concatenate([[False], np.diff(close_usd) != 0.0]))[0])
         raise FileFormatError(f"{name}: two candles of {format_time(int(time_ns[place]))} have different closes; take a clean copy")
-    return time_ns[~repeated], close_usd[~repeated]
+    return time_ns[~repeated], close_usd[~repeated], traded[~repeated]
