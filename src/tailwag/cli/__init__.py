@@ -11,7 +11,7 @@ def build_app() -> Any:
     """The typer application with every command registered; numerical packages are imported by the commands, not here."""
     import typer
 
-    from tailwag.cli import alerts, greeks, hedge, history, index, measure, record, scenario, serve, simulate, sweep, trades
+    from tailwag.cli import alerts, greeks, hedge, history, index, measure, record, scenario, serve, simulate, study, sweep, trades
 
     app = typer.Typer(
         name="tailwag",
@@ -43,6 +43,7 @@ def build_app() -> Any:
     serve.register(app)
     index.register(app)
     history.register(app)
+    study.register(app)
     return app
 
 

@@ -1,0 +1,41 @@
+"""``tailwag study``: what markets did after what was known about hedging, by the plan that was written before."""
+
+from typing import Annotated
+
+import typer
+
+option = typer.Option
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+  tailwag study reversal --panel panel --candles BTCUSDT_15m.csv
+
+  tailwag study realised-vol --panel panel --candles BTCUSDT_15m.csv.gz --json realised-vol.json
+
+  tailwag study pinning --panel panel --candles BTCUSDT_15m.csv --seed 11
+
+NAME is reversal (15-minute returns and hourly shocks), realised-vol (the next day and the next hour), expiry (vol around 08:00 UTC) or pinning.
+DIR is a folder of tailwag history build; FILE holds candles of 15 minutes with the times at which they open. Outcomes, controls, exclusions and error rates
+are those of the analysis plan, whose SHA-256 is printed; every estimate stands beside what the data could have seen and beside its placebos.
+"""
+
+
+def study_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="reversal, realised-vol, expiry or pinning.")],
+    panel: Annotated[str, option("--panel", metavar="DIR", help="Folder of tailwag history build.")],
+    candles: Annotated[str, option("--candles", metavar="FILE", help="CSV of 15-minute candles: time at which it opens, close, volume.")],
+    currency: Annotated[str, option("--currency", help="Whose snapshots.")] = "BTC",
+    seed: Annotated[int, option("--seed", min=0, help="Seed of bootstrap and placebos.")] = 7,
+    json_file: Annotated[str | None, option("--json", metavar="FILE", help="Write the study as JSON ('-' = stdout, alone).")] = None,
+) -> None:
+    """Does what was known about dealers' hedging say anything about what followed? Estimates with intervals, power and placebos, nulls included."""
+    from tailwag.cli.studying import run_study
+    from tailwag.experiments.study.run import StudyRequest
+
+    run_study(StudyRequest(name, panel, candles, currency, seed), json_file)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ``study`` command to a typer application."""
+    app.command("study", epilog=EXAMPLES)(study_command)
