@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from tailwag.errors import InputError
+from tailwag.errors import InputError, MissingPackageError
 from tailwag.experiments.study.inference import Design, block_bootstrap, holm, robust_fit, with_blocks
 from tailwag.experiments.study.pinning import sign_flips
 
@@ -99,3 +101,9 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         robust_fit(Design(design.outcome * np.nan, design.regressors, design.names, design.time_ns, {}), block_ns=50)
     with pytest.raises(InputError, match="columns of"):
         Design(design.outcome, design.regressors, ("x",), design.time_ns, {})
+
+
+def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'tailwag\[study\]'"):
+        robust_fit(made(), block_ns=100)

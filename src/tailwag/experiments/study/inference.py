@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tailwag.errors import InputError
+from tailwag.errors import InputError, MissingPackageError
 from tailwag.kernels.arrays import FloatArray, IntArray
 
 LEAST_BLOCKS = 6
@@ -64,8 +64,7 @@ def robust_fit(design: Design, *, block_ns: int) -> tuple[Estimate, ...]:
     rows of one block may depend on each other in any way, and have any variances.  InputError where there are too few rows or blocks, or
     columns that say the same.  Source: MacKinnon, Nielsen and Webb (2023), Journal of Applied Econometrics 38, 671-694 (their CV3).
     """
-    from scipy.stats import t as student
-
+    student = _student()
     blocks = block_of(design, block_ns)
     _refuse(design, blocks)
     squares, products = _moments(design, blocks)
@@ -90,6 +89,15 @@ def robust_fit(design: Design, *, block_ns: int) -> tuple[Estimate, ...]:
         )
         for k, name in enumerate(design.names)
     )
+
+
+def _student() -> Any:
+    """Student's t of scipy, which only a study needs."""
+    try:
+        from scipy.stats import t
+    except ImportError:
+        raise MissingPackageError("tailwag study needs the package scipy; pip install 'tailwag[study]'") from None
+    return t
 
 
 def block_of(design: Design, block_ns: int) -> IntArray:
