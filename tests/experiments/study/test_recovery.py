@@ -60,12 +60,16 @@ def test_intervals_cover_the_truth(markets: Markets, words: dict[str, Any], trut
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("markets", "words", "days"), NULL)
-def test_nothing_is_found_where_nothing_is(markets: Markets, words: dict[str, Any], days: int) -> None:
-    found = fits(markets(200, seed=41, **words), days)
-    mean, error = told(found)
-    assert abs(mean) < 3.5 * error
-    assert np.mean([one.p_value < 0.05 for one in found]) <= 0.06 + 0.02
+def test_nothing_is_found_where_nothing_is() -> None:
+    """At most 6 % of all thousand markets; of each design's 200 no more than 5 % and two errors of such a share."""
+    rates = []
+    for markets, words, days in NULL:
+        found = fits(markets(200, seed=41, **words), days)
+        mean, error = told(found)
+        assert abs(mean) < 3.5 * error, markets
+        rates.append(float(np.mean([one.p_value < 0.05 for one in found])))
+    assert np.mean(rates) <= 0.06
+    assert max(rates) <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 200), rates
 
 
 @pytest.mark.slow
@@ -87,7 +91,7 @@ def test_the_primary_decides_by_both_intervals(words: dict[str, Any], most: floa
 def test_pins_are_found_and_none_where_none_are() -> None:
     none = [sign_flips(drawn_to_strikes(seed=seed, pull=0.0)[0].nearer, draws=999, seed=1) for seed in range(200)]
     some = [sign_flips(drawn_to_strikes(seed=seed, pull=0.5)[0].nearer, draws=999, seed=1) for seed in range(50)]
-    assert np.mean(np.array(none) < 0.05) <= 0.06 + 0.02
+    assert np.mean(np.array(none) < 0.05) <= 0.06
     assert np.mean(np.array(some) < 0.05) > 0.8
 
 
