@@ -13,7 +13,9 @@ from tests.gates.page.shared_service import shared_service
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    longest_first(items, Path(__file__).parent, ("test_no_rule_of_accessibility", "test_a_source_that_falls_silent"), quick=("test_nothing_scrolls",))
+    longest_first(
+        items, Path(__file__).parent, ("test_no_rule_of_accessibility", "test_a_source_that_falls_silent"), quick=("test_nothing_scrolls",)
+    )
 
 
 @pytest.fixture(scope="module")
