@@ -66,8 +66,7 @@ def slot_greeks_kernel(
             k, side = strike[i, path], right[i, path]
             x = math.log(s / k)
             sigma, turn = _vol(x, shift, iv, skew)
-            free = 1.0 if sigma > VOL_FLOOR else 0.0
-            per_usd = turn / s
+            free, per_usd = 1.0 if sigma > VOL_FLOOR else 0.0, turn / s
             tau = option_years(expiry_step[i, path], now, years)
             if window > 0.0 and tau < window - SAME_YEARS:
                 left = tau if tau > LEAST_YEARS else LEAST_YEARS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,8 +38,9 @@ from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares
 from tailwag.sim.option_model import OptionModel
 from tailwag.sim.option_trading import OptionDesk, trade_options
-from tailwag.sim.orders import Flight
+from tailwag.sim.orders import Flight, sum_in_order
 from tailwag.sim.scenario import Scenario
+from tailwag.sim.sight import sees_others, with_sight
 from tailwag.sim.state import Outcome
 from tailwag.sim.vega_loop import VegaDesk, VegaMarket
 from tailwag.sim.vol_reach import vol_reach
@@ -211,7 +212,7 @@ def step(plan: RunPlan, state: State) -> State:
         state = _trade_options(plan, plan.option_model, state, before)
     market_orders, same_step, flights = _collect(plan, state, before)
     log_price, fills, found = _clear(plan, state, before, market_orders, same_step)
-    net_usd = _sum([fill.usd for fill in fills], state.live.shape)
+    net_usd = sum_in_order([fill.usd for fill in fills], state.live.shape)
     calm = _vol_rests(plan, state, before, log_price)
     stopped, stop = _stopping(plan, state, before, log_price, net_usd, found & calm), plan.scenario.stop_log_move
     edge = np.where(calm, np.copysign(stop, log_price), np.clip(before.log_pre, -stop, stop))  # where vol runs away nobody trades
@@ -343,8 +344,8 @@ def _clear(
     """Clearing log price, everybody's fills (USD and coin orders, not yet in one unit), and which paths found a price."""
     spot, impact, vols = before.spot_pre_usd, plan.scenario.impact, _vol_market(plan, state, before, state.live)
     beta = plan.scenario.vol.spot_vol_beta
-    fixed_usd = _sum([fill.usd for fill in arrived], spot.shape)
-    fixed_coin = _sum([fill.coin for fill in arrived], spot.shape)
+    fixed_usd = sum_in_order([fill.usd for fill in arrived], spot.shape)
+    fixed_coin = sum_in_order([fill.coin for fill in arrived], spot.shape)
     demands = Demands([orders for orders in same_step if orders is not None], spot.size)
     found = np.ones(spot.shape, dtype=bool)
     log_price = before.log_pre
@@ -365,8 +366,8 @@ def _clear(
         log_price, found = cleared.log_price, cleared.found
     demands.settle(log_price, vols.shift(log_price, beta * (log_price - state.log_price))[0])
     fills = [_filled(fill, orders, demands) for fill, orders in zip(arrived, same_step)]
-    usd = _sum([fill.usd for fill in fills], spot.shape)
-    coin = _sum([fill.coin for fill in fills], spot.shape)
+    usd = sum_in_order([fill.usd for fill in fills], spot.shape)
+    coin = sum_in_order([fill.coin for fill in fills], spot.shape)
     moved = impact.move(before.impact, usd + coin * spot, coin + usd / spot)[0]
     log_price = np.where(found, before.log_pre + np.where(state.live, moved, 0.0), log_price)
     middle = 0.5 * (spot + plan.scenario.spot_usd * np.exp(np.where(found, log_price, before.log_pre)))
@@ -449,8 +450,8 @@ def _book(
         booked.append(entry)
         paid.append(np.zeros(spot.shape) if option is None else option.paid_usd)
     seats, vega_gain = _vega_books(plan, seats, bought_vega, move, vols)
-    net_usd = _sum([fill.usd for fill in fills], spot.shape)
-    net_coin = _sum([fill.coin for fill in fills], spot.shape)
+    net_usd = sum_in_order([fill.usd for fill in fills], spot.shape)
+    net_coin = sum_in_order([fill.coin for fill in fills], spot.shape)
     flow_coin = net_usd / before.spot_pre_usd
     return replace(
         state,
@@ -462,9 +463,9 @@ def _book(
         impact=scenario.impact.absorb(before.impact, net_usd, flow_coin, log_price - state.log_price, before.step_years),
         seats=tuple(seats),
         liquidity_coin=state.liquidity_coin - net_coin,
-        liquidity_usd=state.liquidity_usd + _sum([entry.to_liquidity_usd for entry in booked], spot.shape) - vega_gain,
-        venue_usd=state.venue_usd + _sum([entry.to_venue_usd for entry in booked], spot.shape),
-        holders_usd=state.holders_usd - _sum(paid, spot.shape),
+        liquidity_usd=state.liquidity_usd + sum_in_order([entry.to_liquidity_usd for entry in booked], spot.shape) - vega_gain,
+        venue_usd=state.venue_usd + sum_in_order([entry.to_venue_usd for entry in booked], spot.shape),
+        holders_usd=state.holders_usd - sum_in_order(paid, spot.shape),
         net_flow_usd=net_usd,
         fills_usd=tuple(fill.usd for fill in fills),
         recent_usd=_recent(plan, state, before.step, spot),
@@ -486,7 +487,7 @@ def _vega_books(
     if all(own.desk is None for own in seats):
         return seats, gained
     vol_move = move.vol_shift - move.shift_before
-    total, same_step = vols.arrived_usd + _sum(bought, gained.shape), iter(bought)
+    total, same_step = vols.arrived_usd + sum_in_order(bought, gained.shape), iter(bought)
     after = []
     for seat, own in zip(plan.seats, seats):
         if own.desk is None:
@@ -559,29 +560,12 @@ def _view(plan: RunPlan, state: State, now: int, step_years: float, log_price: F
 
 
 def _seeing(plan: RunPlan, state: State, seat: Seat, view: View) -> View:
-    """The view with the shares that an agent sees of others' orders on their way and of their liquidation levels; nobody sees what is sent at the same moment."""
-    levels = float(getattr(seat.agent, "sees_levels_share", 0.0))
-    if levels > 0.0:
-        view = replace(view, seen_liquidations=_liquidations(plan, state, view, levels))
-    share = float(getattr(seat.agent, "sees_flow_share", 0.0))
-    if share == 0.0:
+    """The view with what this agent may see of others."""
+    if not sees_others(seat.agent):
         return view
-    others = [own.flight for one, own in zip(plan.seats, state.seats) if one is not seat]
-    following = _sum([flight.usd[0] + flight.coin[0] * view.spot_usd for flight in others], view.spot_usd.shape)
-    whole = _sum([flight.total_usd + flight.total_coin * view.spot_usd for flight in others], view.spot_usd.shape)
-    return replace(view, seen_next_usd=share * following, seen_later_usd=share * (whole - following))
-
-
-def _liquidations(plan: RunPlan, state: State, view: View, share: float) -> Callable[[FloatArray], FloatArray]:
-    """What the liquidations of all who state their levels would buy at a log price, times a share; orders on their way are not among them."""
-    told = [
-        (seat.trader.liquidation_usd, own.memory) for seat, own in zip(plan.seats, state.seats) if hasattr(seat.trader, "liquidation_usd")
-    ]
-
-    def seen(log_price: FloatArray) -> FloatArray:
-        return share * _sum([would(log_price, view, memory) for would, memory in told], log_price.shape)
-
-    return seen
+    flights = [own.flight for one, own in zip(plan.seats, state.seats) if one is not seat]
+    told = [(one.trader.liquidation_usd, own.memory) for one, own in zip(plan.seats, state.seats) if hasattr(one.trader, "liquidation_usd")]
+    return with_sight(seat.agent, view, flights=flights, liquidations=told)
 
 
 def market_gain(plan: RunPlan, state: State, now: int, log_price: FloatArray, vol_shift: FloatArray) -> FloatArray:
@@ -590,7 +574,7 @@ def market_gain(plan: RunPlan, state: State, now: int, log_price: FloatArray, vo
     gammas = [seat.trader.dollar_gamma_usd(now, log_price, vol_shift, own.memory) for seat, own in zip(plan.seats, state.seats)]
     nothing = np.zeros(spot.shape)
     _, per_usd, per_coin = plan.scenario.impact.move(state.impact, nothing, nothing)
-    return np.asarray(-(per_usd + per_coin / spot) * _sum(gammas, spot.shape))
+    return np.asarray(-(per_usd + per_coin / spot) * sum_in_order(gammas, spot.shape))
 
 
 def _account(own: SeatState, flight: Flight) -> Account:
@@ -603,14 +587,6 @@ def _draws(plan: RunPlan, seat: Seat, first_path: int, paths: int) -> Draws:
         return np.asarray(uniforms(plan.seed, seat.stream, first_path, paths, count, kind + 1)[kind])
 
     return draw
-
-
-def _sum(parts: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
-    """Sum in the order of the seats."""
-    total = np.zeros(shape)
-    for part in parts:
-        total = total + part
-    return total
 
 
 _NO_FLIGHT = Flight(np.zeros((1, 1)), np.zeros((1, 1)))

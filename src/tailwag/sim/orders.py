@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,3 +56,11 @@ def _shifted(rows: FloatArray) -> FloatArray:
     moved = np.empty(rows.shape)
     moved[:-1], moved[-1] = rows[1:], 0.0
     return moved
+
+
+def sum_in_order(parts: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
+    """Sum one after another, as the seats stand: the same bits whatever the parts are called; zeros of ``shape`` without any."""
+    total = np.zeros(shape)
+    for part in parts:
+        total = total + part
+    return total
