@@ -15,8 +15,9 @@ from tests.cli.command import tailwag
 
 from tailwag.errors import InputError
 from tailwag.experiments.study.estimates import regression
+from tailwag.experiments.study.inputs import candle_market
 from tailwag.experiments.study.plan import analysis_plan
-from tailwag.experiments.study.run import NAMES, StudyRequest, candle_grid, study
+from tailwag.experiments.study.run import NAMES, StudyRequest, study
 from tailwag.experiments.study.simulated import SimulatedHistory, gain_path, simulated_moves, stretched
 from tailwag.experiments.study.words import study_sentences
 
@@ -28,50 +29,83 @@ def market() -> SimulatedHistory:
     return stretched(simulated_moves(gains, 48, late=True, seed=8), gains, gap=True)
 
 
-def as_files(made: SimulatedHistory, folder: Path) -> tuple[Path, Path]:
+RULES = {"long-calls-short-puts": 1.0, "customers-sell-otm": 0.5}
+PARTS = {"calls_below": 0.2, "calls_above": 0.3, "puts_below": 0.35, "puts_above": 0.15}
+
+
+def as_files(made: SimulatedHistory, folder: Path, *, coins: tuple[str, ...] = ("BTC",)) -> tuple[Path, Path]:
     """The panel as ``tailwag history build`` writes it, and the candles as a venue gives them."""
-    known, count = made.known, made.known.gain.size
-    names = [f"BTC-{place:03d}" for place in range(count)]
-    snapshots = pl.DataFrame(
-        {
-            "snapshot": names,
-            "currency": ["BTC"] * count,
-            "status": ["ok"] * count,
-            "known_ns": known.known_ns,
-            "masked_share": np.zeros(count),
-            "gross_gamma_usd_per_pct": DEPTH * known.gross_gain,
-            "next_expiry_gross_gamma_usd_per_pct": DEPTH * known.expiring_gross_gain,
-            "next_expiry_ns": known.next_expiry_ns,
-            "spot_usd": known.spot_usd,
-            "atm_iv_1d": known.atm_iv_1d,
-            "atm_iv_7d": known.atm_iv_7d,
-            "near_strike_usd": known.near_strike_usd,
-        }
-    )
-    panel = pl.DataFrame(
-        {
-            "snapshot": names,
-            "currency": ["BTC"] * count,
-            "rule": ["long-calls-short-puts"] * count,
-            "law": ["given"] * count,
-            "dynamics": ["sticky-strike"] * count,
-            "gex_usd_per_pct": -DEPTH * known.gain,
-            "expiring_gamma_usd_per_pct": -DEPTH * known.expiring_gain,
-        }
-    )
+    snapshots, panel = ([frame for coin in coins for frame in frames(made, coin)] for frames in (_snapshots, _panel))
     told: dict[str, Any] = {}
-    for name, frame in {"snapshots.parquet": snapshots, "panel.parquet": panel}.items():
+    for name, frame in {"snapshots.parquet": pl.concat(snapshots), "panel.parquet": pl.concat(panel)}.items():
         data = io.BytesIO()
         frame.write_parquet(data)
         (folder / name).write_bytes(data.getvalue())
         told[name] = {"rows": frame.height, "sha256": hashlib.sha256(data.getvalue()).hexdigest()}
     (folder / "history.json").write_text(json.dumps({"schema": "tailwag.history/1", "tables": told}))
+    return folder, _candles(made, folder / "candles.csv")
+
+
+def _snapshots(made: SimulatedHistory, coin: str) -> list[pl.DataFrame]:
+    known, count = made.known, made.known.gain.size
+    part = np.cos(np.arange(count))
+    return [
+        pl.DataFrame(
+            {
+                "snapshot": [f"{coin}-{place:03d}" for place in range(count)],
+                "currency": [coin] * count,
+                "status": ["ok"] * count,
+                "known_ns": known.known_ns,
+                "masked_share": np.zeros(count),
+                "gross_gamma_usd_per_pct": DEPTH * known.gross_gain,
+                **{
+                    f"gross_gamma_{name}_usd_per_pct": DEPTH * known.gross_gain * (share + 0.1 * np.roll(part, 7 * place))
+                    for place, (name, share) in enumerate(PARTS.items())
+                },
+                "next_expiry_gross_gamma_usd_per_pct": DEPTH * known.expiring_gross_gain,
+                "next_expiry_ns": known.next_expiry_ns,
+                "spot_usd": known.spot_usd * np.exp(0.01 * np.sin(1.7 * np.arange(count))),
+                "atm_iv_1d": known.atm_iv_1d,
+                "atm_iv_7d": known.atm_iv_7d,
+                "near_strike_usd": known.near_strike_usd,
+            }
+        )
+    ]
+
+
+def _panel(made: SimulatedHistory, coin: str) -> list[pl.DataFrame]:
+    """The given gain under the plan's rule and, half as large, under another; where the smile moves, a tenth more than at its strikes."""
+    known, count = made.known, made.known.gain.size
+    return [
+        pl.DataFrame(
+            {
+                "snapshot": [f"{coin}-{place:03d}" for place in range(count)],
+                "currency": [coin] * count,
+                "rule": [rule] * count,
+                "law": ["given"] * count,
+                "dynamics": [dynamics] * count,
+                "gex_usd_per_pct": -DEPTH * size * known.gain,
+                "expiring_gamma_usd_per_pct": -DEPTH * size * known.expiring_gain,
+                "flow_down_1pct_usd": -1.2 * DEPTH * size * known.gain,
+                "flow_up_1pct_usd": 1.0 * DEPTH * size * known.gain,
+                "expiring_flow_down_1pct_usd": -1.2 * DEPTH * size * known.expiring_gain,
+                "expiring_flow_up_1pct_usd": 1.0 * DEPTH * size * known.expiring_gain,
+            }
+        )
+        for rule, size in RULES.items()
+        for dynamics in ("sticky-strike", "sticky-moneyness")
+    ]
+
+
+def _candles(made: SimulatedHistory, path: Path) -> Path:
     there = np.isfinite(made.returns.log_price)
     opened = (made.returns.end_ns - made.returns.step_ns)[there] // 1_000_000
-    rows = [f"{at},{float(np.exp(price))!r},1" for at, price in zip(opened, made.returns.log_price[there])]
-    candles = folder / "candles.csv"
-    candles.write_text("timestamp,close,volume\n" + "\n".join(rows) + "\n")
-    return folder, candles
+    price, moved = np.exp(made.returns.log_price[there]), np.nan_to_num(made.returns.log_return[there])
+    volume = 1_000.0 * (1.2 + np.sin(np.arange(price.size) / 2_000.0))
+    bought = volume * (0.5 + 0.4 * np.tanh(100.0 * moved))
+    rows = [f"{at},{close!r},{size!r},{buys!r}" for at, close, size, buys in zip(opened, price.tolist(), volume.tolist(), bought.tolist())]
+    path.write_text("timestamp,close,volume,taker_base_vol\n" + "\n".join(rows) + "\n")
+    return path
 
 
 def test_the_document_says_what_the_estimates_say(tmp_path: Path) -> None:
@@ -97,13 +131,42 @@ def test_the_document_says_what_the_estimates_say(tmp_path: Path) -> None:
     assert "no estimate" in shown.out.decode(), "no strike lies beside the spot here"
 
 
+def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:
+    gains = gain_path(300, np.random.default_rng(8), persistence=0.8)
+    made = stretched(simulated_moves(gains, 48, late=True, seed=8), gains, gap=False)
+    folder, candles = as_files(made, tmp_path, coins=("BTC", "ETH"))
+    document = study(StudyRequest("all", str(folder), str(candles), seed=3))
+    named = {entry["name"]: entry for entry in document["hypotheses"]}
+    own = named["reversal"]["estimates"][0]
+    others = {(one["rule"], one["dynamics"], one["depth"]): one for one in named["reversal"]["other_assumptions"]}
+    half = others["customers-sell-otm", "sticky-strike", "given"]["estimate"]
+    assert half["value"] == pytest.approx(2.0 * own["value"], rel=1e-9), "half the gain, twice the coefficient"
+    assert half["p_value"] == pytest.approx(own["p_value"], rel=1e-6)
+    moved = others["long-calls-short-puts", "sticky-moneyness", "given"]["estimate"]
+    assert moved["value"] == pytest.approx(own["value"] / 1.1, rel=1e-9), "what hedgers buy for 1 % each way, not the gamma at the strikes"
+    assert others["short-all", "sticky-strike", "given"]["refused"].endswith("build the history under them too")
+    assert others["long-calls-short-puts", "sticky-strike", "by volume"]["estimate"]["rows"] < own["rows"], "30 days have no volume yet"
+    assert named["pinning"]["other_assumptions"] == []
+    p_values = document["rejected"]["p_values"]
+    assert set(p_values) == {"realised-vol", "realised-vol-1h", "shocks", "expiry", "pinning", "out-of-sample"}
+    assert p_values["expiry"] == 1.0, "nothing expires here: no estimate is no rejection"
+    assert document["rejected"]["primary"] == {"reversal": True}
+    assert document["out_of_sample"]["rows"] > 100
+    parts = document["identification"]
+    assert [one["name"] for one in parts["signs"]] == ["calls below spot", "calls above spot", "puts below spot", "puts above spot"]
+    assert sum(one["information"] for one in parts["contrasts"]) == pytest.approx(1.0)
+    assert parts["depth_from_flow"]["naive_usd_per_pct"] > 0.0
+    assert {one["currency"]: one["refused"] for one in document["replication"]} == {"BTC": None, "ETH": None}
+    json.dumps(document, allow_nan=False)
+
+
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a study of reversal, realised-vol, expiry, pinning"):
+    with pytest.raises(InputError, match="expected a study of reversal, realised-vol, expiry, pinning, all"):
         StudyRequest("momentum", "x", "y")
     path = tmp_path / "hours.csv"
     path.write_text("timestamp,close\n" + "\n".join(f"{1_767_225_600 + 3600 * hour},1" for hour in range(20)) + "\n")
     with pytest.raises(InputError, match="expected candles of 15 minutes, as the plan has them, got 60"):
-        candle_grid(path)
+        candle_market(path)
     told = tailwag("study", "reversal", "--panel", tmp_path, "--candles", path)
     assert told.code == 2
     assert "build it first" in told.err

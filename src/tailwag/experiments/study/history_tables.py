@@ -7,7 +7,7 @@ from typing import Any
 
 from tailwag.errors import TailwagError
 from tailwag.experiments.study.history_task import Result
-from tailwag.experiments.study.panel_measure import FLOW_MOVES_PCT, flow_column
+from tailwag.experiments.study.panel_measure import EXPIRING_FLOWS, FLOW_MOVES_PCT, flow_column
 from tailwag.experiments.study.panel_snapshot import CONTRASTS, TENORS_DAYS, Row
 from tailwag.units import NS_PER_SECOND
 
@@ -64,6 +64,7 @@ PANEL_COLUMNS: dict[str, str] = {
     "flip_usd": "number",
     "flip_distance_log": "number",
     **{flow_column(move): "number" for move in FLOW_MOVES_PCT},
+    **dict.fromkeys(EXPIRING_FLOWS, "number"),
     "hedged_oi_ratio": "number",
 }
 HEAD = ("snapshot", "currency", "source", "source_kind", "crawl_start_ns", "crawl_end_ns", "known_ns", "content_sha256")

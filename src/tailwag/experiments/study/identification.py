@@ -10,10 +10,8 @@ from tailwag.errors import InputError
 from tailwag.experiments.study.inference import Design, Estimate, robust_fit
 from tailwag.experiments.study.known import Known
 from tailwag.experiments.study.returns import Returns
-from tailwag.experiments.study.reversal import GAIN, reversal_design
+from tailwag.experiments.study.reversal import GAIN, GROSS, reversal_design
 from tailwag.kernels.arrays import FloatArray
-
-GROSS = "gross gain x return"
 
 
 @dataclass(frozen=True, slots=True)

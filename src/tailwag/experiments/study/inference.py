@@ -72,9 +72,9 @@ def robust_fit(design: Design, *, block_ns: int) -> tuple[Estimate, ...]:
     without = np.linalg.solve(squares.sum(axis=0) - squares, (products.sum(axis=0) - products)[:, :, None])[:, :, 0]
     count = len(squares)
     error = np.sqrt((count - 1) / count * ((without - value) ** 2).sum(axis=0))
-    reach = float(student.ppf(0.975, count - 1)) * error
+    reach = student.ppf(0.975, count - 1) * error
     p_value = 2.0 * student.sf(np.abs(value) / np.maximum(error, 1e-300), count - 1)
-    power = float(student.ppf(0.975, count - 1) + student.ppf(0.8, count - 1))
+    power = student.ppf(0.975, count - 1) + student.ppf(0.8, count - 1)
     return tuple(
         Estimate(
             name,
@@ -91,13 +91,26 @@ def robust_fit(design: Design, *, block_ns: int) -> tuple[Estimate, ...]:
     )
 
 
-def _student() -> Any:
-    """Student's t of scipy, which only a study needs."""
+@dataclass(frozen=True, slots=True)
+class _Student:
+    """Student's t: quantiles and upper tails, from scipy's special functions, which load faster than its statistics."""
+
+    special: Any
+
+    def ppf(self, share: float, freedom: int) -> float:
+        return float(self.special.stdtrit(freedom, share))
+
+    def sf(self, value: FloatArray, freedom: int) -> FloatArray:
+        return np.asarray(self.special.stdtr(freedom, -np.asarray(value)))
+
+
+def _student() -> _Student:
+    """Only a study needs scipy."""
     try:
-        from scipy.stats import t
+        from scipy import special
     except ImportError:
         raise MissingPackageError("tailwag study needs the package scipy; pip install 'tailwag[study]'") from None
-    return t
+    return _Student(special)
 
 
 def block_of(design: Design, block_ns: int) -> IntArray:

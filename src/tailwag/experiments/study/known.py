@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ class Known:
 
     ``gain``: short gamma is above 0.  ``gross_gain``: of all options' gamma without sign.  ``expiring_gain``, ``expiring_gross_gain``: the parts that end at
     ``next_expiry_ns``.  Vols are decimals a year.  ``near_strike_usd``: the strike with the most open interest of the next expiry near spot.
+    ``parts``: the gross gain by right and side of spot, where the panel says it.
     """
 
     known_ns: IntArray
@@ -28,6 +29,7 @@ class Known:
     atm_iv_1d: FloatArray
     atm_iv_7d: FloatArray
     near_strike_usd: FloatArray
+    parts: dict[str, FloatArray] = field(default_factory=dict)
 
     def row_at(self, time_ns: IntArray, *, most_age_hours: float) -> IntArray:
         """Index of the last row known by each time, (times,); -1 where there is none, or none younger than that.

@@ -22,8 +22,9 @@ from tailwag.experiments.study.panel_snapshot import Row, hedged_usd, next_expir
 from tailwag.exposure import priced_book
 from tailwag.exposure.flips import book_flips, nearest_flip
 from tailwag.exposure.flows import book_flows
+from tailwag.exposure.greeks import DELTA
 from tailwag.exposure.profile import spot_grid
-from tailwag.exposure.reprice import vols_on_grid
+from tailwag.exposure.reprice import net_on_grid, vols_on_grid
 from tailwag.exposure.totals import exposure_totals, gex_by
 from tailwag.feedback import GainInputs, loop_gain
 from tailwag.feedback.inputs import _draws_gex
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 FLOW_MOVES_PCT = (-5.0, -4.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 SHARED_SPOTS = len(FLOW_MOVES_PCT)
 """Fewer spots than these are one rule's own."""
+EXPIRING_FLOWS = ("expiring_flow_down_1pct_usd", "expiring_flow_up_1pct_usd")
 SIGNS = {"damping": "damping", "amplifying": "amplifying", "runaway": "amplifying", "undetermined": "undetermined"}
 
 
@@ -191,4 +193,17 @@ def _moved(book: Book, dynamics: SmileDynamics) -> Row:
         "flip_usd": None if flip is None else flip.spot_usd,
         "flip_distance_log": None if flip is None else math.log(flip.spot_usd / book.spot_usd),
         **{flow_column(move): number(usd) for move, usd in zip(FLOW_MOVES_PCT, flows.buy_usd.tolist(), strict=True)},
+        **_expiring_flows(book, dynamics),
     }
+
+
+def _expiring_flows(book: Book, dynamics: SmileDynamics) -> Row:
+    """What hedgers of the next expiry alone buy when spot moves 1 % down or up; None without an expiry, or where no position is known."""
+    at_ns = next_expiry_ns(book)
+    rows = book.counted & (book.chain.expiry_ns == (-1 if at_ns is None else at_ns)) & np.isfinite(book.position_coin)
+    if not bool(rows.any()):
+        return dict.fromkeys(EXPIRING_FLOWS)
+    held = np.where(rows, book.position_coin, 0.0)
+    delta = net_on_grid(book, np.array([0.99, 1.0, 1.01]), dynamics=dynamics, weights=held)[0, :, DELTA]
+    down, up = (-float(delta[place] - delta[1]) * float(book.spot_usd) for place in (0, 2))
+    return dict(zip(EXPIRING_FLOWS, (number(down), number(up)), strict=True))

@@ -13,6 +13,8 @@ import numpy as np
 
 from tailwag.errors import FileFormatError, InputError
 from tailwag.experiments.study.known import Known
+from tailwag.experiments.study.panel_measure import EXPIRING_FLOWS
+from tailwag.experiments.study.panel_snapshot import CONTRASTS
 from tailwag.kernels.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
 HISTORY, SNAPSHOTS, PANEL = "history.json", "snapshots.parquet", "panel.parquet"
 SCHEMA = "tailwag.history/1"
+AT_STRIKES = "sticky-strike"
+HEDGED = ("hedged_usd_per_pct", "hedged_expiring_usd_per_pct")
+
+
+PARTS = dict(zip(CONTRASTS, ("calls below spot", "calls above spot", "puts below spot", "puts above spot"), strict=True))
+"""What a study calls each column of ``CONTRASTS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,9 @@ class Assumptions:
 def panel_view(folder: str | os.PathLike[str], assumptions: Assumptions, *, currency: str, most_masked_share: float) -> PanelView:
     """Rows of the folder of ``tailwag history build``, by the time they were known.
 
-    Gains are made here from the panel's dollars: gain = -GEX / depth, so that one history serves any depth; short gamma is above 0.  InputError where the
-    folder is no history, a table is not the one that it names, or it was not built under that rule and dynamics.
+    Gains are made here from the panel's dollars, so that one history serves any depth: gain = -GEX / depth where the smile stays at its strikes; where it
+    moves, what hedgers buy when spot moves 1 % up less that when it moves 1 % down, over twice the depth.  Short gamma is above 0.  InputError where
+    the folder is no history, a table is not the one that it names, or it was not built under that rule and dynamics.
     """
     import polars as pl
 
@@ -64,10 +73,8 @@ def panel_view(folder: str | os.PathLike[str], assumptions: Assumptions, *, curr
             f"{folder}: expected rows under {assumptions.rule} and {assumptions.dynamics}, got {', '.join(' and '.join(one) for one in built)}; "
             "build the history under them too"
         )
-    one_law = panel.unique("snapshot", keep="first", maintain_order=True)
-    rows = snapshots.join(one_law.select("snapshot", "gex_usd_per_pct", "expiring_gamma_usd_per_pct"), on="snapshot", how="left").sort(
-        "known_ns"
-    )
+    one_law = panel.unique("snapshot", keep="first", maintain_order=True).with_columns(_hedged_per_pct(assumptions.dynamics))
+    rows = snapshots.join(one_law.select("snapshot", *HEDGED), on="snapshot", how="left").sort("known_ns")
     usable, left_out = _usable(rows, most_masked_share)
     return PanelView(
         _known(usable, assumptions.depth_usd_per_pct),
@@ -77,6 +84,16 @@ def panel_view(folder: str | os.PathLike[str], assumptions: Assumptions, *, curr
         left_out,
         digests,
     )
+
+
+def _hedged_per_pct(dynamics: str) -> list[pl.Expr]:
+    """What hedgers buy per 1 % that spot rises, of the whole book and of its next expiry."""
+    import polars as pl
+
+    if dynamics == AT_STRIKES:
+        return [-pl.col(name).alias(told) for name, told in zip(("gex_usd_per_pct", "expiring_gamma_usd_per_pct"), HEDGED)]
+    moved = (("flow_down_1pct_usd", "flow_up_1pct_usd"), EXPIRING_FLOWS)
+    return [((pl.col(up) - pl.col(down)) / 2.0).alias(told) for (down, up), told in zip(moved, HEDGED)]
 
 
 def _tables(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
@@ -113,15 +130,16 @@ def _usable(rows: pl.DataFrame, most_masked_share: float) -> tuple[pl.DataFrame,
 def _known(rows: pl.DataFrame, depth_usd_per_pct: float) -> Known:
     return Known(
         known_ns=_whole(rows, "known_ns"),
-        gain=-_number(rows, "gex_usd_per_pct") / depth_usd_per_pct,
+        gain=_number(rows, HEDGED[0]) / depth_usd_per_pct,
         gross_gain=_number(rows, "gross_gamma_usd_per_pct") / depth_usd_per_pct,
-        expiring_gain=-_number(rows, "expiring_gamma_usd_per_pct") / depth_usd_per_pct,
+        expiring_gain=_number(rows, HEDGED[1]) / depth_usd_per_pct,
         expiring_gross_gain=_number(rows, "next_expiry_gross_gamma_usd_per_pct") / depth_usd_per_pct,
         next_expiry_ns=_whole(rows, "next_expiry_ns"),
         spot_usd=_number(rows, "spot_usd"),
         atm_iv_1d=_number(rows, "atm_iv_1d"),
         atm_iv_7d=_number(rows, "atm_iv_7d"),
         near_strike_usd=_number(rows, "near_strike_usd"),
+        parts={PARTS[name]: _number(rows, name) / depth_usd_per_pct for name in CONTRASTS if name in rows.columns},
     )
 
 

@@ -37,6 +37,19 @@ class Returns:
         return np.where((place >= 0) & (self.end_ns[np.maximum(place, 0)] == time_ns), found, np.nan)
 
 
+def on_grid(open_ns: IntArray, values: FloatArray, step_ns: int) -> FloatArray:
+    """A column of candles, (candles,), on the cells of their :func:`grid_returns`, (cells,); NaN where a candle is missing.
+
+    >>> import numpy as np
+    >>> on_grid(np.array([0, 20]), np.array([1.0, 2.0]), 10).tolist()
+    [1.0, nan, 2.0]
+    """
+    place = (open_ns - open_ns[0]) // step_ns
+    column = np.full(int(place[-1]) + 1, np.nan)
+    column[place] = values
+    return column
+
+
 def grid_returns(open_ns: IntArray, close_usd: FloatArray, step_ns: int, *, traded: BoolArray | None = None) -> Returns:
     """Returns of candles by the time they open: (candles,) each, times rising; ``traded`` False leaves a candle out.
 

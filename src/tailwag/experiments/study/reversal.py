@@ -15,6 +15,8 @@ WINSORISED_AT = 5.0
 SHOCK = 2.0
 HOURS_WINDOW, LEAST_HOURS = 168, 150
 GAIN = "gain x return"
+GROSS = "gross gain x return"
+GROSS_SHOCK = "gross gain x size of the shock"
 SHOCK_GAIN = "gain x size of the shock"
 
 
@@ -43,7 +45,7 @@ def reversal_design(known: Known, returns: Returns, *, most_age_hours: float) ->
     columns = {
         GAIN: gain[kept] * x,
         "constant": np.ones(x.size),
-        "gross gain x return": centred(gross[kept]) * x,
+        **_gross(GROSS, gain[kept], gross[kept], x),
         "log implied vol x return": centred(vol[kept]) * x,
         "log trailing scale x return": centred(np.log(scale[kept])) * x,
     }
@@ -77,9 +79,14 @@ def shocks_design(known: Known, returns: Returns, *, most_age_hours: float) -> D
         SHOCK_GAIN: gain[kept] * size,
         "constant": np.ones(size.size),
         "size of the shock": size,
-        "gross gain x size of the shock": centred(gross[kept]) * size,
+        **_gross(GROSS_SHOCK, gain[kept], gross[kept], size),
     }
     return Design(onwards, np.column_stack(list(columns.values())), tuple(columns), end_ns[kept], left_out)
+
+
+def _gross(name: str, gain: FloatArray, gross: FloatArray, x: FloatArray) -> dict[str, FloatArray]:
+    """The control for the size of gamma; none under a rule that takes everybody for short, whose gain is that size."""
+    return {} if np.allclose(np.abs(gain), gross, rtol=1e-9, atol=0.0) else {name: centred(gross) * x}
 
 
 def _winsorised(values: FloatArray) -> FloatArray:

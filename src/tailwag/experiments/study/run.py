@@ -1,28 +1,28 @@
-"""The study: a built history and candles in, the plan's estimates out as a document, under the plan's assumptions and beside them its placebos."""
+"""The study: a built history and candles in, the plan's estimates out as a document, under the plan's assumptions and, beside them, its placebos and others."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tailwag.errors import InputError
-from tailwag.experiments.candles import read_candles
-from tailwag.experiments.study.estimates import PINNING, REGRESSIONS, Found, hypothesis_design, pinned, regression
+from tailwag.experiments.study.beyond import forecasts, identified, replicated
+from tailwag.experiments.study.estimates import PINNING, PRIMARY_DAYS, REGRESSIONS, Found, hypothesis_design, pinned, regression
 from tailwag.experiments.study.expiry import expiry_design
+from tailwag.experiments.study.inference import Design, holm
+from tailwag.experiments.study.inputs import Inputs, Variant, read_inputs
 from tailwag.experiments.study.known import Known
-from tailwag.experiments.study.panel_view import Assumptions, PanelView, panel_view
 from tailwag.experiments.study.placebos import HOURS, SHIFTS_DAYS, Placebo, drawn_signs, other_hours, shifted, shifted_dates
-from tailwag.experiments.study.plan import AnalysisPlan, analysis_plan
-from tailwag.experiments.study.returns import Returns, grid_returns
-from tailwag.sources.opening import read_file
+from tailwag.experiments.study.returns import Returns
 
+OUT_OF_SAMPLE = "out-of-sample"
 NAMES = {
     "reversal": ("reversal", "shocks"),
     "realised-vol": ("realised-vol", "realised-vol-1h"),
     "expiry": ("expiry",),
     "pinning": (PINNING,),
+    "all": (*REGRESSIONS, PINNING),
 }
 """What ``tailwag study NAME`` estimates."""
 SCHEMA = "tailwag.study/1"
@@ -45,69 +45,69 @@ class StudyRequest:
             raise InputError(f"expected a study of {', '.join(NAMES)}, got {self.name[:40]!a}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    view: PanelView
-    returns: Returns
-    plan: AnalysisPlan
-    candles: Document
-
-
 def study(request: StudyRequest, *, say: Say = lambda text: None) -> Document:
     """Estimate what the plan names, under the plan's assumptions; the document is schema ``tailwag.study/1``.
 
     Raises InputError or FileFormatError for a history or candles that cannot be used.
     """
     say("reading")
-    inputs = _inputs(request)
+    inputs = read_inputs(request.panel, request.candles, currency=request.currency)
     found = []
     for name in NAMES[request.name]:
         say(name)
         found.append(_entry(name, inputs, request.seed))
+    say("beyond the hypotheses")
+    document = _head(request, inputs) | {"hypotheses": found}
+    if request.name in ("realised-vol", "all"):
+        document["out_of_sample"] = forecasts(inputs)
+    if request.name in ("reversal", "all"):
+        document["identification"] = identified(inputs, block_days=PRIMARY_DAYS)
+    if request.name == "all":
+        document["rejected"] = _rejected(document, inputs)
+        document["replication"] = replicated(request.panel, inputs)
+    return document
+
+
+def _head(request: StudyRequest, inputs: Inputs) -> Document:
+    view = inputs.view
     return {
         "schema": SCHEMA,
         "study": request.name,
         "plan": {"sha256": inputs.plan.digest, "version": inputs.plan.content["plan"]["version"]},
         "currency": request.currency,
-        "assumptions": {"rule": inputs.view.rule, "dynamics": inputs.view.dynamics, "depth_usd_per_pct": inputs.view.depth_usd_per_pct},
-        "history": {"tables": inputs.view.digests, "rows": int(inputs.view.known.known_ns.size), "left_out": inputs.view.left_out},
-        "candles": inputs.candles,
+        "assumptions": {"rule": view.rule, "dynamics": view.dynamics, "depth_usd_per_pct": view.depth_usd_per_pct},
+        "history": {"tables": view.digests, "rows": int(view.known.known_ns.size), "left_out": view.left_out},
+        "candles": inputs.market.told,
         "seed": request.seed,
-        "hypotheses": found,
     }
 
 
-def _inputs(request: StudyRequest) -> _Inputs:
-    plan = analysis_plan()
-    told = plan.content["assumptions"]
-    assumptions = Assumptions(told["rule"], told["dynamics"], float(told["depth_usd_per_pct"]))
-    share = float(plan.content["exclusions"]["most_masked_share"])
-    view = panel_view(request.panel, assumptions, currency=request.currency, most_masked_share=share)
-    returns, candles = candle_grid(request.candles)
-    return _Inputs(view, returns, plan, candles)
-
-
-def candle_grid(path: str | os.PathLike[str]) -> tuple[Returns, Document]:
-    """Returns of a file of candles, whose times are those at which they open, and what was read; candles without volume count as missing."""
-    raw = read_file(path)
-    candles = read_candles(raw, volumes=True)
-    returns = grid_returns(candles.time_ns, candles.close_usd, candles.candle_ns, traded=candles.traded)
-    minutes = candles.candle_ns / 6e10
-    if minutes != 15.0:
-        raise InputError(f"{raw.name}: expected candles of 15 minutes, as the plan has them, got {minutes:g}; take another file")
-    told = {"name": raw.name, "sha256": raw.sha256, "candles": int(candles.time_ns.size), "without_volume": int((~candles.traded).sum())}
-    return returns, told
-
-
-def _entry(name: str, inputs: _Inputs, seed: int) -> Document:
-    plan = inputs.plan
-    known, returns = inputs.view.known, inputs.returns
-    found = pinned(known, returns, plan, seed=seed) if name == PINNING else regression(name, known, returns, plan, seed=seed)
+def _entry(name: str, inputs: Inputs, seed: int) -> Document:
+    plan, known, returns = inputs.plan, inputs.view.known, inputs.market.returns
+    found = _found(name, known, inputs, seed)
     entry = {**_told(found), "predicted": plan.hypothesis(name)["predicted"], "hypothesis": plan.hypothesis(name)["hypothesis"]}
     if name in ("realised-vol", "realised-vol-1h"):
         entry["without_implied_vol"] = _told(regression(name, known, returns, plan, seed=seed, implied=False))
-    entry["placebos"] = [] if found.estimate is None else [_placebo(one) for one in _placebos(name, known, returns, plan, seed)]
+    entry["placebos"] = [] if found.estimate is None else [_placebo(one) for one in _placebos(name, known, inputs, seed)]
+    # the strike and the spot of pinning are the same whoever is short and however deep the market is
+    entry["other_assumptions"] = [] if name == PINNING else [_under(name, variant, inputs, seed) for variant in inputs.variants]
     return entry
+
+
+def _found(name: str, known: Known, inputs: Inputs, seed: int) -> Found:
+    if name == PINNING:
+        return pinned(known, inputs.market.returns, inputs.plan, seed=seed)
+    return regression(name, known, inputs.market.returns, inputs.plan, seed=seed)
+
+
+def _under(name: str, variant: Variant, inputs: Inputs, seed: int) -> Document:
+    """The hypothesis' own coefficient under another set of assumptions."""
+    told = {"rule": variant.rule, "dynamics": variant.dynamics, "depth": variant.depth}
+    if variant.known is None:
+        return told | {"estimate": None, "refused": variant.refused}
+    found = _found(name, variant.known, inputs, seed)
+    first = found.estimate
+    return told | {"estimate": None if first is None else {**asdict(first), "rejects_zero": first.rejects_zero}, "refused": found.refused}
 
 
 def _told(found: Found) -> Document:
@@ -119,18 +119,38 @@ def _told(found: Found) -> Document:
     }
 
 
-def _placebos(name: str, known: Known, returns: Returns, plan: AnalysisPlan, seed: int) -> list[Placebo]:
+def _rejected(document: Document, inputs: Inputs) -> Document:
+    """What the plan calls rejected: the primary where both its intervals leave 0 out, the secondary hypotheses by Holm over all six.
+
+    A hypothesis without an estimate has no p-value and counts as one that is not rejected, at p = 1.
+    """
+    primary = inputs.plan.content["primary"]["name"]
+    first = {entry["name"]: next(iter(entry["estimates"]), None) for entry in document["hypotheses"]}
+    p_values = {name: 1.0 if one is None else float(one["p_value"]) for name, one in first.items() if name != primary}
+    p_values[OUT_OF_SAMPLE] = 1.0 if document["out_of_sample"]["refused"] else float(document["out_of_sample"]["clark_west"]["p_value"])
+    own = first[primary]
+    return {"primary": {primary: bool(own is not None and own["rejects_zero"])}, "secondary": holm(p_values), "p_values": p_values}
+
+
+def _placebos(name: str, known: Known, inputs: Inputs, seed: int) -> list[Placebo]:
     if name not in REGRESSIONS:
         return []
+    returns, plan = inputs.market.returns, inputs.plan
     true = hypothesis_design(name, known, returns, plan)
-    limits = plan.content["exclusions"]
     shifts = [lambda days=days: hypothesis_design(name, shifted(known, days), returns, plan) for days in SHIFTS_DAYS]
     made = [drawn_signs(true, seed=seed), shifted_dates(true, shifts)]
     if name == "expiry":
-        age, below = float(limits["most_age_hours"]), float(limits["gain_from"])
-        hours = [lambda hour=hour: expiry_design(known, returns, most_age_hours=age, gain_below=below, hour=hour) for hour in HOURS]
-        made.append(other_hours(true, hours))
+        made.append(_other_hours(known, returns, true, plan.content["exclusions"]))
     return made
+
+
+def _other_hours(known: Known, returns: Returns, true: Design, limits: Document) -> Placebo:
+    age, below = float(limits["most_age_hours"]), float(limits["gain_from"])
+
+    def at(hour: int) -> Callable[[], Design]:
+        return lambda: expiry_design(known, returns, most_age_hours=age, gain_below=below, hour=hour)
+
+    return other_hours(true, [at(hour) for hour in HOURS])
 
 
 def _placebo(one: Placebo) -> Document:
