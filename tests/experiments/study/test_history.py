@@ -100,6 +100,26 @@ def test_a_row_is_what_measure_says_of_that_snapshot(made, rule, dynamics):
     assert head["hedged_open_interest_usd"] == gain["hedged_open_interest_usd"]
 
 
+def test_what_expires_next_flows_as_if_nothing_else_were_held(made, tmp_path):
+    _, _, history = made
+    _, panel = tables(history)
+    rows = crawls(6)[42:84]
+    first = min(row["expiry_datetime"] for row in rows)
+    alone = [{**row, "open_interest": row["open_interest"] if row["expiry_datetime"] == first else 0.0} for row in rows]
+    options = HistoryOptions(
+        rules=("long-calls-short-puts", "short-all"), dynamics=("sticky-strike", "sticky-moneyness"), depth_usd_per_pct=2e6
+    )
+    made_alone = build_history([str(saved(tmp_path / "alone", "one.parquet", alone))], tmp_path / "panel", options)
+    told = tables(made_alone)[1]
+    assert told.height == 4
+    for row in told.iter_rows(named=True):
+        same = (pl.col("snapshot") == row["snapshot"]) & (pl.col("law") == "given")
+        whole = panel.row(by_predicate=same & (pl.col("rule") == row["rule"]) & (pl.col("dynamics") == row["dynamics"]), named=True)
+        for side in ("down", "up"):
+            assert whole[f"expiring_flow_{side}_1pct_usd"] == pytest.approx(row[f"flow_{side}_1pct_usd"], rel=1e-9)
+            assert whole[f"expiring_flow_{side}_1pct_usd"] != pytest.approx(whole[f"flow_{side}_1pct_usd"], rel=0.1)
+
+
 def test_the_columns_of_a_snapshot_are_what_its_rows_say(made):
     snapshots, panel = tables(made[2])
     assert snapshots.height == 6
