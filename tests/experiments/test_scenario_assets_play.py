@@ -87,7 +87,11 @@ def test_the_commands_list_run_and_compare_it(tmp_path: Path, capsys: pytest.Cap
     told = called("compare", "btc-eth-contagion", "--paths", "16", "--with", "own-hedge")
     assert "own-hedge against base, same seeds" in told
     assert "expected a switch for several assets (own-hedge" in called("compare", "btc-eth-contagion", "--with", "batch")
-    assert "leave it out" in called("run", "btc-eth-contagion", "--png", str(tmp_path / "card.png"))
+    pictures = ("--png", str(tmp_path / "card.png"), "--html", str(tmp_path / "page.html"))
+    assert "page.html" in called("run", "btc-eth-contagion", "--paths", "16", *pictures)
+    assert (tmp_path / "card.png").read_bytes()[:4] == b"\x89PNG"
+    assert "<h1>Hedging takes realised vol of BTC from" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "folder that exists" in called("run", "btc-eth-contagion", "--png", str(tmp_path / "nowhere" / "card.png"))
 
 
 def test_the_library_shows_what_the_docs_say() -> None:

@@ -95,7 +95,7 @@ def run_scenario(request: Request) -> None:
 
 
 def _run_assets(request: Request) -> None:
-    """Play a scenario over several assets: its file and its document are what may be written."""
+    """Play a scenario over several assets, write what was asked for, tell it."""
     from tailwag.cli.simulating import _threads
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import output_folder, write_whole
@@ -103,11 +103,6 @@ def _run_assets(request: Request) -> None:
     from tailwag.experiments.scenario_assets_play import asset_twins, play_assets
     from tailwag.experiments.scenario_assets_terminal import print_assets
 
-    for name, path in (("--html", request.html), ("--png", request.png)):
-        if path is not None:
-            raise InputError(
-                f"{name} has no page or card for several assets: leave it out, or see tailwag scenario gain {request.name} --png FILE"
-            )
     _refuse_nowhere(request)
     file = open_assets(request.name)
     assert file is not None
@@ -121,7 +116,21 @@ def _run_assets(request: Request) -> None:
         for name, data in written.items():
             write_whole(folder / name, data)
         wrote = tuple(str(folder / name) for name in written)
+    _draw_assets(request, document)
     _tell(request, document, wrote, print_assets)
+
+
+def _draw_assets(request: Request, document: dict[str, Any]) -> None:
+    from tailwag.experiments.run_files import write_whole
+
+    if request.html:
+        from tailwag.experiments.scenario_assets_report import assets_html
+
+        write_whole(Path(request.html), assets_html(document).encode())
+    if request.png:
+        from tailwag.experiments.scenario_assets_card import assets_card
+
+        write_whole(Path(request.png), assets_card(document))
 
 
 def _known(words: tuple[str, ...], story: Story) -> None:

@@ -14,13 +14,15 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.experiments.run_document import versions
 from tailwag.experiments.scenario_assets import AssetFile
+from tailwag.experiments.scenario_assets_path import shown_paths
 from tailwag.experiments.scenario_compare import mean_of
 from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.kernels.arrays import FloatArray
-from tailwag.sim.assets import AssetBlock, AssetScenario, run_asset_block
+from tailwag.sim.assets import AssetBlock, AssetDealer, AssetScenario, run_asset_block
 from tailwag.sim.assets_loop import plan_assets
 from tailwag.sim.blocks import paths_per_block
 from tailwag.sim.state import Outcome
+from tailwag.units import HOURS_PER_YEAR
 
 SCHEMA = "tailwag.scenario-assets/1"
 CLEAR = 3.0
@@ -70,11 +72,41 @@ def play_assets(file: AssetFile, twins: Sequence[AssetTwin] = (), *, paths: int,
         "assets": list(file.scenario.assets),
         "gain": file.scenario.gain.tolist(),
         "spectral_radius": file.scenario.spectral_radius,
+        "market": _market(file.scenario),
+        "desks": [_desk(file.scenario, desk) for desk in file.scenario.dealers],
+        "shown_paths": shown_paths(file.scenario, base, seed=seed),
         "outcomes": [{"outcome": name, **mean_of(values).to_document()} for name, values in base.items()],
         "comparisons": compared,
         "notes": [*file.scenario.notes, "options earn no time value here: profits say differences between runs, and no level"],
     }
     return {"schema": SCHEMA, "headline": list(_headline(document)), **document}
+
+
+def _market(scenario: AssetScenario) -> Document:
+    """What was assumed of the market itself, in the units of a scenario file."""
+    vol = np.sqrt(np.diagonal(scenario.covariance))
+    safe = np.where(vol > 0.0, vol, 1.0)
+    return {
+        "hours": scenario.grid.horizon_years * HOURS_PER_YEAR,
+        "steps": scenario.grid.steps,
+        "clearing": scenario.clearing,
+        "stop_log_move": scenario.stop_log_move,
+        "spot_usd": scenario.spot_usd.tolist(),
+        "vol": vol.tolist(),
+        "correlation": (scenario.covariance / np.outer(safe, safe)).tolist(),
+        "impact_per_usd": scenario.impact_per_usd.tolist(),
+    }
+
+
+def _desk(scenario: AssetScenario, desk: AssetDealer) -> Document:
+    """One desk: what it holds, what it hedges with, and its part of the gain, which sums with the others' to ``gain``."""
+    return {
+        "name": desk.name,
+        "gamma_usd": desk.gamma_usd.tolist(),
+        "hedge_ratio": np.asarray(desk.hedge_ratio).tolist(),
+        "delay_steps": desk.delay_steps,
+        "gain": (-(scenario.impact_per_usd @ desk.hedged_gamma_usd)).tolist(),
+    }
 
 
 def asset_columns(scenario: AssetScenario, *, paths: int, seed: int, threads: int = 1) -> Columns:

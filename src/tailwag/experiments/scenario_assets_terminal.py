@@ -9,6 +9,7 @@ from tailwag.experiments.run_report_words import dollars
 from tailwag.experiments.scenario_assets_play import percents, plain, points
 
 Document = dict[str, Any]
+DIFFERENCE_HEADS = ["outcome", "base", "switched", "difference", "z", "verdict"]
 WORDS = {
     "runaway": "paths that run away",
     "vol": "realised vol a year of",
@@ -22,17 +23,19 @@ WORDS = {
 
 def print_assets(document: Document, *, file: IO[str] | None = None) -> None:
     """Print a played scenario over several assets: outcomes, and each switch against the base on the same seeds."""
-    tables = [
-        small_table("Outcomes", ["outcome", "mean"], [[_words(row["outcome"]), _said(row["outcome"], row)] for row in document["outcomes"]])
-    ]
+    tables = [small_table("Outcomes", ["outcome", "mean"], outcome_cells(document))]
     for row in document["comparisons"]:
-        rows = [_cells(one) for one in row["outcomes"] if one["verdict"] != "nothing"]
-        head = ["outcome", "base", "switched", "difference", "z", "verdict"]
-        tables.append(small_table(f"{row['switch']} against base, same seeds: {row['sentence']}", head, rows, text=(0, 5)))
+        rows = [difference_cells(one) for one in row["outcomes"] if one["verdict"] != "nothing"]
+        tables.append(small_table(f"{row['switch']} against base, same seeds: {row['sentence']}", DIFFERENCE_HEADS, rows, text=(0, 5)))
     told = document["scenario"]
     sources = (f"{one['figure']}: {one['said']}" for one in told["sources"])
     notes = filter(None, [told["sentence"], told["question"], *sources, *document["notes"]])
     print_answer(document["headline"], notes, filter(None, tables), file=file)
+
+
+def outcome_cells(document: Document) -> list[list[str]]:
+    """Every outcome with its mean."""
+    return [[_words(row["outcome"]), _said(row["outcome"], row)] for row in document["outcomes"]]
 
 
 def _words(outcome: str) -> str:
@@ -49,6 +52,7 @@ def _said(outcome: str, row: Document, *, signed: bool = False) -> str:
     return points(row) if signed else percents(row)
 
 
-def _cells(one: Document) -> list[str]:
+def difference_cells(one: Document) -> list[str]:
+    """One outcome of a comparison, in the order of ``DIFFERENCE_HEADS``."""
     said = [_said(one["outcome"], one[which], signed=which == "difference") for which in ("base", "switched", "difference")]
     return [_words(one["outcome"]), *said, "" if one["z"] is None else f"{one['z']:+.3g}", one["verdict"]]

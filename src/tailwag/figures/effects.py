@@ -49,7 +49,7 @@ def effects_map(
     colours = palette(theme)
     if not len(switch) or not len(scenario):
         return nothing("Nothing was compared.", colours)
-    columns = [inert(name, most=60).replace("-", "-<br>") for name in scenario]
+    columns = [inert(name, most=60).replace("-", "-<br>").replace(" ", "<br>") for name in scenario]
     trace = {
         "type": "heatmap",
         "z": [[None if cell is None else float(cell) for cell in row] for row in shades],
@@ -71,7 +71,7 @@ def effects_map(
         [trace],
         colours,
         height=130 + ROW_PX * len(switch),
-        xaxis={**ticks, "side": "top", "tickvals": list(range(len(scenario))), "ticktext": columns, "tickangle": 0},
+        xaxis={**ticks, "side": "top", "tickvals": list(range(len(scenario))), "ticktext": columns, "tickangle": 0, "automargin": True},
         yaxis={
             **ticks,
             "autorange": "reversed",
