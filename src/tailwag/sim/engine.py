@@ -35,7 +35,7 @@ from tailwag.sim.agents.protocol import (
 from tailwag.sim.clearing import clear
 from tailwag.sim.demands import Demands, chosen_paths
 from tailwag.sim.impact import ImpactState
-from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares
+from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares, with_gap
 from tailwag.sim.option_model import OptionModel
 from tailwag.sim.option_trading import OptionDesk, trade_options
 from tailwag.sim.orders import Flight, sum_in_order
@@ -504,8 +504,7 @@ def _vega_books(
 def _with_gap(seat: Seat, entry: Booked, move: Move, memory: Any) -> Holding:
     account = _account(SeatState(entry.holding, _NO_FLIGHT, memory), _NO_FLIGHT)
     gap = seat.trader.gap_usd(move.step, move.log_price, move.spot_usd, move.vol_shift, account, memory)
-    squared = np.where(move.live, gap**2 * move.step_years, 0.0)
-    return replace(entry.holding, gap_squared_years=entry.holding.gap_squared_years + squared)
+    return with_gap(entry.holding, gap, move)
 
 
 def _stop(plan: RunPlan, state: State, after: State, stopped: IntArray) -> State:

@@ -12,6 +12,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.booking import (
+    BOUGHT,
+    CASH,
+    FIGURES,
+    NO_OPTION,
+    PEAK,
+    POSITION,
+    TO_LIQUIDITY,
+    TO_VENUE,
+    TURNOVER,
+    Rates,
+    add_squared_gap,
+    book_paths,
+    row,
+)
 from tailwag.kernels.loop_rows import DUST_SHARE, DUST_USD
 from tailwag.sim.agents.protocol import Move, OptionStep
 from tailwag.sim.scenario import Costs
@@ -97,28 +112,56 @@ def book_step(
 
     ``open_share``: the part of the fill that met the market, not another agent; only it pays fees and spread.
     carry = position (S_t - S_{t-1}); execution = coin bought (S_t - fill price), the half-lambda term of a linear market.
+    What the options' greeks do not explain is the residual.  Compiled: :mod:`tailwag.kernels.booking`.
     """
-    value = fill.coin * move.fill_usd
-    position = holding.position_coin + fill.coin
-    peak = np.maximum(holding.peak_position_usd, np.abs(position) * move.spot_usd)
-    traded = np.abs(value) > DUST_USD + DUST_SHARE * peak
-    open_value = np.abs(value) * open_share
-    spread = terms.costs.half_spread_bps * BPS * open_value * (-1.0 if terms.makes else 1.0)
-    fees = terms.costs.fee_bps * BPS * open_value
-    gas = np.where(traded, terms.costs.gas_usd, 0.0)
-    funding = np.where(move.live, terms.funding_per_year * move.step_years * holding.position_coin * move.spot_before_usd, 0.0)
-    paid = 0.0 if option is None else option.paid_usd
-    after = Holding(
-        position,
-        holding.cash_usd - value - spread - fees - gas - funding + paid,
-        holding.bought_usd + fill.usd,
-        holding.pnl_usd + _parts(holding, fill, option, move, (spread, fees, gas, funding)),
-        holding.turnover_usd + np.abs(value),
-        holding.trades + traded,
-        holding.gap_squared_years,
-        peak,
+    paths = move.live.size
+    figures, pnl_usd, trades = np.empty((FIGURES, paths)), np.empty((len(PNL_PARTS), paths)), np.empty(paths, dtype=np.int64)
+    costs = terms.costs
+    rates = Rates(
+        float(costs.half_spread_bps * BPS),
+        -1.0 if terms.makes else 1.0,
+        float(costs.fee_bps * BPS),
+        float(costs.gas_usd),
+        float(terms.funding_per_year * move.step_years),
+        DUST_USD,
+        DUST_SHARE,
     )
-    return Booked(after, fees + gas, value + spread + funding)
+    before = (holding.position_coin, holding.cash_usd, holding.bought_usd, holding.turnover_usd, holding.peak_position_usd)
+    book_paths(
+        tuple(row(figure, paths) for figure in before),
+        holding.pnl_usd,
+        holding.trades,
+        (row(fill.usd, paths), row(fill.coin, paths), row(open_share, paths)),
+        (row(move.spot_before_usd, paths), row(move.spot_usd, paths), row(move.fill_usd, paths)),
+        move.live,
+        NO_OPTION if option is None else _earned(option, paths),
+        rates,
+        (figures, pnl_usd, trades),
+    )
+    position, cash, bought, turnover, peak = figures[POSITION], figures[CASH], figures[BOUGHT], figures[TURNOVER], figures[PEAK]
+    after = Holding(position, cash, bought, pnl_usd, turnover, trades, holding.gap_squared_years, peak)
+    return Booked(after, figures[TO_VENUE], figures[TO_LIQUIDITY])
+
+
+def _earned(option: OptionStep, paths: int) -> tuple[FloatArray, ...]:
+    parts = (
+        option.delta_usd,
+        option.gamma_theta_usd,
+        option.vanna_usd,
+        option.vega_usd,
+        option.total_usd,
+        option.paid_usd,
+        option.fees_usd,
+    )
+    return tuple(row(part, paths) for part in parts)
+
+
+def with_gap(holding: Holding, gap_usd: FloatArray, move: Move) -> Holding:
+    """The account with the squared mis-hedge of a step added, where its path trades: gap^2 dt."""
+    paths = move.live.size
+    after = np.empty(paths)
+    add_squared_gap(row(holding.gap_squared_years, paths), row(gap_usd, paths), float(move.step_years), move.live, after)
+    return replace(holding, gap_squared_years=after)
 
 
 def open_shares(coins: Sequence[FloatArray], *, crossing: bool) -> list[FloatArray]:
@@ -128,7 +171,7 @@ def open_shares(coins: Sequence[FloatArray], *, crossing: bool) -> list[FloatArr
     [[0.75], [0.75], [0.0]]
     """
     if not crossing:
-        return [np.ones(coin.shape) for coin in coins]
+        return [np.ones(coins[0].shape)] * len(coins) if coins else []
     bought, sold = (_total([np.maximum(side * coin, 0.0) for coin in coins]) for side in (1.0, -1.0))
     met = np.minimum(bought, sold)
     sides = [np.where(coin > 0.0, bought, sold) for coin in coins]
@@ -140,23 +183,3 @@ def _total(parts: Sequence[FloatArray]) -> FloatArray:
     for part in parts:
         total = total + part
     return total
-
-
-def _parts(
-    holding: Holding, fill: Fill, option: OptionStep | None, move: Move, costs: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-) -> FloatArray:
-    """The step's profit by cause, (parts, paths); what the options' greeks do not explain is the residual."""
-    parts = np.zeros(holding.pnl_usd.shape)
-    spread, fees, gas, funding = costs
-    parts[PART["delta_usd"]] = holding.position_coin * (move.spot_usd - move.spot_before_usd)
-    parts[PART["execution_usd"]] = fill.coin * (move.spot_usd - move.fill_usd)
-    parts[PART["spread_usd"]], parts[PART["fees_usd"]] = -spread, -fees
-    parts[PART["gas_usd"]], parts[PART["funding_usd"]] = -gas, -funding
-    if option is not None:
-        parts[PART["delta_usd"]] += option.delta_usd
-        for name in ("gamma_theta_usd", "vanna_usd", "vega_usd"):
-            parts[PART[name]] = getattr(option, name)
-        explained = option.delta_usd + option.gamma_theta_usd + option.vanna_usd + option.vega_usd - option.fees_usd
-        parts[PART["fees_usd"]] -= option.fees_usd
-        parts[PART["residual_usd"]] = option.total_usd - explained
-    return parts
