@@ -1,0 +1,127 @@
+"""Small drawings for the evidence pages, from the documents of `tailwag study ... --json`: a few kB each, sharp at any size.
+
+python tools/draw_evidence.py trades signs.json docs/images/trade-signs.svg
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+INK, MUTED, GRID, SURFACE = "#17202c", "#566272", "#e4e8ee", "#fefefe"
+PAINTS = ("#c84f00", "#0072b2", "#e69f00", "#00795f", "#aa145a", "#566272", "#7a5cc8")
+Point = tuple[float, float]
+
+
+class Drawing:
+    """Lines and words in whole units of a view box, as SVG text."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="DejaVu Sans,sans-serif" font-size="13" fill="none">',
+            f'<path fill="{SURFACE}" d="M0 0H{width}V{height}H0z"/>',
+        ]
+
+    def words(self, x: float, y: float, text: str, *, colour: str = MUTED, anchor: str = "", bold: bool = False) -> None:
+        """Text on a baseline; anchor middle or end."""
+        more = (f' text-anchor="{anchor}"' if anchor else "") + (' font-weight="bold"' if bold else "")
+        self.parts.append(f'<text x="{x:.0f}" y="{y:.0f}" fill="{colour}"{more}>{text}</text>')
+
+    def line(self, points: Sequence[Point | None], colour: str, *, width: float = 1.5, dash: str = "") -> None:
+        """A line through points rounded to whole units; None breaks it."""
+        path, last = "", None
+        for point in points:
+            if point is None:
+                last = None
+                continue
+            at = (round(point[0]), round(point[1]))
+            path += f"M{at[0]} {at[1]}" if last is None else _step(at[0] - last[0], at[1] - last[1])
+            last = at
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        self.parts.append(f'<path stroke="{colour}" stroke-width="{width:g}"{dashed} d="{path}"/>')
+
+    def box(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1.0) -> None:
+        """A filled rectangle."""
+        faint = f' fill-opacity="{opacity:g}"' if opacity < 1.0 else ""
+        self.parts.append(f'<path fill="{colour}"{faint} d="M{x:.0f} {y:.0f}h{width:.0f}v{height:.0f}h{-width:.0f}z"/>')
+
+    def dot(self, x: float, y: float, colour: str) -> None:
+        """A filled point."""
+        self.parts.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="5" fill="{colour}"/>')
+
+    def text(self) -> str:
+        """The whole file."""
+        return "\n".join([*self.parts, "</svg>\n"])
+
+
+def _step(across: int, down: int) -> str:
+    if across and down:
+        return f"l{across} {down}" if down >= 0 else f"l{across}{down}"
+    return f"h{across}" if across else f"v{down}" if down else ""
+
+
+def trades(document: dict[str, Any]) -> str:
+    """Share of gamma with the other sign: week by week, and each file with its interval, its bounds and what chance gives."""
+    drawing = Drawing(760, 560)
+    drawing.words(16, 24, "Where dealers' sign from trades is not that of long-calls-short-puts", colour=INK, bold=True)
+    drawing.words(16, 46, "% of gamma, week by week")
+    files = [file for file in document["files"] if len(file["days"]["end"]) > 7]
+    times = [[datetime.fromisoformat(end).timestamp() for end in file["days"]["end"]] for file in files]
+    first, last = min(map(min, times)), max(map(max, times))
+    for share in (0, 50, 100):
+        height = 240 - 1.8 * share
+        drawing.line([(50, height), (744, height)], INK if share == 50 else GRID, width=1, dash="2 4" if share == 50 else "")
+        drawing.words(42, height + 5, str(share), anchor="end")
+    for year in range(2018, 2024):
+        at = 50 + 694 * (datetime.fromisoformat(f"{year}-01-01T00:00:00+00:00").timestamp() - first) / (last - first)
+        drawing.words(at, 262, str(year), anchor="middle")
+    for paint, file, when in zip(PAINTS, files, times):
+        shares = file["days"]["differs_by_gamma"]
+        kept = range(0, len(when), 7)
+        drawing.line(
+            [None if shares[k] is None else (50 + 694 * (when[k] - first) / (last - first), 240 - 180 * shares[k]) for k in kept], paint
+        )
+    drawing.words(250, 296, "% of gamma over all days")
+    for place, file in enumerate(files):
+        _row(drawing, 322 + 34 * place, file, PAINTS[place])
+    for share in (0, 25, 50, 75, 100):
+        drawing.words(250 + 4.8 * share, 526, str(share), anchor="middle")
+    drawing.words(
+        16, 550, "Dot and bar: share and 95 % interval. Thin line: whoever took in blocks. Grey: sides drawn by chance, 5 to 95 %."
+    )
+    return drawing.text()
+
+
+def _row(drawing: Drawing, height: float, file: dict[str, Any], paint: str) -> None:
+    gamma, chance = file["rules"][0]["differs"]["gamma"], file["wrong_sides"][-1]
+
+    def at(share: float) -> float:
+        return 250 + 480 * share
+
+    drawing.words(16, height + 5, f"{_expiry(file['name'])}, {file['options']} calls", colour=paint)
+    drawing.words(236, height + 5, f"{100 * gamma['share']:.0f} %", colour=INK, anchor="end")
+    drawing.box(at(chance["low"]), height - 11, 480 * (chance["high"] - chance["low"]), 22, GRID)
+    drawing.line([(at(gamma["at_least"]), height), (at(gamma["at_most"]), height)], paint, width=1)
+    drawing.line([(at(gamma["low"]), height), (at(gamma["high"]), height)], paint, width=5)
+    drawing.dot(at(gamma["share"]), height, paint)
+
+
+def _expiry(name: str) -> str:
+    return next((part for part in name.split("_") if part[:2].isdigit()), name)
+
+
+DRAWN = {"trades": trades}
+
+
+def main(words: Sequence[str]) -> None:
+    """Draw one document."""
+    kind, source, target = words
+    Path(target).write_text(DRAWN[kind](json.loads(Path(source).read_text())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
