@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from tailwag.sim.pool_state import PoolFee, PoolTerms
 from tailwag.sources.rules import load_rules
 
 POOL_TERMS = ("value_usd", "range_usd", "weight", "fee_bps", "dynamic_fee", "block_minutes")
-OF_CPMM = ("kind", "name", "delay_steps", *POOL_TERMS)
-OF_LP_HEDGER = (*OF_CPMM, "two_way_usd_per_day", "policy", "hedge_share", "speed", "stream")
+OF_CPMM = ("kind", "name", "delay_steps", "two_way_usd_per_day", *POOL_TERMS)
+OF_LP_HEDGER = (*OF_CPMM, "policy", "hedge_share", "speed", "stream")
 OF_CRAB = ("kind", "name", "delay_steps", "notional_usd", "iv", "policy", "rules", "stream", "last_hedge")
 OF_LAST_HEDGE = ("hours_ago", "price_usd")
 TERMS = tuple(dict.fromkeys((*OF_CPMM, *OF_LP_HEDGER, *OF_CRAB, *OF_LAST_HEDGE)))
@@ -34,14 +33,15 @@ def read_pool(table: Table, name: str, setting: Setting) -> Read:
     """A pool whose arbitrageurs trade in this market."""
     table.only(*OF_CPMM)
     with table.named():
-        return PoolArbitrage(name, _terms(table, setting), _delay(table)), ()
+        agent = PoolArbitrage(name, _terms(table, setting), _delay(table))
+    return agent, _pays(table, agent.terms, setting) if agent.terms.two_way_usd_per_day else ()
 
 
 def read_lp_hedger(table: Table, name: str, setting: Setting) -> Read:
     """An owner of pool liquidity who hedges its delta."""
     table.only(*OF_LP_HEDGER)
     with table.named():
-        terms = replace(_terms(table, setting), two_way_usd_per_day=table.number("two_way_usd_per_day", 0.0, least=0.0))
+        terms = _terms(table, setting)
         given = table.needed("policy", 'state how it hedges, such as policy = {kind = "every-step"}')
         agent = LpHedger(
             name,
@@ -102,7 +102,12 @@ def _public_rule(table: Table, hours: float, move_share: float) -> TimeOrThresho
 
 
 def _terms(table: Table, setting: Setting) -> PoolTerms:
-    return PoolTerms(_pool(table, setting.spot_usd), _fee(table, setting.vol), table.number("block_minutes", 0.0, least=0.0))
+    return PoolTerms(
+        _pool(table, setting.spot_usd),
+        _fee(table, setting.vol),
+        table.number("block_minutes", 0.0, least=0.0),
+        table.number("two_way_usd_per_day", 0.0, least=0.0),
+    )
 
 
 def _pool(table: Table, spot_usd: float) -> Pool:

@@ -17,6 +17,7 @@ from tailwag.sim.agents.lp_hedger import LpHedger
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab, PerpFunding, TimeOrThreshold
 from tailwag.sim.agents.protocol import Agent
+from tailwag.sim.dynamics import expected_vol
 from tailwag.sim.net_delta import DirectNetDelta
 from tailwag.sim.option_book import LEAST_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
@@ -48,8 +49,8 @@ def power_perp_crab(scenario: Scenario, numbers: Parameters) -> Scenario:
 
 
 def dynamic_fee(scenario: Scenario, numbers: Parameters) -> Scenario:
-    """A share of every pool's fee follows recent vol: the fee of the starting vol is what it was, twice the vol pays twice that share."""
-    vol = float(getattr(scenario.price, "vol", 0.0) or 0.0)
+    """A share of every pool's fee follows recent vol: at the vol that is expected it is what it was, twice the vol pays twice that share."""
+    vol = expected_vol(scenario.price, scenario.grid.horizon_years)
 
     def moving(agent: LpHedger | PoolArbitrage) -> Agent:
         fee, share = agent.terms.fee, min(numbers["share"], 1.0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tailwag.experiments.scenario_hedging import hedging_columns
 from tailwag.experiments.scenario_late_prices import late_loss_usd
+from tailwag.experiments.scenario_pools import pool_columns
 from tailwag.experiments.scenario_squeezes import squeezed_usd
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.arbitrageur import Arbitrageur
@@ -52,6 +53,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
     Measure("squeezed_usd", "earned by the squeeze, marked at the last price", "usd", "harm"),
     Measure("late_loss_usd", "lost by pools to quotes at a late price, beyond their fees", "usd", "harm"),
+    Measure("lvr_usd", "lost by pools to arbitrage against rebalancing (LVR)", "usd", "harm"),
+    Measure("arbitrage_kept_usd", "kept by pools' arbitrageurs after fees", "usd", "harm"),
+    Measure("pool_fees_usd", "fees earned by pools", "usd", "good"),
+    Measure("mean_pool_fee", "fee of pools, mean over time", "share", "cost"),
     Measure("largest_step_usd", "largest net flow of one step", "usd", "harm"),
     Measure("hedged_usd", "traded by hedgers", "usd", "cost"),
     Measure("arbitraged_usd", "traded by arbitrageurs, both legs", "usd", "cost"),
@@ -142,6 +147,7 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
         found["squeezed_usd"] = squeezed
     if (late := late_loss_usd(scenario, block)) is not None:
         found["late_loss_usd"] = late
+    found |= pool_columns(scenario, block)
     if watch.strike_usd is not None:
         for name, price_log in (("", block.log_price), ("_alone", block.fundamental_log)):
             found |= {f"{when}{name}": value for when, value in _at_strike(scenario, price_log, watch).items()}

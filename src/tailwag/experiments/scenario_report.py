@@ -14,6 +14,7 @@ from tailwag.experiments.run_report_figures import run_sections
 from tailwag.experiments.run_report_view import notes
 from tailwag.experiments.scenario_hedging import HEADS, hedging_cells, hedging_sentence
 from tailwag.experiments.scenario_late_prices import pool_accounts
+from tailwag.experiments.scenario_pools import Split, fee_sentences, loss_sentence, pool_split
 from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
 from tailwag.experiments.scenario_squeezes import squeeze_sentence
 from tailwag.experiments.scenario_terminal import (
@@ -27,6 +28,7 @@ from tailwag.experiments.scenario_terminal import (
     link_cells,
 )
 from tailwag.experiments.scenario_view import difference_series, outcome_cells, shown_title, summary_cells, summary_heads
+from tailwag.figures.shares import stacked_shares
 from tailwag.figures.stories import flows_through, gains_and_losses, switch_differences
 
 Document = dict[str, Any]
@@ -51,6 +53,9 @@ def _parts(document: Document) -> Iterator[str]:
     )
     yield section_html(Section("through", "Through which link?", tuple(_flows(document)), table_html=_links(document)))
     yield section_html(Section("losses", "Who lost?", (_losses(document),)))
+    split = pool_split(document)
+    if split is not None:
+        yield section_html(Section("pools", "Who keeps what arbitrage takes from the pool?", (_pool_split(document, split),)))
     kept = _kept_sections(document)
     yield from (section_html(section) for section in run_sections(document["run"], None) if section.name in kept)
     yield _cards("outcomes", "The base in numbers", table("Outcomes of the base", ["outcome", "mean"], outcome_cells(document)))
@@ -101,12 +106,15 @@ def _header(document: Document) -> str:
 
 
 def _accounts_of_kinds(document: Document) -> Iterator[tuple[str, list[str]]]:
-    """What squeezes earned by their legs and options pools by theirs, where there are any."""
+    """What squeezes earned by their legs, options pools by theirs, and what arbitrage takes from other pools, where there are any."""
     squeezed, pools = squeeze_sentence(document), pool_accounts(document)
     if squeezed:
         yield "What did the squeeze earn?", [_body(squeezed)]
     if pools:
         yield "What did each pool make?", pools
+    lost = loss_sentence(document)
+    if lost:
+        yield "What does arbitrage take?", [_body(lost), *fee_sentences(document)]
 
 
 def _cards(name: str, title: str, inside: str, *, folded: bool = False) -> str:
@@ -167,6 +175,18 @@ def _losses(document: Document) -> Block:
         figure,
         12,
         table("Accounts", ACCOUNT_HEADS, [account_cells(row) for row in rows]),
+    )
+
+
+def _pool_split(document: Document, split: Split) -> Block:
+    reading = (
+        "The first two together are what the pool loses against rebalancing (LVR); of that, arbitrageurs pay a part back as fees. Means over paths; "
+        "errors stand in the tables."
+    )
+    figure = stacked_shares(split.labels, split.parts, axis_title="over the run")
+    told = [loss_sentence(document), *fee_sentences(document)]
+    return Block(
+        "pools-split", "Loss versus rebalancing and fees", reading, figure, 12, "".join(f"<p>{safe(line, most=600)}</p>" for line in told)
     )
 
 

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.experiments.scenario_pools import Split, fee_sentences, loss_sentence, pool_split
 from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
 from tailwag.experiments.scenario_view import difference_series
 from tailwag.figures.palette import Theme, palette
@@ -20,6 +21,10 @@ Document = dict[str, Any]
 LEFT = 0.028
 MOST_SWITCHES = 12
 LINES_A_PART = 6
+WHOLE = ("Asked", "On the same shocks")
+"""Questions whose answers do not begin with their own words."""
+SPLIT_HEIGHT, SPLIT_ROWS = 0.30, 4
+"""Of the picture of who keeps what arbitrage takes, and how many bars it has room for."""
 LOWEST_WORD, LINE = 0.112, 0.0265
 """Where the words on the left must end, above the foot, and the height of a line."""
 
@@ -61,6 +66,7 @@ def _words(figure: Figure, document: Document, colours: Palette, *, top: float) 
     across = 58 if document["comparisons"] else 46
     asked = [
         ("Asked", document["story"]["question"]),
+        *[("What arbitrage takes", loss_sentence(document)), *(("On the same shocks", line) for line in fee_sentences(document))][:2],
         ("Broke first", broke_first(document)),
         ("Through", through(document)),
         ("Who lost", who_lost(document)),
@@ -71,7 +77,7 @@ def _words(figure: Figure, document: Document, colours: Palette, *, top: float) 
         )
     height = top
     for title, answer in asked:
-        body = answer.partition(": ")[2] if title != "Asked" and ": " in answer else answer
+        body = answer.partition(": ")[2] if title not in WHOLE and ": " in answer else answer
         room = 1 + int((height - 0.030 - LOWEST_WORD) / LINE) if height - 0.030 >= LOWEST_WORD else 0
         if not body or not room:
             continue
@@ -96,8 +102,12 @@ def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -
         color=colours.ink,
         va="center",
     )
-    axes = figure.add_axes((0.585, 0.165, 0.387, top - 0.205))
+    split = pool_split(document)
+    room = 0.0 if split is None else SPLIT_HEIGHT
+    axes = figure.add_axes((0.585, 0.165 + room, 0.387, top - 0.205 - room))
     kept = slice(0, MOST_SWITCHES)
+    if split is not None:
+        _split(figure, split, theme)
     draw_differences(
         axes,
         [drawable(label, most=30) for label in found.labels[kept]],
@@ -106,6 +116,17 @@ def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -
         found.verdicts[kept],
         axis_title=found.axis,
         theme=theme,
+    )
+
+
+def _split(figure: Figure, split: Split, theme: Theme) -> None:
+    """Who keeps what arbitrage takes from the scenario's pools, below what switches change."""
+    from tailwag.figures.shares import draw_stacked_shares
+
+    axes = figure.add_axes((0.585, 0.165, 0.387, SPLIT_HEIGHT - 0.135))
+    parts = {name: values[:SPLIT_ROWS] for name, values in split.parts.items()}
+    draw_stacked_shares(
+        axes, [drawable(label, most=30) for label in split.labels[:SPLIT_ROWS]], parts, axis_title="over the run", theme=theme
     )
 
 

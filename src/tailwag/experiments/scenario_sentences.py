@@ -8,6 +8,7 @@ from typing import Any
 from tailwag.experiments.run_report_words import dollars, percent, share
 from tailwag.experiments.scenario_hedging import hedging_sentence, plain_gain
 from tailwag.experiments.scenario_late_prices import pool_accounts
+from tailwag.experiments.scenario_pools import fee_sentences, loss_sentence
 from tailwag.experiments.scenario_squeezes import squeeze_sentence, squeezers_of
 from tailwag.figures.numbers import compact, money
 from tailwag.sim.metrics_sentences import span
@@ -37,9 +38,11 @@ def _sentences(document: Document) -> Iterator[str]:
     yield through(document)
     yield squeeze_sentence(document)
     yield from pool_accounts(document)
+    yield loss_sentence(document)
     yield who_lost(document)
     if document["comparisons"]:
         yield from helps(document)
+        yield from fee_sentences(document)
         yield hedging_sentence(document)
 
 

@@ -466,7 +466,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "dynamic-fee",
-        "A share of every pool's fee follows recent vol, and is what it was at the starting vol",
+        "A share of every pool's fee follows recent vol, and is what it was at the vol that the price model expects",
         "mitigation",
         dynamic_fee,
         {"share": 1.0, "half_life_minutes": 60.0},

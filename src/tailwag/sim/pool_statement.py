@@ -9,7 +9,7 @@ import numpy as np
 from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.liquidity.pools import dollar_gamma_usd
 from tailwag.sim.grid import TimeGrid
-from tailwag.sim.pool_state import PoolTerms, block_now, open_pool, trade_pool, two_way_fee_usd
+from tailwag.sim.pool_state import PoolTerms, block_now, fee_log, open_pool, trade_pool, two_way_fee_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class PoolStatement:
     value_end = value_start + held_usd - lost_usd, with ``held_usd`` what a holder who copies the pool's coin at market prices would have made
     (rebalancing) and ``lost_usd`` the loss versus that.  Of the loss, arbitrageurs pay ``arbitrage_fees_usd`` back and keep the rest.
     ``second_order_usd``: the same loss by gamma alone, sum of |P^2 V''| dx^2 / 2, which a pool without fees loses as steps get finer.
+    ``fee_log``: the fee that was asked, mean over the steps that traded.
     """
 
     value_start_usd: FloatArray
@@ -29,6 +30,7 @@ class PoolStatement:
     two_way_fees_usd: FloatArray
     second_order_usd: FloatArray
     blocks_traded: FloatArray
+    fee_log: FloatArray
 
     @property
     def arbitrage_usd(self) -> FloatArray:
@@ -64,7 +66,7 @@ def pool_statement(
     paths = log_price.shape[0]
     last_step = np.full(paths, log_price.shape[1] - 1) if stopped_step is None else stopped_step
     state, pool = open_pool(terms, paths), terms.pool
-    sums = np.zeros((6, paths))
+    sums = np.zeros((7, paths))
     for step in range(1, log_price.shape[1]):
         before, after, years = log_price[:, step - 1], log_price[:, step], float(grid.step_years[step - 1])
         spot_before, spot = spot_usd * np.exp(before), spot_usd * np.exp(after)
@@ -76,7 +78,9 @@ def pool_statement(
         sums[3] += two_way_fee_usd(terms, state, step_years=years, live=live)
         sums[4] -= 0.5 * dollar_gamma_usd(pool, spot_before) * (after - before) ** 2
         sums[5] += trade.after.pool_log != state.pool_log
+        sums[6] += np.where(live, fee_log(terms, state), 0.0)
         state = trade.after
     last = spot_usd * np.exp(state.pool_log)
     end = pool.coin(last) * spot_usd * np.exp(log_price[:, -1]) + pool.cash_usd(last)
+    sums[6] /= np.maximum(np.minimum(last_step, log_price.shape[1] - 1), 1)
     return PoolStatement(pool.value_usd(spot_usd * np.exp(log_price[:, 0])), end, *sums)
