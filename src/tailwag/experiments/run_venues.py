@@ -19,6 +19,7 @@ from tailwag.sim.ledger import PART
 from tailwag.sim.metrics_sentences import usd
 from tailwag.sim.run import Run
 from tailwag.sim.scenario import Scenario, starting_gain
+from tailwag.sim.state import Outcome
 from tailwag.sim.venues_block import VenuesBlock, run_venues_block
 from tailwag.sim.venues_chain import Waiting
 from tailwag.sim.venues_engine import VenuesPlan, plan_venues
@@ -28,6 +29,8 @@ from tailwag.units import HOURS_PER_YEAR
 MOST_PATHS = 256
 """Venues are looked at on so many paths of a run, the first ones."""
 BPS = 1e4
+SAME_USD = 1e-9
+"""Legs that differ by less than this share of what they traded are the same coins."""
 COSTS = ("spread_usd", "fees_usd", "gas_usd")
 
 
@@ -135,7 +138,20 @@ def _arbitrageur(plan: VenuesPlan, block: VenuesBlock, arbitrageur: Arbitrageur)
         "funding_usd": _mean(legs[0].pnl_usd[PART["funding_usd"]] + legs[1].pnl_usd[PART["funding_usd"]]),
         "largest_gross_usd": _mean(legs[0].peak_position_usd + legs[1].peak_position_usd),
         "largest_open_coin": _mean(np.abs(held[0] + held[1]).max(axis=1)),
+        "left_open": _left_open(plan, block, arbitrageur),
     }
+
+
+def _left_open(plan: VenuesPlan, block: VenuesBlock, arbitrageur: Arbitrageur) -> dict[str, Any]:
+    """What stands in one leg only when a path ends: a halt takes the other leg's fill, and the end of the run takes what is on its way."""
+    legs = leg_paths(plan.venues, arbitrageur, block.venues)
+    open_coin = legs[0].final_position_coin + legs[1].final_position_coin
+    place = [venue.name for venue in plan.venues.venues].index(arbitrageur.first)
+    last_usd = plan.plans[place].scenario.spot_usd * np.exp(block.venues[place].log_price[:, -1])
+    traded = np.maximum(legs[0].turnover_usd, legs[1].turnover_usd)
+    left = np.where(np.abs(open_coin) * last_usd > SAME_USD * traded, np.abs(open_coin) * last_usd, 0.0)
+    stopped = block.venues[place].outcome != int(Outcome.FINISHED)
+    return {"paths": int((left > 0.0).sum()), "stopped_paths": int((stopped & (left > 0.0)).sum()), "usd": _mean(left)}
 
 
 def _mean(amounts: FloatArray) -> dict[str, float | None]:
@@ -157,8 +173,16 @@ def _traded(row: Mapping[str, Any]) -> str:
     first, second = row["between"]
     return (
         f"{row['agent']}: traded {usd(row['traded_usd'])} between {first} and {second} on average, earned {usd(row['profit_usd'])} "
-        f"after {money(row['costs_usd']['value'])} of costs."
+        f"after {money(row['costs_usd']['value'])} of costs.{_left_words(row['left_open'])}"
     )
+
+
+def _left_words(left: Mapping[str, Any]) -> str:
+    """On how many paths one leg is left over; nothing where none is."""
+    if not left["paths"]:
+        return ""
+    stopped = f", {left['stopped_paths']} of them stopped before the other leg was filled" if left["stopped_paths"] else ""
+    return f" One leg was left at the end of {left['paths']} path{'s' if left['paths'] > 1 else ''}{stopped}: {usd(left['usd'])} on average over all paths."
 
 
 def _waited(row: Mapping[str, Any]) -> str:
@@ -224,9 +248,10 @@ def venue_tables(document: Document) -> str:
             dollars(row["profit_usd"], signed=True),
             dollars(row["costs_usd"]),
             dollars(row["funding_usd"], signed=True),
+            f"{dollars(row['left_open']['usd'])} ({row['left_open']['paths']} paths)" if row["left_open"]["paths"] else "nothing",
         ]
         for row in found["arbitrageurs"]
     ]
-    named = ["", "between", "capital", "largest gross legs", "traded", "profit", "costs", "funding received"]
+    named = ["", "between", "capital", "largest gross legs", "traded", "profit", "costs", "funding received", "left in one leg"]
     basis = "Venues; basis is the mean size of the distance to home's price, less what is fair"
     return table(f"{basis}; {paths}", head, rows) + table(f"Arbitrage, {paths}", named, between)
