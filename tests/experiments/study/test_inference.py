@@ -104,6 +104,6 @@ def test_what_cannot_be_fitted_is_refused() -> None:
 
 
 def test_without_scipy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'tailwag\[study\]'"):
         robust_fit(made(), block_ns=100)

@@ -20,6 +20,7 @@ from tailwag.units import NS_PER_HOUR
 
 RULES = ("long-calls-short-puts", "short-all")
 DEPTH = 5e8
+PARTS = {"calls_below": 0.2, "calls_above": 0.9, "puts_below": 1.1, "puts_above": 0.8}
 
 
 def snapshots(currency: str = "BTC") -> list[dict[str, object]]:
@@ -41,6 +42,7 @@ def snapshots(currency: str = "BTC") -> list[dict[str, object]]:
                 "atm_iv_1d": None if place == 4 else 0.5,
                 "atm_iv_7d": 0.6 if known else None,
                 "near_strike_usd": 61_000.0 if known else None,
+                **{f"gross_gamma_{part}_usd_per_pct": share * 1e8 if known else None for part, share in PARTS.items()},
             }
         )
     return rows
@@ -51,16 +53,21 @@ def panel(currency: str = "BTC") -> list[dict[str, object]]:
     for rule, sign in zip(RULES, (1.0, -1.0)):
         for place in (4, 0, 1, 3):
             for law in ("given", "square-root"):
-                rows.append(
+                rows.extend(
                     {
                         "snapshot": f"{currency}-{place}",
                         "currency": currency,
                         "rule": rule,
                         "law": law,
-                        "dynamics": "sticky-strike",
+                        "dynamics": dynamics,
                         "gex_usd_per_pct": sign * (1e8 + 1e7 * place),
                         "expiring_gamma_usd_per_pct": sign * 2e7,
+                        "flow_down_1pct_usd": sign * 1.3e8,
+                        "flow_up_1pct_usd": -sign * 1.1e8,
+                        "expiring_flow_down_1pct_usd": sign * 4e7,
+                        "expiring_flow_up_1pct_usd": -sign * 1e7,
                     }
+                    for dynamics in ("sticky-strike", "sticky-moneyness")
                 )
     return rows
 
@@ -86,6 +93,15 @@ def test_long_gamma_has_a_gain_below_zero_and_depth_divides(tmp_path: Path) -> N
     assert long.known.expiring_gain.tolist() == pytest.approx([-0.04] * 3)
     assert np.isnan(long.known.atm_iv_1d).tolist() == [False, False, True]
     assert long.left_out == {"refused": 1, "more than 20 % of open interest masked": 1}
+    assert {name: part.tolist() for name, part in long.known.parts.items()} == {
+        "calls below spot": pytest.approx([0.04] * 3),
+        "calls above spot": pytest.approx([0.18] * 3),
+        "puts below spot": pytest.approx([0.22] * 3),
+        "puts above spot": pytest.approx([0.16] * 3),
+    }
+    moving = panel_view(folder, Assumptions("long-calls-short-puts", "sticky-moneyness", DEPTH), currency="BTC", most_masked_share=0.2)
+    assert moving.known.gain.tolist() == pytest.approx([-0.24] * 3), "what is bought from 1 % down to 1 % up, by half"
+    assert moving.known.expiring_gain.tolist() == pytest.approx([-0.05] * 3)
     short = panel_view(folder, Assumptions("short-all", "sticky-strike", 2.0 * DEPTH), currency="BTC", most_masked_share=0.6)
     assert short.known.gain.tolist() == pytest.approx([0.1, 0.11, 0.13, 0.14])
 

@@ -20,13 +20,15 @@ def made(rows: int = 120) -> Design:
 
 
 def test_signs_are_flipped_in_whole_blocks() -> None:
-    """Each draw again by least squares on the flipped column."""
+    """Each draw again by least squares on the column, cleaned of its controls and then flipped."""
     design = made()
+    controls, column = design.regressors[:, 1:], design.regressors[:, 0]
+    cleaned = column - controls @ np.linalg.lstsq(controls, column, rcond=None)[0]
     found = drawn_signs(design, seed=9, draws=20, days=30)
     draw = np.random.default_rng(9)
     for value in found.values:
         signs = np.repeat(draw.choice([-1.0, 1.0], 4), 30)
-        columns = np.column_stack([design.regressors[:, 0] * signs, design.regressors[:, 1:]])
+        columns = np.column_stack([cleaned * signs, controls])
         assert value == pytest.approx(np.linalg.lstsq(columns, design.outcome, rcond=None)[0][0], rel=1e-9)
     assert found.true == pytest.approx(first_coefficient(design))
 

@@ -17,6 +17,7 @@ from tailwag.errors import InputError
 from tailwag.experiments.study.estimates import regression
 from tailwag.experiments.study.inputs import candle_market
 from tailwag.experiments.study.plan import analysis_plan
+from tailwag.experiments.study.returns import last_price_log
 from tailwag.experiments.study.run import NAMES, StudyRequest, study
 from tailwag.experiments.study.simulated import SimulatedHistory, gain_path, simulated_moves, stretched
 from tailwag.experiments.study.words import study_sentences
@@ -25,7 +26,7 @@ DEPTH = 5e8
 
 
 def market() -> SimulatedHistory:
-    gains = gain_path(120, np.random.default_rng(8), persistence=0.5)
+    gains = gain_path(180, np.random.default_rng(8), persistence=0.5)
     return stretched(simulated_moves(gains, 48, late=True, seed=8), gains, gap=True)
 
 
@@ -48,7 +49,6 @@ def as_files(made: SimulatedHistory, folder: Path, *, coins: tuple[str, ...] = (
 
 def _snapshots(made: SimulatedHistory, coin: str) -> list[pl.DataFrame]:
     known, count = made.known, made.known.gain.size
-    part = np.cos(np.arange(count))
     return [
         pl.DataFrame(
             {
@@ -59,12 +59,12 @@ def _snapshots(made: SimulatedHistory, coin: str) -> list[pl.DataFrame]:
                 "masked_share": np.zeros(count),
                 "gross_gamma_usd_per_pct": DEPTH * known.gross_gain,
                 **{
-                    f"gross_gamma_{name}_usd_per_pct": DEPTH * known.gross_gain * (share + 0.1 * np.roll(part, 7 * place))
+                    f"gross_gamma_{name}_usd_per_pct": DEPTH * known.gross_gain * (share + 0.1 * np.cos((0.3 + place) * np.arange(count)))
                     for place, (name, share) in enumerate(PARTS.items())
                 },
                 "next_expiry_gross_gamma_usd_per_pct": DEPTH * known.expiring_gross_gain,
                 "next_expiry_ns": known.next_expiry_ns,
-                "spot_usd": known.spot_usd * np.exp(0.01 * np.sin(1.7 * np.arange(count))),
+                "spot_usd": np.exp(last_price_log(made.returns, known.known_ns)) * np.exp(0.01 * np.sin(1.7 * np.arange(count))),
                 "atm_iv_1d": known.atm_iv_1d,
                 "atm_iv_7d": known.atm_iv_7d,
                 "near_strike_usd": known.near_strike_usd,

@@ -30,7 +30,13 @@ def forecasts(inputs: Inputs) -> Document:
 
 
 def _forecast(variant: Variant, inputs: Inputs) -> Document:
-    told: Document = {"rule": variant.rule, "dynamics": variant.dynamics, "depth": variant.depth, "refused": variant.refused}
+    told: Document = {
+        "rule": variant.rule,
+        "dynamics": variant.dynamics,
+        "depth": variant.depth,
+        "later_minutes": variant.later_minutes,
+        "refused": variant.refused,
+    }
     if variant.known is None:
         return told
     try:
@@ -45,8 +51,6 @@ def identified(inputs: Inputs, *, block_days: int) -> Document:
     age = float(inputs.plan.content["exclusions"]["most_age_hours"])
     known = inputs.view.known
     told: Document = {"depth_from_flow": _depth_from_flow(inputs, known, age), "refused": None}
-    if not known.parts:
-        return told | {"refused": "the history has no columns of gross gamma by right and side of spot; build it with this version"}
     try:
         found = identification(known, inputs.market.returns, known.parts, most_age_hours=age, block_ns=block_days * NS_PER_DAY)
     except InputError as error:

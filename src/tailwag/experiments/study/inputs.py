@@ -6,19 +6,24 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from tailwag.errors import InputError
 from tailwag.experiments.candles import Candles, read_candles
 from tailwag.experiments.study.depths import volume_depth, with_depth
+from tailwag.experiments.study.history_options import PUBLICATION_DELAY_MINUTES
 from tailwag.experiments.study.known import Known
 from tailwag.experiments.study.panel_view import Assumptions, PanelView, panel_view
 from tailwag.experiments.study.plan import AnalysisPlan, analysis_plan
-from tailwag.experiments.study.returns import Returns, grid_returns, on_grid
+from tailwag.experiments.study.returns import Returns, grid_returns, last_price_log, on_grid
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sources.opening import read_file
+from tailwag.units import NS_PER_MINUTE
 
 GIVEN, BY_VOLUME = "given", "by volume"
 SPELLED = {"sticky-delta": "sticky-moneyness"}
 """What the plan calls by another name than the rest of the library."""
+MOST_APART = 0.05
 Document = dict[str, Any]
 
 
@@ -34,13 +39,14 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One set of assumptions, and what was known under it; ``refused`` says why it could not be had."""
+    """One set of assumptions, and what was known under it; ``refused`` says why it could not be had, ``later_minutes`` how much later it all was known."""
 
     rule: str
     dynamics: str
     depth: str
     known: Known | None
     refused: str | None = None
+    later_minutes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,32 @@ def read_inputs(panel: str, candles: str, *, currency: str) -> Inputs:
     view = panel_view(panel, planned(plan), currency=currency, most_masked_share=share)
     market = candle_market(candles)
     variants = [_viewed(panel, other, currency, share) for other in _others(plan)]
-    return Inputs(view, (*variants, _by_volume(view, market)), market, plan)
+    _refuse_another_coin(view, market, currency)
+    later = [_later(view, float(minutes)) for minutes in plan.content["other-assumptions"]["known_minutes"]]
+    return Inputs(view, (*variants, _by_volume(view, market), *later), market, plan)
+
+
+def _later(view: PanelView, minutes: float) -> Variant:
+    """Everything known so many minutes after it began, instead of the ten that stand in the panel."""
+    later = minutes - PUBLICATION_DELAY_MINUTES
+    known = replace(view.known, known_ns=view.known.known_ns + round(later * NS_PER_MINUTE))
+    return Variant(view.rule, view.dynamics, GIVEN, known, later_minutes=later)
+
+
+def _refuse_another_coin(view: PanelView, market: Market, currency: str) -> None:
+    """Candles whose price is far from the snapshots' own are of another coin, or of another time."""
+    price = last_price_log(market.returns, view.known.known_ns)
+    apart = np.abs(price - np.log(view.known.spot_usd))
+    apart = apart[np.isfinite(apart)]
+    if not apart.size:
+        raise InputError(
+            f"{market.told['name']}: expected candles at the times of the snapshots, got none there; take a file that covers them"
+        )
+    if float(np.median(apart)) > MOST_APART:
+        raise InputError(
+            f"{market.told['name']}: expected candles of {currency}, got prices that lie {100 * float(np.median(apart)):.3g} % off the snapshots' own in the "
+            "median; take the coin's own candles"
+        )
 
 
 def planned(plan: AnalysisPlan) -> Assumptions:

@@ -28,6 +28,11 @@ HEDGED = ("hedged_usd_per_pct", "hedged_expiring_usd_per_pct")
 
 PARTS = dict(zip(CONTRASTS, ("calls below spot", "calls above spot", "puts below spot", "puts above spot"), strict=True))
 """What a study calls each column of ``CONTRASTS``."""
+NEEDED = {
+    SNAPSHOTS: ("near_strike_usd", "atm_iv_1d", "atm_iv_7d", "next_expiry_ns", *CONTRASTS),
+    PANEL: ("flow_up_1pct_usd", *EXPIRING_FLOWS),
+}
+"""Columns that earlier versions did not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,13 @@ def _tables(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
     for name, digest in digests.items():
         if document["tables"][name]["sha256"] != digest:
             raise FileFormatError(f"{folder}/{name} is not what {HISTORY} names (another SHA-256); build the history anew")
-    return {name: pl.read_parquet(data) for name, data in raw.items()}, digests
+    tables = {name: pl.read_parquet(data) for name, data in raw.items()}
+    for name, columns in NEEDED.items():
+        if lacking := [column for column in columns if column not in tables[name].columns]:
+            raise FileFormatError(
+                f"{folder}/{name}: expected the columns {', '.join(lacking)}, got none of that name; build the history anew"
+            )
+    return tables, digests
 
 
 def _usable(rows: pl.DataFrame, most_masked_share: float) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -139,7 +150,7 @@ def _known(rows: pl.DataFrame, depth_usd_per_pct: float) -> Known:
         atm_iv_1d=_number(rows, "atm_iv_1d"),
         atm_iv_7d=_number(rows, "atm_iv_7d"),
         near_strike_usd=_number(rows, "near_strike_usd"),
-        parts={PARTS[name]: _number(rows, name) / depth_usd_per_pct for name in CONTRASTS if name in rows.columns},
+        parts={PARTS[name]: _number(rows, name) / depth_usd_per_pct for name in CONTRASTS},
     )
 
 

@@ -13,9 +13,11 @@ from tailwag.experiments.study.known import Known
 from tailwag.kernels.arrays import FloatArray
 from tailwag.units import NS_PER_DAY
 
-SHIFTS_DAYS = tuple(days for days in range(-60, 61) if abs(days) >= 10)
+SHIFTS_DAYS = tuple(7 * weeks for weeks in range(-9, 10) if abs(weeks) >= 3)
+"""Whole weeks, so that days of the week stay, and far enough for the gain to be another."""
 SIGN_DAYS, SIGN_DRAWS = 10, 999
-HOURS = (2, 5, 11, 14, 17, 20, 23)
+HOURS = (14, 17, 20, 23)
+"""Hours whose four hours before and after do not touch 08:00 of their day, and whose snapshot was known before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,15 @@ def first_coefficient(design: Design) -> float:
 def drawn_signs(design: Design, *, seed: int, draws: int = SIGN_DRAWS, days: int = SIGN_DAYS) -> Placebo:
     """The first column's sign drawn anew for blocks of days: size and persistence stay, and what the sign had to do with returns goes.
 
-    By Frisch, Waugh and Lovell: the controls are taken out of the outcome once, and out of each drawn column.
+    By Frisch, Waugh and Lovell the controls are taken out of the outcome and of the column; the sign is drawn for what is left, since the part that the
+    controls say would come back with another sign.
     """
     controls = np.linalg.qr(design.regressors[:, 1:])[0]
     left = design.outcome - controls @ (controls.T @ design.outcome)
     block = np.asarray(design.time_ns, dtype=np.int64) // (days * NS_PER_DAY)
     block = block - block[0]
-    generator, column = np.random.default_rng(seed), design.regressors[:, 0]
+    generator = np.random.default_rng(seed)
+    column = design.regressors[:, 0] - controls @ (controls.T @ design.regressors[:, 0])
     values = np.empty(draws)
     for draw in range(draws):
         drawn = column * generator.choice([-1.0, 1.0], int(block[-1]) + 1)[block]

@@ -6,7 +6,7 @@ import numpy as np
 
 from tailwag.experiments.study.inference import Design
 from tailwag.experiments.study.known import Known
-from tailwag.experiments.study.returns import Returns, realised_vol
+from tailwag.experiments.study.returns import Returns, past_return, realised_vol
 from tailwag.experiments.study.rows import HOUR_BLOCKS, hour_block, kept_rows, varies, weekend_share
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.units import NS_PER_HOUR
@@ -19,7 +19,7 @@ PAST_HOURS = {"1 day": 24, "7 days": 168, "30 days": 720}
 def realised_design(known: Known, returns: Returns, *, hours: int, gain_below: float, implied: bool = True) -> Design:
     """Logarithm of realised vol of the ``hours`` after each snapshot is known, on -log(1 - gain) and what was known besides.
 
-    ``implied`` False leaves implied vol out: the mechanism's form, where theory says 1.  A gain of ``gain_below`` and more has no such logarithm worth
+    ``implied`` False leaves implied vol out, which may price the hedging.  A gain of ``gain_below`` and more has no such logarithm worth
     using and is left out, counted.
     """
     start = known.known_ns
@@ -58,10 +58,11 @@ def _window(returns: Returns, start: IntArray, hours: int) -> tuple[IntArray, In
 
 
 def _past(returns: Returns, known: Known, hours: int) -> dict[str, FloatArray]:
-    """Logarithms of realised vol of windows that end as a snapshot is known."""
+    """Returns and logarithms of realised vol of windows that end as a snapshot is known: vol rises after falls, and so does gamma by most rules."""
     end = known.known_ns // returns.step_ns * returns.step_ns
     windows = dict(PAST_HOURS) if hours >= 24 else {"1 hour": 1, **PAST_HOURS}
-    return {
+    moved = {f"return, past {name}": past_return(returns, end, length // 24) for name, length in PAST_HOURS.items()}
+    return moved | {
         f"log realised vol, past {name}": np.log(
             realised_vol(returns, end - length * NS_PER_HOUR, end, least_share=1.0 if length == 1 else PAST_SHARE)
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.units import NS_PER_YEAR
+from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_YEAR
 
 MOST_CELLS = 20_000_000
 
@@ -104,6 +104,26 @@ def realised_vol(returns: Returns, start_ns: IntArray, end_ns: IntArray, *, leas
     inside = (start_ns >= opened[0]) & (end_ns <= returns.end_ns[-1])
     vol = np.sqrt(np.maximum(mean, 0.0) * NS_PER_YEAR / returns.step_ns)
     return np.where(inside & (count >= np.ceil(least_share * whole - 1e-9)) & (mean > 0.0), vol, np.nan)
+
+
+def past_return(returns: Returns, end_ns: IntArray, days: int) -> FloatArray:
+    """Log return of the ``days`` before each time, (times,), between the last prices known then; NaN where one is older than an hour, or there is none.
+
+    >>> import numpy as np
+    >>> r = Returns(np.arange(1, 4) * NS_PER_DAY, np.zeros(3), np.array([1.0, 1.5, np.nan]), NS_PER_DAY)
+    >>> past_return(r, np.arange(4) * NS_PER_DAY, 1).tolist()
+    [nan, nan, 0.5, nan]
+    """
+    return last_price_log(returns, end_ns) - last_price_log(returns, end_ns - days * NS_PER_DAY)
+
+
+def last_price_log(returns: Returns, time_ns: IntArray) -> FloatArray:
+    """Log of the last price known by each time, (times,); NaN where it is older than an hour, or there is none."""
+    cells = np.arange(returns.log_price.size)
+    last = np.maximum.accumulate(np.where(np.isfinite(returns.log_price), cells, -1))[np.maximum(returns.at(time_ns), 0)]
+    known = (returns.at(time_ns) >= 0) & (last >= 0)
+    fresh = time_ns - returns.end_ns[np.maximum(last, 0)] < NS_PER_HOUR
+    return np.where(known & fresh, returns.log_price[np.maximum(last, 0)], np.nan)
 
 
 def sums(returns: Returns) -> tuple[FloatArray, IntArray]:

@@ -6,13 +6,15 @@ import numpy as np
 
 from tailwag.experiments.study.inference import Design
 from tailwag.experiments.study.known import Known
-from tailwag.experiments.study.returns import Returns, hourly, trailing_scale
+from tailwag.experiments.study.returns import Returns, hourly, past_return, trailing_scale
 from tailwag.experiments.study.rows import HOUR_BLOCKS, centred, hour_block, kept_rows
-from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.arrays import FloatArray, IntArray
 
 WINDOW, LEAST = 96, 90
 WINSORISED_AT = 5.0
 SHOCK = 2.0
+TRENDS = {"past day's return": 1, "past 5 days' return": 5, "past 20 days' return": 20}
+NO_PAST = "no price 1, 5 or 20 days before"
 HOURS_WINDOW, LEAST_HOURS = 168, 150
 GAIN = "gain x return"
 GROSS = "gross gain x return"
@@ -29,7 +31,7 @@ def reversal_design(known: Known, returns: Returns, *, most_age_hours: float) ->
     scale = trailing_scale(returns, WINDOW, least=LEAST)[:-1]
     now, then, end_ns = returns.log_return[:-1], returns.log_return[1:], returns.end_ns[:-1]
     row = known.row_at(end_ns, most_age_hours=most_age_hours)
-    safe = np.maximum(row, 0)
+    safe, trends = np.maximum(row, 0), _trends(returns, end_ns)
     gain, gross, vol = known.gain[safe], known.gross_gain[safe], np.log(known.atm_iv_7d[safe])
     kept, left_out = kept_rows(
         {
@@ -38,6 +40,7 @@ def reversal_design(known: Known, returns: Returns, *, most_age_hours: float) ->
             "no snapshot, or too old": row >= 0,
             "no gain": np.isfinite(gain) & np.isfinite(gross),
             "no implied vol at 7 days": np.isfinite(vol),
+            NO_PAST: np.asarray(np.isfinite(np.stack(list(trends.values()))).all(axis=0)),
         }
     )
     x, y = _winsorised(now[kept] / scale[kept]), _winsorised(then[kept] / scale[kept])
@@ -48,6 +51,7 @@ def reversal_design(known: Known, returns: Returns, *, most_age_hours: float) ->
         **_gross(GROSS, gain[kept], gross[kept], x),
         "log implied vol x return": centred(vol[kept]) * x,
         "log trailing scale x return": centred(np.log(scale[kept])) * x,
+        **{f"{name} x return": centred(trend[kept]) * x for name, trend in trends.items()},
     }
     columns |= {f"return, {4 * one:02d} to {4 * one + 4:02d} UTC": x * (block == one) for one in range(HOUR_BLOCKS) if (block == one).any()}
     return Design(y, np.column_stack(list(columns.values())), tuple(columns), end_ns[kept], left_out)
@@ -62,7 +66,7 @@ def shocks_design(known: Known, returns: Returns, *, most_age_hours: float) -> D
     scale = trailing_scale(hours, HOURS_WINDOW, least=LEAST_HOURS)[:-1]
     now, then, end_ns = hours.log_return[:-1], hours.log_return[1:], hours.end_ns[:-1]
     row = known.row_at(end_ns, most_age_hours=most_age_hours)
-    safe = np.maximum(row, 0)
+    safe, trends = np.maximum(row, 0), _trends(returns, end_ns)
     gain, gross = known.gain[safe], known.gross_gain[safe]
     kept, left_out = kept_rows(
         {
@@ -71,6 +75,7 @@ def shocks_design(known: Known, returns: Returns, *, most_age_hours: float) -> D
             "no shock": np.abs(now) > SHOCK * np.where(np.isfinite(scale), scale, np.inf),
             "no snapshot, or too old": row >= 0,
             "no gain": np.isfinite(gain) & np.isfinite(gross),
+            NO_PAST: np.asarray(np.isfinite(np.stack(list(trends.values()))).all(axis=0)),
         }
     )
     size = np.abs(now[kept]) / scale[kept]
@@ -80,6 +85,7 @@ def shocks_design(known: Known, returns: Returns, *, most_age_hours: float) -> D
         "constant": np.ones(size.size),
         "size of the shock": size,
         **_gross(GROSS_SHOCK, gain[kept], gross[kept], size),
+        **{f"{name} x size of the shock": centred(trend[kept]) * size for name, trend in trends.items()},
     }
     return Design(onwards, np.column_stack(list(columns.values())), tuple(columns), end_ns[kept], left_out)
 
@@ -87,6 +93,11 @@ def shocks_design(known: Known, returns: Returns, *, most_age_hours: float) -> D
 def _gross(name: str, gain: FloatArray, gross: FloatArray, x: FloatArray) -> dict[str, FloatArray]:
     """The control for the size of gamma; none under a rule that takes everybody for short, whose gain is that size."""
     return {} if np.allclose(np.abs(gain), gross, rtol=1e-9, atol=0.0) else {name: centred(gross) * x}
+
+
+def _trends(returns: Returns, end_ns: IntArray) -> dict[str, FloatArray]:
+    """Returns of the past days over the root of their number: dealers' gamma by most rules falls and rises with them, and so may momentum."""
+    return {name: past_return(returns, end_ns, days) / np.sqrt(days) for name, days in TRENDS.items()}
 
 
 def _winsorised(values: FloatArray) -> FloatArray:

@@ -85,7 +85,11 @@ def _head(request: StudyRequest, inputs: Inputs) -> Document:
 def _entry(name: str, inputs: Inputs, seed: int) -> Document:
     plan, known, returns = inputs.plan, inputs.view.known, inputs.market.returns
     found = _found(name, known, inputs, seed)
-    entry = {**_told(found), "predicted": plan.hypothesis(name)["predicted"], "hypothesis": plan.hypothesis(name)["hypothesis"]}
+    entry = {
+        **_told(found),
+        **{said: plan.hypothesis(name)[said] for said in ("predicted", "predicted_says")},
+        "hypothesis": plan.hypothesis(name)["hypothesis"],
+    }
     if name in ("realised-vol", "realised-vol-1h"):
         entry["without_implied_vol"] = _told(regression(name, known, returns, plan, seed=seed, implied=False))
     entry["placebos"] = [] if found.estimate is None else [_placebo(one) for one in _placebos(name, known, inputs, seed)]
@@ -102,7 +106,7 @@ def _found(name: str, known: Known, inputs: Inputs, seed: int) -> Found:
 
 def _under(name: str, variant: Variant, inputs: Inputs, seed: int) -> Document:
     """The hypothesis' own coefficient under another set of assumptions."""
-    told = {"rule": variant.rule, "dynamics": variant.dynamics, "depth": variant.depth}
+    told = {"rule": variant.rule, "dynamics": variant.dynamics, "depth": variant.depth, "later_minutes": variant.later_minutes}
     if variant.known is None:
         return told | {"estimate": None, "refused": variant.refused}
     found = _found(name, variant.known, inputs, seed)
