@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import html
+import io
 import re
 import struct
 from typing import Any
@@ -15,6 +16,7 @@ from tailwag.experiments.study.report import study_html
 from tailwag.experiments.study.report_card import study_card
 from tailwag.experiments.study.report_sentences import asked, came, headline, placebo_warning, secondary_sentence, seen
 from tailwag.experiments.study.report_view import Interval, glance, judged, number, rank
+from tailwag.experiments.study.words import print_study, study_sentences
 
 COMMAND = ["tailwag", "study", "all", "--panel", "my panel", "--candles", "c.csv", "--seed", "11"]
 HOSTILE = "<script>alert(1)</script>"
@@ -122,6 +124,28 @@ def test_nulls_are_said_as_nulls(document: dict[str, Any], page: str) -> None:
         assert html.escape(asked(entry)) in page
 
 
+def test_the_terminal_tells_the_same(document: dict[str, Any]) -> None:
+    shown = io.StringIO()
+    print_study(document, file=shown)
+    words = shown.getvalue()
+    rows = [re.split(r" {2,}", line.strip()) for line in words.splitlines()]
+    for entry in document["hypotheses"]:
+        one = entry["estimates"][0]
+        row = next(row for row in rows if row[0] == entry["name"] and len(row) == 7)
+        assert figures_of(" ".join(row[1:4]).replace("-", "−")) == to_three(one["value"], one["low"], one["high"], one["p_value"])
+    holm = [row for row in rows if row[-1] == "no" and len(row) == 3]
+    assert [row[0] for row in holm] == ["realised-vol-1h", "realised-vol", "shocks", "expiry", "pinning", "out-of-sample"], "by p-value"
+    losses = document["out_of_sample"]["qlike"].values()
+    forecast = next(row for row in rows if row[0] == "as planned")
+    assert figures_of(" ".join(forecast[3:])) == to_three(*losses)
+    assert ["1.", "91.3 %", "-0.210", "-0.609 to 0.208", "-2.00 to 2.00", "yes"] in rows
+    assert ["ETH", "n/a"] in rows
+    assert "Left out of reversal, by reason: no gain: 3." in words
+    lines = study_sentences(document)
+    assert [line for line in lines if line.startswith("out-of-sample: Not shown")]
+    assert max(map(len, words.splitlines())) <= 100
+
+
 def turned(document: dict[str, Any]) -> dict[str, Any]:
     """The same with the primary's sign turned round."""
     other = copy.deepcopy(document)
@@ -190,5 +214,6 @@ def test_every_document_makes_a_page_and_a_card(name: str) -> None:
     assert HOSTILE not in made
     assert "None" not in re.sub(r"<script.*?</script>", "", made, flags=re.DOTALL)
     assert ("The plan on its prediction" in made) == (name in ("all", "expiry", "pinning", "refused") and name != "expiry")
+    print_study(shown, file=io.StringIO())
     card = study_card(shown, theme="dark" if name == "hostile" else "light")
     assert struct.unpack(">II", card[16:24]) == (1200, 675)

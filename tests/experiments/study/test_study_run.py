@@ -122,13 +122,14 @@ def test_the_document_says_what_the_estimates_say(tmp_path: Path) -> None:
     assert [entry["name"] for entry in document["hypotheses"]] == list(NAMES["reversal"])
     assert {one["name"] for one in first["placebos"]} == {"signs", "dates"}
     said = study_sentences(document)
-    assert "no effect is rejected at 5 %" in said[0]
+    assert said[0].startswith("Shown: 15-minute returns are continued where hedgers are short gamma")
+    assert said[1].startswith("reversal: Shown: 0 is rejected. gain x return: ")
     assert plan.digest in said[-1]
     done = tailwag("study", "reversal", "--panel", folder, "--candles", candles, "--seed", "3", "--json", "-")
     assert done.document == json.loads(json.dumps(document))
     shown = tailwag("study", "pinning", "--panel", folder, "--candles", candles)
     assert shown.code == 0, shown.err
-    assert "no estimate" in shown.out.decode(), "no strike lies beside the spot here"
+    assert "No estimate" in shown.out.decode(), "no strike lies beside the spot here"
 
 
 def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:

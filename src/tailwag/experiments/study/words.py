@@ -1,111 +1,117 @@
-"""A study in sentences and one table: what was asked, what came, what could have been seen, and how placebos did."""
+"""A study in the terminal: the answer first, every hypothesis in sentences, then short tables of all that the document holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from tailwag.experiments.report_terminal import WIDTH, fold
-from tailwag.figures.numbers import MINUS
+from tailwag.experiments.study import report_tables as tables
+from tailwag.experiments.study.report_sentences import (
+    assumed_sentences,
+    came,
+    flow_depth_sentence,
+    forecast_sentences,
+    headline,
+    placebo_sentence,
+    placebo_warning,
+    secondary_sentence,
+    seen,
+)
+from tailwag.experiments.study.report_view import Document, number, p_value
 
-Document = Mapping[str, Any]
-PRIMARY = "reversal"
+__all__ = ["number", "p_value", "print_study", "study_sentences"]
+Table = tuple[str, Sequence[str], list[list[str]]]
 
 
 def study_sentences(document: Document) -> list[str]:
-    """The answer first, then what it rests on."""
-    said = [sentence(entry) for entry in document["hypotheses"]]
-    told = document["assumptions"]
-    said.append(
-        f"Assumed: {told['rule']}, {told['dynamics']}, USD {told['depth_usd_per_pct']:,.0f} moves the price 1 %. "
-        f"{document['history']['rows']:,} snapshots of {document['currency']}, {document['candles']['candles']:,} candles of {document['candles']['name']}."
-    )
-    said.append(f"Plan, version {document['plan']['version']}: SHA-256 {document['plan']['sha256']}.")
-    return said
+    """The answer first, then each hypothesis, then what it rests on."""
+    said = [f"{headline(document)}.", placebo_warning(document), secondary_sentence(document)]
+    for entry in document["hypotheses"]:
+        said += [f"{entry['name']}: {came(document, entry)}", seen(entry)]
+    for rank, line in enumerate(forecast_sentences(document)):
+        said.append(line if rank else f"out-of-sample: {line}")
+    return [*filter(None, (*said, flow_depth_sentence(document))), *assumed_sentences(document)]
 
 
-def sentence(entry: Document) -> str:
-    """One hypothesis: rejected or not, its estimate, and what could have been seen."""
-    if not entry["estimates"]:
-        return f"{entry['name']}: no estimate: {entry['refused']}"
-    one = entry["estimates"][0]
-    decision = "no effect is rejected at 5 %" if decided(entry) else "no effect cannot be rejected at 5 %"
-    return (
-        f"{entry['name']}: {decision}. {one['name']}: {number(one['value'])}, 95 % interval {number(one['low'])} to {number(one['high'])}"
-        f"{_blocks(one)}, p {p_value(one['p_value'])}, from {one['rows']:,} rows in {one['blocks']} blocks of days; predicted {entry['predicted']:g}. "
-        f"An effect of {number(one['seen_at'])} would have been seen in four of five such samples."
-    )
+def study_tables(document: Document) -> Iterator[Table]:
+    """Title, heads and rows of every table that the document has something for."""
+    if len(document["hypotheses"]) > 2:
+        yield "Every hypothesis", _SHORT, [[row[place] for place in _SHORT_OF] for row in tables.hypothesis_cells(document)]
+    else:
+        yield from (_coefficients(entry) for entry in document["hypotheses"])
+    if document.get("rejected"):
+        yield "Holm at 5 % over the secondary hypotheses", ("hypothesis", "p", "rejected"), _holm(document["rejected"])
+    others = [[entry["name"], *row[:4]] for entry in document["hypotheses"] for row in tables.other_cells(document, entry)]
+    yield "Under other assumptions; coefficients of a gain scale with depth", ("hypothesis", *tables.OTHERS[:4]), others
+    if document.get("out_of_sample") and not document["out_of_sample"]["refused"]:
+        yield "Out of sample: QLIKE loss by forecast, lower is better", _LOSSES, [row[:8] for row in tables.forecast_cells(document)]
+    yield from _identified(document.get("identification") or {})
+    if document.get("replication"):
+        yield "The primary question from one snapshot to the next", tables.REPLICATIONS, tables.replication_cells(document)
 
 
-def decided(entry: Document) -> bool:
-    """Before the correction for several hypotheses: the primary by both intervals, pinning by its sign flips, the others by their p-value."""
-    one = entry["estimates"][0]
-    return bool(one["rejects_zero"]) if entry["name"] == PRIMARY else bool(one["p_value"] < 0.05)
+_SHORT = ("hypothesis", "estimate", "95 %", "p", "decision", "seen in 4 of 5", "rows")
+_SHORT_OF = (0, 1, 3, 5, 6, 7, 9)
+_LOSSES = ("assumed", "R2", "p", "with", "without", "sigma/(1-G)", "implied vol", "past vol")
 
 
-def _blocks(one: Document) -> str:
-    return "" if one["block_low"] is None else f" (bootstrap {number(one['block_low'])} to {number(one['block_high'])})"
+def _coefficients(entry: Document) -> Table:
+    heads = ("coefficient", "estimate", "error", "95 %", "bootstrap", "p", "seen in 4 of 5")
+    return f"{entry['name']}: {entry['hypothesis']}", heads, [tables.coefficient_cells(one["name"], one) for one in entry["estimates"]]
 
 
-def number(value: float) -> str:
-    """Three significant digits with a true minus.
-
-    >>> number(-0.01234), number(1.0)
-    ('−0.0123', '1.00')
-    """
-    return f"{value:#.3g}".replace("-", MINUS)
+def _holm(told: Document) -> list[list[str]]:
+    names = sorted(told["secondary"], key=lambda name: (told["p_values"][name], name))
+    return [[name, tables.p_cell(told["p_values"][name]), "yes" if told["secondary"][name] else "no"] for name in names]
 
 
-def p_value(value: float) -> str:
-    """A p-value to three digits, and never 0.
+def _identified(told: Document) -> Iterator[Table]:
+    if not told or told["refused"]:
+        return
+    yield "The sign of each part: 1 hedgers short all of it, -1 long all of it", tables.SIGNS, tables.sign_cells(told)
+    rows = tables.contrast_cells(told)
+    yield "Sums of signs, by how much the data say of them", tables.contrast_heads(told)[:6], [row[:6] for row in rows]
 
-    >>> p_value(0.0), p_value(0.0421)
-    ('below 0.0001', '0.0421')
-    """
-    return "below 0.0001" if value < 1e-4 else f"{value:.3g}"
+
+def _notes(document: Document) -> Iterator[str]:
+    """What stands under the tables: placebos, what was left out, and what could not be had."""
+    for entry in document["hypotheses"]:
+        yield placebo_sentence(entry)
+        yield _left_out(entry)
+    told = document.get("identification") or {}
+    yield f"Signs: {told['refused']}" if told.get("refused") else ""
+    yield from (f"Replication, {one['currency']}: {one['refused']}" for one in document.get("replication") or [] if one["refused"])
+    yield from tables.not_had(document)
 
 
-def placebo_sentence(entry: Document) -> str:
-    """How far out the true figure lies among its placebos; empty without any."""
-    told = [f"{one['name']} {100 * one['share_as_far']:.3g} % of {one['placebos']:,}" for one in entry["placebos"]]
-    return f"Placebos as far from 0 as {entry['name']}: {', '.join(told)}." if told else ""
+def _left_out(entry: Document) -> str:
+    told = [f"{reason}: {count:,}" for reason, count in entry["left_out"].items() if count]
+    return f"Left out of {entry['name']}, by reason: {'; '.join(told)}." if told else ""
 
 
 def print_study(document: Document, *, file: IO[str] | None = None) -> None:
     """Print a study on ``file`` (standard output if None)."""
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Grid
     from rich.text import Text
 
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     console.width = min(console.width, 120) if console.is_terminal else WIDTH
-    for line in study_sentences(document):
-        console.print(Text(fold(line)))
-    for entry in document["hypotheses"]:
+    for place, line in enumerate(study_sentences(document)):
+        console.print(Text(fold(line), style="bold" if place == 0 else ""))
+    for title, heads, rows in study_tables(document):
+        if not rows:
+            continue
         console.print(Text(""))
-        console.print(Text(fold(f"{entry['name']}: {entry['hypothesis']}"), style="bold"))
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        for place, head in enumerate(("coefficient", "estimate", "error", "95 %", "p")):
-            table.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
-        for one in entry["estimates"]:
-            reach = f"{number(one['low'])} to {number(one['high'])}"
-            table.add_row(
-                *(fold(cell) for cell in (one["name"], number(one["value"]), number(one["error"]), reach, p_value(one["p_value"])))
-            )
-        console.print(table)
-        for line in filter(None, (placebo_sentence(entry), _without_implied(entry), _left_out(entry))):
-            console.print(Text(fold(line), style="dim"))
-
-
-def _without_implied(entry: Document) -> str:
-    other = entry.get("without_implied_vol")
-    if not other or not other["estimates"]:
-        return ""
-    one = other["estimates"][0]
-    return f"Without implied vol among the controls: {number(one['value'])}, 95 % interval {number(one['low'])} to {number(one['high'])}."
-
-
-def _left_out(entry: Document) -> str:
-    told = [f"{reason} {count:,}" for reason, count in entry["left_out"].items() if count]
-    return f"Left out: {', '.join(told)}." if told else ""
+        console.print(Text(fold(title), style="bold"))
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+        for place, head in enumerate(heads):
+            grid.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
+        for row in rows:
+            grid.add_row(*(Text(fold(cell)) for cell in row))
+        console.print(grid)
+    console.print(Text(""))
+    for line in filter(None, _notes(document)):
+        console.print(Text(fold(line), style="dim"))
