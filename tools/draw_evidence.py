@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,88 @@ def _expiry(name: str) -> str:
     return next((part for part in name.split("_") if part[:2].isdigit()), name)
 
 
-DRAWN = {"trades": trades}
+SHADES = {"amplifying": "#c84f00", "damping": "#00795f", "undetermined": "#5b4a9c"}
+SHADED = {"amplifying": "amplifying", "damping": "damping", "undetermined": "the published rules differ"}
+RUNAWAY = "#aa145a"
+
+
+def case(document: dict[str, Any]) -> str:
+    """Price over what the published rules say together, and the gain under each rule, on one clock with its expiries."""
+    drawing = Drawing(760, 430)
+    start, end = _seconds(document["from"]), _seconds(document["to"])
+
+    def at(text: str) -> float:
+        return 50 + 700 * (_seconds(text) - start) / (end - start)
+
+    told, shots = document["price"], document["snapshots"]
+    low, high = told["low_usd"], told["high_usd"]
+    known = [*(one["known"] for one in shots), document["to"]]
+    for place, one in enumerate(shots):
+        if place and one["sign"] == shots[place - 1]["sign"]:
+            continue
+        until = next((k for k in range(place, len(shots)) if shots[k]["sign"] != one["sign"]), len(shots))
+        drawing.box(at(known[place]), 30, at(known[until]) - at(known[place]), 190, SHADES[one["sign"]], 0.13)
+    drawing.words(50, 20, "price, thousand USD")
+    across = 190.0
+    for sign in dict.fromkeys(one["sign"] for one in shots):
+        drawing.box(across, 9, 18, 13, SHADES[sign], 0.3)
+        drawing.words(across + 24, 20, SHADED[sign], colour=INK)
+        across += 60 + 7 * len(SHADED[sign])
+    step = next(size for size in (500, 1000, 2000, 5000, 10000) if (high - low) / size < 6)
+    for level in range(int(-(-low // step)) * step, int(high) + 1, step):
+        height = 215 - 180 * (level - low) / (high - low)
+        drawing.line([(50, height), (750, height)], GRID, width=1)
+        drawing.words(44, height + 5, f"{level / 1000:g}", anchor="end")
+    _expiries(drawing, document, at)
+    drawing.line(
+        [None if c is None else (at(e), 215 - 180 * (c - low) / (high - low)) for e, c in zip(told["end"], told["close_usd"])],
+        INK,
+        width=1.3,
+    )
+    _case_gains(drawing, document, [at(text) for text in known])
+    for day in range(int(start // 86400), int(end // 86400)):
+        moment = datetime.fromtimestamp(86400 * day, UTC)
+        drawing.words(at(moment.isoformat()), 424, f"{moment.day} {moment:%b}", anchor="middle" if day * 86400 > start else "")
+    return drawing.text()
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _expiries(drawing: Drawing, document: dict[str, Any], at: Callable[[str], float]) -> None:
+    for one in document["expiries"]:
+        share, place = one["share_of_gross_gamma"], at(one["expiry"])
+        drawing.line([(place, 30), (place, 220), None, (place, 262), (place, 408)], RUNAWAY, width=round(0.7 + 6 * share, 1), dash="4 3")
+        if share >= 0.15:
+            drawing.words(place + 5, 45, f"{100 * share:.0f} % of gamma expires,", colour=RUNAWAY)
+            drawing.words(place + 5, 61, f"most open interest at {one['largest_strike_usd']:,.0f}", colour=RUNAWAY)
+
+
+def _case_gains(drawing: Drawing, document: dict[str, Any], at: list[float]) -> None:
+    rules = [
+        row["rule"] for row in document["snapshots"][0]["rules"] if row["dynamics"] == document["snapshots"][0]["rules"][0]["dynamics"]
+    ]
+    gains = {rule: [next(row["gain"] for row in one["rules"] if row["rule"] == rule) for one in document["snapshots"]] for rule in rules}
+    low, high = min(map(min, gains.values())), max(map(max, gains.values()))
+
+    def height(gain: float) -> float:
+        return 404 - 140 * (gain - low) / (high - low)
+
+    drawing.words(50, 250, "gain:")
+    across = 95.0
+    for paint, (rule, values) in zip(PAINTS, gains.items()):
+        points = [(x, height(gain)) for place, gain in enumerate(values) for x in at[place : place + 2]]
+        drawing.line(points, paint, width=2)
+        drawing.words(across, 250, rule, colour=paint)
+        across += 22 + 8 * len(rule)
+    for level in (-0.4, 0.0, 0.4, 0.8):
+        if low <= level <= high:
+            drawing.line([(50, height(level)), (750, height(level))], GRID if level else INK, width=1)
+            drawing.words(44, height(level) + 5, f"{level:+.1f}".replace("-", "\u2212") if level else "0", anchor="end")
+
+
+DRAWN = {"trades": trades, "case": case}
 
 
 def main(words: Sequence[str]) -> None:

@@ -15,32 +15,38 @@ EXAMPLES = """
 
   tailwag study pinning --panel panel --candles BTCUSDT_15m.csv --seed 11
 
+  tailwag study case --panel panel --candles BTCUSDT_15m.csv --from 2026-02-03T00:00:00Z --to 2026-02-09T00:00:00Z --png crash.png
+
   tailwag study trades trades_BTC_31MAR23_calls.parquet --png signs.png
 
 NAME is reversal (15-minute returns and hourly shocks), realised-vol (the next day and the next hour), expiry (vol around 08:00 UTC) or pinning.
+case tells some days as they were: price, and what each snapshot said under every rule of the history, as a description that tests nothing.
 trades asks of files of signed option trades how often inventory from flow has another sign than the positioning rules say.
 DIR is a folder of tailwag history build; FILE holds candles of 15 minutes with the times at which they open. Outcomes, controls, exclusions and error rates
 are those of the analysis plan, whose SHA-256 is printed; every estimate stands beside what the data could have seen and beside its placebos.
 """
 
 
-def study_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="reversal, realised-vol, expiry, pinning or trades.")],
+def study_command(  # noqa: PLR0913 - one parameter for each option of the command
+    name: Annotated[str, typer.Argument(metavar="NAME", help="reversal, realised-vol, expiry, pinning, case or trades.")],
     paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="trades: files of Deribit's option trades.")] = None,
     panel: Annotated[str | None, option("--panel", metavar="DIR", help="Folder of tailwag history build.")] = None,
     candles: Annotated[
         str | None, option("--candles", metavar="FILE", help="CSV of 15-minute candles: time at which it opens, close, volume.")
     ] = None,
     currency: Annotated[str, option("--currency", help="Whose snapshots or trades.")] = "BTC",
+    start: Annotated[str | None, option("--from", metavar="TIME", help="case: its beginning, with offset.")] = None,
+    end: Annotated[str | None, option("--to", metavar="TIME", help="case: its end, with offset.")] = None,
     block_days: Annotated[int, option("--block-days", help="trades: days in a block of the bootstrap.")] = 30,
     seed: Annotated[int, option("--seed", min=0, help="Seed of bootstrap and placebos.")] = 7,
-    png: Annotated[str | None, option("--png", metavar="FILE", help="trades: a picture.")] = None,
+    html: Annotated[str | None, option("--html", metavar="FILE", help="case: the page.")] = None,
+    png: Annotated[str | None, option("--png", metavar="FILE", help="case, trades: a picture.")] = None,
     json_file: Annotated[str | None, option("--json", metavar="FILE", help="Write the study as JSON ('-' = stdout, alone).")] = None,
 ) -> None:
     """Does what was known about dealers' hedging say anything about what followed? Estimates with intervals, power and placebos, nulls included."""
     from tailwag.cli.studying import StudyWords, run_named
 
-    run_named(StudyWords(name, tuple(paths or ()), panel, candles, currency, block_days, seed, json_file, png))
+    run_named(StudyWords(name, tuple(paths or ()), panel, candles, currency, start, end, block_days, seed, json_file, html, png))
 
 
 def register(app: typer.Typer) -> None:

@@ -23,9 +23,12 @@ class StudyWords:
     panel: str | None
     candles: str | None
     currency: str
+    start: str | None
+    end: str | None
     block_days: int
     seed: int
     json_file: str | None
+    html: str | None
     png: str | None
 
 
@@ -34,9 +37,12 @@ def run_named(words: StudyWords) -> None:
     from tailwag.experiments.study.run import StudyRequest
 
     if words.name == "trades":
-        _refuse_strange(words, ("panel", "candles"))
+        _refuse_strange(words, ("panel", "candles", "start", "end", "html"))
         return _run_trades(words)
-    _refuse_strange(words, ("paths", "png"))
+    if words.name == "case":
+        _refuse_strange(words, ("paths",))
+        return _run_case(words)
+    _refuse_strange(words, ("paths", "start", "end", "html", "png"))
     run_study(
         StudyRequest(words.name, _given("--panel", words.panel), _given("--candles", words.candles), words.currency, words.seed),
         words.json_file,
@@ -47,7 +53,7 @@ def run_named(words: StudyWords) -> None:
 def _refuse_strange(words: StudyWords, names: tuple[str, ...]) -> None:
     for name in names:
         if getattr(words, name):
-            shown = "files" if name == "paths" else f"--{name}"
+            shown = {"paths": "files", "start": "--from", "end": "--to"}.get(name, f"--{name}")
             raise InputError(f"study {words.name[:40]!a} takes no {shown}; leave it out, or see tailwag study --help")
 
 
@@ -59,37 +65,51 @@ def _given(option: str, value: str | None) -> str:
 
 def _run_trades(words: StudyWords) -> None:
     from tailwag.cli.simulating import _progress
+    from tailwag.experiments.study.trade_signs_picture import trade_signs_png
     from tailwag.experiments.study.trade_signs_run import TradesRequest, trade_signs
     from tailwag.experiments.study.trade_signs_words import print_trade_signs
 
     _refuse_nowhere(json=words.json_file, png=words.png)
     with _progress() as (say, _):
         document = trade_signs(TradesRequest(words.paths, words.currency, words.block_days, words.seed), say=say)
-    _tell(document, words, print_trade_signs)
+    pictures = {} if words.png is None else {words.png: trade_signs_png(document)}
+    _tell(document, words.json_file, pictures, print_trade_signs)
 
 
-def _tell(document: dict[str, Any], words: StudyWords, told: Callable[[dict[str, Any]], None]) -> None:
-    """Draw and write what was asked for, and print the document, or with ``--json -`` it alone."""
+def _run_case(words: StudyWords) -> None:
+    from tailwag.cli.simulating import _progress
+    from tailwag.experiments.study.case import CaseRequest, case
+    from tailwag.experiments.study.case_page import case_html
+    from tailwag.experiments.study.case_picture import case_png
+    from tailwag.experiments.study.case_words import print_case
+    from tailwag.market.clock import parse_time_ns
+
+    _refuse_nowhere(json=words.json_file, png=words.png, html=words.html)
+    start_ns, end_ns = parse_time_ns(_given("--from", words.start)), parse_time_ns(_given("--to", words.end))
+    request = CaseRequest(_given("--panel", words.panel), _given("--candles", words.candles), start_ns, end_ns, words.currency)
+    with _progress() as (say, _):
+        say("reading")
+        document = case(request)
+    pictures = {} if words.png is None else {words.png: case_png(document)}
+    pictures |= {} if words.html is None else {words.html: case_html(document).encode()}
+    _tell(document, words.json_file, pictures, print_case)
+
+
+def _tell(document: dict[str, Any], json_file: str | None, pictures: dict[str, bytes], told: Callable[[dict[str, Any]], None]) -> None:
+    """Print the document, or with ``--json -`` it alone, and write what was asked for."""
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import write_whole
 
-    text = strict_json(document) + b"\n"
-    drawn = {} if words.png is None else {words.png: _picture(document)}
-    if words.json_file == "-":
+    text, alone = strict_json(document) + b"\n", json_file == "-"
+    written = pictures if json_file is None or alone else {**pictures, json_file: text}
+    if alone:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
     else:
         told(document)
-        drawn |= {} if words.json_file is None else {words.json_file: text}
-    for path, data in drawn.items():
+    for path, data in written.items():
         write_whole(Path(path), data)
-        (sys.stderr if words.json_file == "-" else sys.stdout).write(f"wrote {path}\n")
-
-
-def _picture(document: dict[str, Any]) -> bytes:
-    from tailwag.experiments.study.trade_signs_picture import trade_signs_png
-
-    return trade_signs_png(document)
+        (sys.stderr if alone else sys.stdout).write(f"wrote {path}\n")
 
 
 def _refuse_nowhere(**files: str | None) -> None:

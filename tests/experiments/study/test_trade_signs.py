@@ -255,7 +255,7 @@ def test_the_command_prints_and_writes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_picture_is_the_document_s(tmp_path: Path) -> None:
     """Also of more files than there are colours, and of one in which nothing can be compared."""
-    paths = [written(tmp_path, noisy(seed, 60), f"{seed}.json") for seed in range(7)]
+    paths = [written(tmp_path, noisy(seed, 100), f"{seed}.json") for seed in range(7)]
     paths.append(written(tmp_path, [one(0, NAMES[0], "buy", 3.0, iv=0.0)], "none.json"))
     picture = tmp_path / "signs.png"
     document = tailwag("study", "trades", *paths, "--png", picture, "--json", "-").document
