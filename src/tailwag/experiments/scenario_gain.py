@@ -46,14 +46,19 @@ def gain_document(name: str, file: ScenarioFile, *, paths: int, seed: int, bump:
         "amplification": {"measured": measured.amplification.to_document(), "predicted": predicted.amplification},
         "gain_by_agent": agents,
         "reason": measured.reason,
-        "notes": list(_notes(scenario, agents)),
+        "notes": list(_notes(scenario, agents, predicted)),
     }
 
 
-def _notes(scenario: Scenario, agents: list[Document]) -> Iterator[str]:
+def _notes(scenario: Scenario, agents: list[Document], predicted: PredictedGain) -> Iterator[str]:
     taken = [row["name"] for row in agents if row["law"] == "as stated"]
     if taken:
         yield f"taken at their word, having no closed form here: {', '.join(taken)}"
+    if predicted.due_again > 0.0:
+        yield (
+            f"on {100.0 * predicted.due_again:.3g} % of moves price rests where a public rule calls once more: hedges that others' hedges make due are "
+            "measured and not predicted here, so the two may differ"
+        )
     if getattr(scenario, "elsewhere", None) is not None:
         yield "the first venue alone: what arbitrageurs carry to and from other venues is not bumped"
     if scenario.vol.moves:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_gain_public import due_at_rest, only_public, public_law, public_rounds
 from tailwag.hedging.policies import AtTimes, Band, CharmOnly, EveryStep, NoHedge, Predictive
 from tailwag.kernels.arrays import FloatArray
 from tailwag.kernels.black_plain import normal_cdf, normal_density
@@ -41,7 +43,7 @@ from tailwag.units import HOURS_PER_YEAR
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
 DAYS_PER_YEAR = 365.0
 POINTS = 12_001
-MOST_ROUNDS = 30
+MOST_ROUNDS = 60
 NO_REST = 1e-6
 """Rounds that still differ by so much of log price after the last one go back and forth: price does not rest there."""
 NOISE_POINTS = 1_601
@@ -71,18 +73,20 @@ class PredictedGain:
     """The total gain that closed forms predict for a bump, and its parts, which sum to it; ``deviation`` as of a part.
 
     Over n paths the mean lies within about deviation / sqrt(n): where a bump is seldom answered, paths that answer may all be missed.
+    ``due_again``: on which share of moves a public rule is due once more where price rests, after the one hedge that is counted here.
     """
 
     total: float
     amplification: float
     agents: tuple[PredictedPart, ...]
     deviation: float = 0.0
+    due_again: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What a law may read: the price at the start, the end of the bumped step and its length, how vol follows spot,
-    whether everybody is late, and whether time goes on after the bump."""
+    whether everybody is late, and whether time goes on after the bump; ``first_seen(exogenous)``: what same-step agents make of a move at once."""
 
     spot_usd: float
     now_years: float
@@ -90,6 +94,7 @@ class Setting:
     spot_vol_beta: float
     late: bool
     fades: bool
+    first_seen: Callable[[FloatArray], FloatArray] | None = None
 
 
 def predict_gain(scenario: Scenario, bump: Bump) -> PredictedGain:
@@ -99,16 +104,19 @@ def predict_gain(scenario: Scenario, bump: Bump) -> PredictedGain:
     InputError where no closed form holds: a bump after the start, depth that reacts, vega hedges that move vol.
     """
     _refuse(scenario, bump)
-    setting = _setting(scenario, bump)
-    laws = [law_of(agent, setting) for agent in scenario.agents]
     noise = bump.noise_of(scenario)
     exogenous = noise * np.linspace(-NOISE_REACH, NOISE_REACH, NOISE_POINTS) if noise > 0.0 else np.zeros(1)
     weights = np.exp(-0.5 * (exogenous / noise) ** 2) if noise > 0.0 else np.ones(1)
     weights = weights / weights.sum()
-    grid, shocks, flows = _curve(scenario, bump, [law for law, _ in laws], reach=float(exogenous[-1]) + bump.size_log)
-    up, down = (np.interp(exogenous + side, shocks, grid) for side in (bump.size_log, -bump.size_log))
+    setting = _seeing(scenario, bump, reach=float(exogenous[-1]) + bump.size_log)
+    laws = [law_of(agent, setting) for agent in scenario.agents]
+    only, moves = [law for law, _ in laws], (exogenous + bump.size_log, exogenous - bump.size_log)
+    whole_rounds = only_public(scenario.agents, only, setting)
+    answers = _rounds(scenario, bump, setting, moves) if whole_rounds else _rests(scenario, bump, only, moves)
+    (up, rises), (down, falls) = answers
     answer = float(weights @ (up - down))
-    bought = [float(weights @ (np.interp(up, grid, flow) - np.interp(down, grid, flow))) for flow in flows]
+    bought = [float(weights @ (rise - fall)) for rise, fall in zip(rises, falls)]
+    due_again = 0.0 if whole_rounds else _due_again(scenario, setting, weights, answers, moves)
     total, whole = 1.0 - 2.0 * bump.size_log / answer, math.fsum(bought)
     apart = (2.0 * bump.size_log / answer**2) * math.sqrt(max(float(weights @ (up - down - answer) ** 2), 0.0))
     shares = [0.0 if whole == 0.0 else flow / whole for flow in bought]
@@ -116,7 +124,54 @@ def predict_gain(scenario: Scenario, bump: Bump) -> PredictedGain:
         PredictedPart(agent.name, flow / answer, total * share, by, apart * abs(share))
         for agent, flow, share, (_, by) in zip(scenario.agents, bought, shares, laws)
     )
-    return PredictedGain(total, answer / (2.0 * bump.size_log), agents, apart)
+    return PredictedGain(total, answer / (2.0 * bump.size_log), agents, apart, due_again)
+
+
+Answer = tuple[FloatArray, list[FloatArray]]
+"""Where price rests and what everybody has bought by then in USD, (points,) each."""
+
+
+def _seeing(scenario: Scenario, bump: Bump, *, reach: float) -> Setting:
+    """The setting, with what same-step agents make of a move at once where somebody late looks at that."""
+    setting = _setting(scenario, bump)
+    if setting.late or not any(isinstance(getattr(agent, "inner", agent), Crab) for agent in scenario.agents):
+        return setting
+    at_once = [law_of(agent, setting)[0] for agent in scenario.agents if not agent.delay_steps and not isinstance(agent, Predator)]
+    grid, shocks, _ = _curve(scenario, bump, at_once, reach=reach)
+    return replace(setting, first_seen=lambda exogenous: np.interp(exogenous, shocks, grid))
+
+
+def _rests(scenario: Scenario, bump: Bump, laws: Sequence[Law], moves: tuple[FloatArray, FloatArray]) -> tuple[Answer, Answer]:
+    """The market's answer to each of two rows of exogenous moves, where price comes to rest."""
+    reach = float(max(np.abs(move).max() for move in moves))
+    grid, shocks, flows = _curve(scenario, bump, laws, reach=reach)
+    rests = [np.interp(move, shocks, grid) for move in moves]
+    first, second = ((rest, [np.interp(rest, grid, flow) for flow in flows]) for rest in rests)
+    return first, second
+
+
+def _rounds(scenario: Scenario, bump: Bump, setting: Setting, moves: tuple[FloatArray, FloatArray]) -> tuple[Answer, Answer]:
+    """The same where strategies of public rules alone answer: round after round of their hedges."""
+    moved, bound = partial(_impact_log, scenario, bump), scenario.stop_log_move
+    first, second = (public_rounds(scenario.agents, setting, moved, move, bound_log=bound) for move in moves)
+    if not all((np.abs(rest) <= bound).all() for rest, _ in (first, second)):
+        raise InputError("expected a price at which hedges of public rules come to rest, got none: each makes others due without end")
+    return first, second
+
+
+def _due_again(
+    scenario: Scenario,
+    setting: Setting,
+    weights: FloatArray,
+    answers: tuple[Answer, Answer],
+    moves: tuple[FloatArray, FloatArray],
+) -> float:
+    """On which share of moves a public rule is due once more where price rests."""
+    total = 0.0
+    for (rest, _), move in zip(answers, moves):
+        due = [due_at_rest(agent, setting, rest=rest, exogenous=move) for agent in scenario.agents]
+        total += 0.5 * float(weights @ np.any(due, axis=0)) if due else 0.0
+    return total
 
 
 def law_of(agent: Any, setting: Setting) -> tuple[Law, str]:
@@ -171,7 +226,7 @@ def _led_to(scenario: Scenario, bump: Bump, laws: Sequence[Law], grid: FloatArra
     """
     shocks = grid.copy()
     flows: list[FloatArray] = []
-    for _ in range(MOST_ROUNDS):
+    for round_number in range(MOST_ROUNDS):
         price = scenario.spot_usd * np.exp(shocks)
         bought = [law(grid, shocks) for law in laws]
         flows = [usd + coin * price for usd, coin in bought]
@@ -180,7 +235,8 @@ def _led_to(scenario: Scenario, bump: Bump, laws: Sequence[Law], grid: FloatArra
         apart = np.abs(after - shocks)
         if float(apart.max()) < 1e-13:
             break
-        shocks = after
+        # whole steps may hop to and fro over a threshold that half of them come to rest beside
+        shocks = after if round_number < MOST_ROUNDS // 2 else 0.5 * (shocks + after)
     return np.where(apart < NO_REST, shocks, math.nan), flows
 
 
@@ -366,23 +422,6 @@ def _pool(agent: PoolArbitrage, setting: Setting) -> tuple[Law, str] | None:
     return law, "-P^2 |V''| (depth)"
 
 
-def _crab(agent: Crab, setting: Setting) -> tuple[Law, str]:
-    """2 N (e^x - e^h) / S0 coin where the first price seen has moved by the threshold from the last hedge at h; nothing before.
-
-    Hedges that become due only by what other hedges push are not in it.
-    """
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        seen = exogenous if setting.late else x
-        worn = math.exp(-agent.funding.rate_per_year(agent.iv) * setting.now_years)
-        gap = 2.0 * agent.notional_usd * (worn * np.exp(seen) - math.exp(agent.hedged_at_log)) / setting.spot_usd
-        hours = setting.now_years * HOURS_PER_YEAR + agent.hedged_hours_ago
-        called = (np.abs(np.expm1(seen - agent.hedged_at_log)) >= agent.rule.move_share) | (hours >= agent.rule.every_hours)
-        return 0.0 * x, np.where(called, gap, 0.0)
-
-    return law, "+2 N beyond the threshold"
-
-
 def _insurer(agent: PortfolioInsurer, setting: Setting) -> tuple[Law, str] | None:
     """holding (N(d1(x)) - N(d1(0))) of a copied put; m (V - F) of a constant proportion."""
     width = _dead_zone(agent.policy, setting)
@@ -453,7 +492,7 @@ _LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...]
     (LeveragedTraders, _leveraged),
     (LpHedger, _lp_hedger),
     (PoolArbitrage, _pool),
-    (Crab, _crab),
+    (Crab, public_law),
     (PortfolioInsurer, _insurer),
     (QuotingDealer, _dealer),
     (TrendFollower, _trend),
