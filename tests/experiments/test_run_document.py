@@ -22,7 +22,7 @@ from tailwag.sim.run import default_metric_plan, simulate
 from tailwag.sim.state import PNL_PARTS
 
 KEYS = [
-    "schema", "headline", "scenario", "source", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "calibration", "outcomes", "pnl", "events", "gain_by_agent", "liquidations",
+    "schema", "headline", "scenario", "source", "seed", "paths", "versions", "engine", "pnl_split", "assumptions", "calibration", "outcomes", "pnl", "events", "gain_by_agent", "liquidations", "takeovers",
     "pools", "venues", "option_trades", "vaults", "options_pools", "metrics",
 ]  # fmt: skip
 

@@ -83,6 +83,14 @@ chain = {{block_seconds = 120, capacity_usd_per_block = 400000, others_usd_per_b
 
 SLIDE = '{right = "put", strike_usd = 57000, days = 0.25, contracts = -1500, iv = 0.8, settlement = "average-30min"}'
 LATER = '{right = "call", strike_usd = 62000, days = 7, contracts = -1200, iv = 0.7, settlement = "average-30min", skew = -0.1}'
+SOLD_CALL = '{right = "call", strike_usd = 63000, days = 3, contracts = -400, iv = 0.8, settlement = "average-30min"}'
+SOLD_PUT = '{right = "put", strike_usd = 58500, days = 0.1, contracts = -300, iv = 0.8, settlement = "average-30min"}'
+
+
+def _own(r: random.Random) -> random.Random:
+    """Numbers of an agent's own, which leave those of the others as they were."""
+    return random.Random(r.getstate()[1][0])
+
 
 AGENTS: dict[str, Callable[[random.Random], str]] = {
     "dealer": lambda r: (
@@ -453,6 +461,39 @@ at_log = {r.choice([-0.005, 0.005])}
 slices = {r.choice([1, 3])}
 """
     ),
+    "margined": lambda r: (
+        f"""
+kind = "margined-book"
+name = "margined sellers"
+venue = "deribit-btc"
+rules_at = 2026-02-05T00:00:00Z
+margin = "cross"
+options = [{SOLD_CALL}, {SOLD_PUT}]
+collateral_usd = {_own(r).choice([5e6, 6e6])}
+accounts = {_own(r).choice([1, 20])}
+hedge_share = {_own(r).choice([0.2, 1.0])}
+backstop_hedge_share = {_own(r).choice([0.0, 0.5])}
+delay_steps = {_own(r).choice([0, 1])}
+fund_usd = {_own(r).choice([0.0, 1e5])}
+"""
+    ),
+    "two purses": lambda r: (
+        f"""
+kind = "margined-book"
+name = "two purses"
+venue = "deribit-btc"
+rules_at = 2026-02-05T00:00:00Z
+margin = "isolated"
+options = [{SOLD_CALL}]
+collateral_usd = 7e6
+hedge_collateral_share = {_own(r).choice([0.02, 0.019])}
+accounts = 10
+backstop_hedge_share = 1
+delay_steps = {_own(r).choice([0, 1])}
+fund_usd = 1e5
+stream = 1
+"""
+    ),
 }
 """Agents of home, by a name of this table's own."""
 
@@ -573,7 +614,7 @@ def at_random(number: int) -> str:
     clearing = "implicit" if venues else r.choice(["implicit", "implicit", "lagged", "damped"])
     names = r.sample(list(AGENTS), r.randint(3, len(AGENTS)))
     if clearing == "damped":
-        names = [name for name in names if name not in ("whole", "rounds", "ladder", "patient")] or ["dealer"]
+        names = [name for name in names if name not in ("whole", "rounds", "ladder", "patient", "margined", "two purses")] or ["dealer"]
     chosen: dict[str, Callable[[random.Random], str]] = {name: AGENTS[name] for name in names}
     if venues:
         chosen |= {name: ELSEWHERE[name] for name in r.sample(list(ELSEWHERE), r.randint(2, len(ELSEWHERE)))}

@@ -86,7 +86,13 @@ def audited(scenario: Scenario, *, seed: int, paths: int) -> Findings:
 def _writing_down(plan: Any) -> Any:
     """The plan with traders that keep every liquidation."""
     return replace(
-        plan, seats=tuple(replace(seat, trader=replace(seat.trader, records=True)) if _leveraged(seat) else seat for seat in plan.seats)
+        plan,
+        seats=tuple(
+            replace(seat, trader=replace(seat.trader, **{word: True}))
+            if (word := next((one for one in ("records", "writes_down") if hasattr(seat.trader, one)), ""))
+            else seat
+            for seat in plan.seats
+        ),
     )
 
 
@@ -128,6 +134,8 @@ class Market:
                     funds = [one.seats[place].memory.accounts.fund[path] for one in (self.last, state)]
                     self.funds[place, state.step, path] = max(map(float, funds))
                     self._accounts(place, state, path, where)
+                if hasattr(seat.trader, "writes_down"):
+                    self._margined(place, state, path, f"{where}, {seat.agent.name}")
                 if hasattr(getattr(state.seats[place].memory, "books", None), "stale_usd"):
                     self._pool(state.seats[place], path, f"{where}, {seat.agent.name}")
                 if hasattr(getattr(state.seats[place].memory, "books", None), "premium_usd"):
@@ -210,7 +218,8 @@ class Market:
             self.told.same("option coin", got, 0.0, size, f"{where}, {key}")
         for what in ("premium_usd", "edge_usd", "settled_usd", "value_usd"):
             got, size = _add(getattr(held, what)[path] for held in holders)
-            self.told.same(f"options' {what}", got, 0.0, size, where)
+            paid = _add(held.premium_usd[path] for held in holders)[1] if what == "value_usd" else 0.0  # what values were summed from
+            self.told.same(f"options' {what}", got, 0.0, size + paid, where)
 
     def _accounts(self, place: int, state: Any, path: int, where: str) -> None:
         """Margin, fund and debt of leveraged traders against what the market paid for what was liquidated."""
@@ -236,6 +245,40 @@ class Market:
             "closed accounts owe nothing", not bool(((now.size[:, path] == 0.0) & (now.wallet[:, path] < -1e-6 * size)).any()), where
         )
 
+    def _margined(self, place: int, state: Any, path: int, where: str) -> None:
+        """Purses, backstop, fund and debt of a margined account against the ledger; its perp and the backstop's are all that the market sold it."""
+        own, begun, was = (one.seats[place] for one in (state, self.start, self.last))
+        now, first, before = (one.memory.accounts for one in (own, begun, was))
+        names = ("option_cash_usd", "perp_cash_usd", "taken_cash_usd", "fund_usd")
+        cash = [float(getattr(now, name)[path]) for name in names] + [-float(now.bad_debt_usd[path])]
+        start = [float(getattr(first, name)[path]) for name in names]
+        costs = float(sum(own.holding.pnl_usd[PARTS.index(name), path] for name in COSTS))
+        got, size = _add(cash)
+        paid = float(own.holding.cash_usd[path]) - costs
+        self.told.same("margined purses", got - math.fsum(start), paid, size + float(own.holding.turnover_usd[path]), where)
+        coin = [float(now.perp_coin[path]), float(now.taken_coin[path])]
+        self.told.same("margined perps", math.fsum(coin), float(own.holding.position_coin[path]), _add(coin)[1], where)
+        self.told.holds("a share of a book goes one way", 0.0 <= now.share[path] <= before.share[path] <= 1.0, where)
+        self.told.holds(
+            "a fund pays what it has", bool(now.fund_usd[path] >= 0.0 and now.bad_debt_usd[path] >= before.bad_debt_usd[path]), where
+        )
+        if now.bad_debt_usd[path] > before.bad_debt_usd[path]:
+            self.told.holds("debt is left by an empty fund alone", bool(now.fund_usd[path] <= 1e-6), where)
+
+    def _takeovers(self) -> None:
+        """Options that went to a backstop are those written down, each with price, counterparty and reason."""
+        for place, seat in enumerate(self.plan.seats):
+            if not hasattr(seat.trader, "writes_down"):
+                continue
+            for events in self.last.seats[place].memory.events:
+                for row in range(events.step.size):
+                    where = f"{self.name}, step {int(events.step[row])}, path {int(events.path[row])}, {seat.agent.name}"
+                    whole = bool(events.counterparty(row) and events.reason(row)) and float(events.price_usd[row]) > 0.0
+                    self.told.holds("a takeover has a price, a counterparty and a reason", whole, where)
+                    if int(events.leg[row]) == 0:
+                        fine = self._within(int(events.step[row]), int(events.path[row]), float(events.price_usd[row]))
+                        self.told.holds("a forced hedge is priced by the market", fine, where)
+
     def _vault(self, own: Any, path: int, where: str) -> None:
         books, held = own.memory.books, own.memory.holding
         paid = float(books.premium_usd[path])
@@ -256,6 +299,7 @@ class Market:
 
     def liquidations(self) -> None:
         """Every liquidation has a price that the market traded at, a counterparty and a reason, and together they are what was traded."""
+        self._takeovers()
         for place, seat in enumerate(self.plan.seats):
             if not _leveraged(seat):
                 continue

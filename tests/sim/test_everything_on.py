@@ -45,6 +45,7 @@ WORDS = {
     "options' value_usd", "options' edge_usd", "a vault's premium", "a vault's payoff", "an options pool's edge", "an options pool's coin", "leveraged positions", "margin, fund and debt",
     "both legs of an arbitrage", "liquidations are what was traded", "both sides of a deleveraging",
     "a liquidation has a price and a size", "a liquidation has a counterparty", "only a fund that holds something bears a loss", "a liquidation has a reason", "an option that expired is gone",
+    "margined purses", "margined perps", "a takeover has a price, a counterparty and a reason", "a forced hedge is priced by the market",
 }  # fmt: skip
 
 

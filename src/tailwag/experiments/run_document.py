@@ -13,6 +13,7 @@ from tailwag.experiments.run_amm import options_pool_sentences, options_pools
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
 from tailwag.experiments.run_options import option_sentences, option_trades
 from tailwag.experiments.run_pools import pool_sentences, pools
+from tailwag.experiments.run_takeovers import takeover_sentences, takeovers
 from tailwag.experiments.run_vaults import vault_sentences, vaults
 from tailwag.experiments.run_venues import run_venues, venue_sentences
 from tailwag.experiments.scenario_files import ScenarioFile
@@ -24,6 +25,7 @@ from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
+from tailwag.sim.agents.margined_book import MarginedBook
 from tailwag.sim.agents.option_flow import OptionFlow
 from tailwag.sim.agents.options_amm import OptionsAmm
 from tailwag.sim.agents.pool import PoolArbitrage
@@ -49,13 +51,14 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     """Plain values of one run; nothing in them depends on threads, folders or the clock.  Strict JSON may be written from it as it is."""
     metrics = run.metrics.to_document()
     notes = () if calibration is None else (str(calibration),)
-    liquidated, accounts, places = liquidations(run), pools(run), run_venues(run)
+    liquidated, taken, accounts, places = liquidations(run), takeovers(run), pools(run), run_venues(run)
     traded, sold, quoted = option_trades(run), vaults(run), options_pools(run)
     return {
         "schema": SCHEMA,
         "headline": [
             *_headline(run, metrics, calibration),
             *liquidation_sentences(liquidated),
+            *takeover_sentences(taken),
             *pool_sentences(accounts),
             *venue_sentences(places),
             *option_sentences(traded),
@@ -76,6 +79,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "events": events(file),
         "gain_by_agent": [asdict(one) for one in stated_gains(run.scenario)],
         "liquidations": liquidated,
+        "takeovers": taken,
         "pools": accounts,
         "venues": places,
         "option_trades": traded,
@@ -149,6 +153,7 @@ _KINDS: dict[type, str] = {
     Dealer: "dealer",
     LiquidationLadder: "liquidation-ladder",
     LeveragedTraders: "leveraged-traders",
+    MarginedBook: "margined-book",
     PoolArbitrage: "cpmm",
     LpHedger: "lp-hedger",
     Crab: "crab",

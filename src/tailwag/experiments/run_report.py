@@ -15,6 +15,7 @@ from tailwag.experiments.run_liquidations import liquidation_tables
 from tailwag.experiments.run_options import option_tables
 from tailwag.experiments.run_report_figures import run_sections
 from tailwag.experiments.run_report_view import RunAnswer, notes, run_answer
+from tailwag.experiments.run_takeovers import takeover_tables
 from tailwag.experiments.run_venues import venue_tables
 
 if TYPE_CHECKING:
@@ -82,7 +83,13 @@ def _tails(document: Document) -> str:
 
 
 def _inside(document: Document) -> str:
-    tabled = liquidation_tables(document) + venue_tables(document) + option_tables(document) + options_pool_tables(document)
+    tabled = (
+        liquidation_tables(document)
+        + takeover_tables(document)
+        + venue_tables(document)
+        + option_tables(document)
+        + options_pool_tables(document)
+    )
     liquidated = f'<div class="card block span-12">{tabled}</div>' if tabled else ""
     return (
         '<section id="events"><h2>What happens inside the run?</h2><div class="grid">'

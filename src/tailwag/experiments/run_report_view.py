@@ -9,6 +9,7 @@ from typing import Any
 from tailwag.experiments.report_view import Tile, part, records
 from tailwag.experiments.run_liquidations import liquidation_sentences
 from tailwag.experiments.run_report_words import dollars, error_of, number, percent, share, tells, value_of
+from tailwag.experiments.run_takeovers import takeover_sentences
 from tailwag.experiments.scenario_source import LAW_WORDS
 from tailwag.figures.labels import moment
 from tailwag.figures.numbers import UNKNOWN, gain_text, known, money, price
@@ -73,9 +74,9 @@ def run_answer(document: Document) -> RunAnswer:
 
 def _liquidated(document: Document) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Asked only where somebody is on margin."""
-    found = records(document, "liquidations")
-    if found:
-        yield "Who is liquidated?", tuple(sentence.replace("+-", "±") for sentence in liquidation_sentences(found))
+    said = [*liquidation_sentences(records(document, "liquidations")), *takeover_sentences(records(document, "takeovers"))]
+    if said:
+        yield "Who is liquidated?", tuple(sentence.replace("+-", "±") for sentence in said)
 
 
 def metrics_of(document: Document) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from tailwag.experiments.scenario_agent_dealer import read_dealer
 from tailwag.experiments.scenario_agent_flow import read_hawkes, read_insurer, read_manipulator, read_momentum, read_predator
 from tailwag.experiments.scenario_agent_ladder import read_ladder
 from tailwag.experiments.scenario_agent_leveraged import read_leveraged
+from tailwag.experiments.scenario_agent_margined import read_margined
 from tailwag.experiments.scenario_agent_option_flow import read_option_flow
 from tailwag.experiments.scenario_agent_pools import read_crab, read_lp_hedger, read_pool
 from tailwag.experiments.scenario_agent_quoting import read_quoting
@@ -27,6 +28,7 @@ READERS: dict[str, Reader] = {
     "lp-hedger": read_lp_hedger,
     "crab": read_crab,
     "leveraged-traders": read_leveraged,
+    "margined-book": read_margined,
     "insurer": read_insurer,
     "momentum": read_momentum,
     "hawkes": read_hawkes,

@@ -8,6 +8,7 @@ from tailwag.hedging.execution import AlmgrenChriss, ObizhaevaWang
 from tailwag.hedging.policies import AtTimes, CharmOnly, Leland, WhalleyWilmott, Zakamouline
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.margined_book import MarginedBook
 from tailwag.sim.dynamics import Bates, Bootstrap, HawkesJumps, Heston, Kou, Merton, StudentT
 from tailwag.sim.run import Run
 from tailwag.sim.scenario import Scenario
@@ -33,6 +34,7 @@ _BY_KIND: dict[type, str] = {
     AlmgrenChriss: "Almgren and Chriss (2001), Optimal execution of portfolio transactions: slices",
     ObizhaevaWang: "Obizhaeva and Wang (2013), Optimal trading strategy and supply/demand dynamics: slices",
     LeveragedTraders: "Borel (1942), Tanner (1953), Tarski (1955): cascades; margin and liquidation by the venue's own published rules",
+    MarginedBook: "Tarski (1955): a call and the price that it moves as the smallest fixed point; standard margin by the venue's own published rules",
     LiquidationLadder: "Borel (1942), Tanner (1953): sizes of cascades; the smallest fixed point as in Tarski (1955)",
 }
 
