@@ -27,6 +27,8 @@ from tailwag.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 
 STEP_NS = int(STEP_MINUTES * NS_PER_MINUTE)
 HALF_DAY, DAY = 48, 96
+HALF_DAYS = 340
+"""150 days after the 20 whose trend is among the controls."""
 
 
 def gains_of(runs: int, segments: int, seed: int, **spread: float) -> np.ndarray:
@@ -35,7 +37,7 @@ def gains_of(runs: int, segments: int, seed: int, **spread: float) -> np.ndarray
 
 
 def late_histories(
-    runs: int, *, seed: int, segments: int = 300, known: np.ndarray | None = None, still: bool = False
+    runs: int, *, seed: int, segments: int = HALF_DAYS, known: np.ndarray | None = None, still: bool = False
 ) -> Iterator[SimulatedHistory]:
     """Half days of late hedging with a gain each; ``known`` says other gains than those at work; ``still``: nobody hedges."""
     gains = gains_of(runs, segments, seed) * (not still)
@@ -46,7 +48,7 @@ def late_histories(
 
 
 def reversals(runs: int, *, seed: int, unrelated: bool = False, still: bool = False) -> Iterator[Design]:
-    known = gains_of(runs, 300, seed + 1_000) if unrelated or still else None
+    known = gains_of(runs, HALF_DAYS, seed + 1_000) if unrelated or still else None
     for made in late_histories(runs, seed=seed, known=known, still=still):
         yield reversal_design(made.known, made.returns, most_age_hours=13)
 
@@ -90,7 +92,7 @@ def with_expiry(gains: np.ndarray, expiring: np.ndarray) -> Known:
     return replace(told, expiring_gain=expiring, expiring_gross_gain=share * told.gross_gain, next_expiry_ns=midnight + 8 * NS_PER_HOUR)
 
 
-def shocked(runs: int, *, seed: int, unrelated: bool = False, still: bool = False, days: int = 150) -> Iterator[Design]:
+def shocked(runs: int, *, seed: int, unrelated: bool = False, still: bool = False, days: int = 170) -> Iterator[Design]:
     """Hours whose hedging arrives an hour late: steps of an hour, told in quarters that share the hour's move."""
     gains = gains_of(runs, days, seed) * (not still)
     moves = simulated_moves(gains.ravel(), 24, late=True, seed=seed).reshape(runs, days * 24)
