@@ -128,3 +128,26 @@ def drawn_to_strikes(*, seed: int, pull: float, days: int = 150) -> tuple[Pins, 
         next_expiry_ns=evening + NS_PER_DAY * np.arange(days) + 12 * NS_PER_HOUR,
     )
     return pins(known, returns, most_age_hours=1), returns
+
+
+def shocked_early(runs: int, *, seed: int, days: int = 170) -> Iterator[Design]:
+    """Hours whose hedging arrives a quarter of an hour late already."""
+    for run in range(runs):
+        gains = gain_path(days, np.random.default_rng(seed + run))
+        made = stretched(simulated_moves(gains, DAY, late=True, seed=seed + run), gains, gap=False)
+        yield shocks_design(made.known, made.returns, most_age_hours=25)
+
+
+def lasting_vols(runs: int, *, seed: int, hours: int, days: int = 180) -> Iterator[Design]:
+    """Days whose vol lasts, amplified in the step of the move by a gain of each day; implied vol is left out."""
+    for run in range(runs):
+        draw = np.random.default_rng(seed + run)
+        gains, level, moves = gain_path(days, draw, persistence=0.8), 0.0, []
+        for gain in gains:
+            moves.append(0.5 * np.exp(level) / (1.0 - gain) * np.sqrt(1.0 / 365 / DAY) * draw.normal(size=DAY))
+            level = 0.95 * level + draw.normal(0.0, 0.12)
+        price = np.concatenate([[0.0], np.cumsum(np.concatenate(moves))])
+        returns = grid_returns(START_NS - STEP_NS + STEP_NS * np.arange(price.size), np.exp(price), STEP_NS)
+        yield realised_design(
+            uninformed(START_NS + NS_PER_DAY * np.arange(days), gains), returns, hours=hours, gain_below=0.9, implied=False
+        )

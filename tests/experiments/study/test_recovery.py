@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.experiments.study.markets import drawn_to_strikes, expiries, reversals, shocked, vols
+from tests.experiments.study.markets import drawn_to_strikes, expiries, lasting_vols, reversals, shocked, shocked_early, vols
 
 from tailwag.experiments.study.inference import Design, Estimate, block_bootstrap, robust_fit, with_blocks
 from tailwag.experiments.study.pinning import sign_flips
@@ -58,6 +58,16 @@ def test_intervals_cover_the_truth(markets: Markets, words: dict[str, Any], trut
     mean, error = told(found)
     assert abs(mean - truth) < 3.5 * error + BENDS.get(markets, 0.0), "right in size: within the noise and what is known to bend it"
     assert 0.93 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.97
+
+
+@pytest.mark.slow
+def test_the_sizes_that_the_plan_does_not_predict_are_as_it_says() -> None:
+    """Shocks whose hedges come within the hour continue by a part; where vol lasts, past vol has taken a part of amplification already."""
+    mean, error = told(fits(shocked_early(60, seed=900), 5))
+    assert abs(mean - 0.25) < 3.5 * error < 0.2
+    for hours in (24, 1):
+        mean, error = told(fits(lasting_vols(100, seed=77, hours=hours), 5))
+        assert 0.3 - 2.0 * error < mean < 0.5 + 2.0 * error < 0.6
 
 
 @pytest.mark.slow
