@@ -6,12 +6,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tailwag.errors import InputError
-
-if TYPE_CHECKING:
-    from tailwag.experiments.study.run import StudyRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +31,14 @@ class StudyWords:
 
 def run_named(words: StudyWords) -> None:
     """Run the study that was named; InputError for words that belong to another."""
-    from tailwag.experiments.study.run import StudyRequest
-
     if words.name == "trades":
         _refuse_strange(words, ("panel", "candles", "start", "end", "html"))
         return _run_trades(words)
     if words.name == "case":
         _refuse_strange(words, ("paths",))
         return _run_case(words)
-    _refuse_strange(words, ("paths", "start", "end", "html", "png"))
-    run_study(
-        StudyRequest(words.name, _given("--panel", words.panel), _given("--candles", words.candles), words.currency, words.seed),
-        words.json_file,
-    )
-    return None
+    _refuse_strange(words, ("paths", "start", "end"))
+    return _run_hypotheses(words)
 
 
 def _refuse_strange(words: StudyWords, names: tuple[str, ...]) -> None:
@@ -61,6 +52,24 @@ def _given(option: str, value: str | None) -> str:
     if value is None:
         raise InputError(f"this study needs {option}; see tailwag study --help")
     return value
+
+
+def _run_hypotheses(words: StudyWords) -> None:
+    from tailwag.cli.simulating import _progress
+    from tailwag.experiments.study.report import study_html
+    from tailwag.experiments.study.report_card import study_card
+    from tailwag.experiments.study.run import StudyRequest, study
+    from tailwag.experiments.study.words import print_study
+
+    panel, candles = _given("--panel", words.panel), _given("--candles", words.candles)
+    request = StudyRequest(words.name, panel, candles, words.currency, words.seed)
+    _refuse_nowhere(json=words.json_file, png=words.png, html=words.html)
+    with _progress() as (say, _):
+        document = study(request, say=say)
+    again = ("--panel", panel, "--candles", candles, "--currency", words.currency, "--seed", str(words.seed))
+    pictures = {} if words.png is None else {words.png: study_card(document)}
+    pictures |= {} if words.html is None else {words.html: study_html(document, command=("tailwag", "study", words.name, *again)).encode()}
+    _tell(document, words.json_file, pictures, print_study)
 
 
 def _run_trades(words: StudyWords) -> None:
@@ -119,26 +128,3 @@ def _refuse_nowhere(**files: str | None) -> None:
             raise InputError(f"--{option} expects a file in a folder that exists, got {str(path)[:80]!a}; make the folder or name another")
         if path == "-" and option != "json":
             raise InputError(f"--{option} expects a file, got '-'; only --json goes to stdout")
-
-
-def run_study(request: StudyRequest, json_file: str | None) -> None:
-    """Estimate and print; with ``--json -`` the document alone."""
-    from tailwag.cli.simulating import _progress
-    from tailwag.experiments.report_json import strict_json
-    from tailwag.experiments.run_files import write_whole
-    from tailwag.experiments.study.run import study
-    from tailwag.experiments.study.words import print_study
-
-    if json_file is not None and json_file != "-" and not Path(json_file).parent.is_dir():
-        raise InputError(f"--json expects a file in a folder that exists, got {json_file[:80]!a}; make the folder or name another")
-    with _progress() as (say, _):
-        document = study(request, say=say)
-    text = strict_json(document) + b"\n"
-    if json_file == "-":
-        sys.stdout.buffer.write(text)
-        sys.stdout.buffer.flush()
-        return
-    print_study(document)
-    if json_file is not None:
-        write_whole(Path(json_file), text)
-        sys.stdout.write(f"wrote {json_file}\n")

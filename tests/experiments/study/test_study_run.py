@@ -127,9 +127,13 @@ def test_the_document_says_what_the_estimates_say(tmp_path: Path) -> None:
     assert plan.digest in said[-1]
     done = tailwag("study", "reversal", "--panel", folder, "--candles", candles, "--seed", "3", "--json", "-")
     assert done.document == json.loads(json.dumps(document))
-    shown = tailwag("study", "pinning", "--panel", folder, "--candles", candles)
+    page, card = tmp_path / "pinning.html", tmp_path / "pinning.png"
+    shown = tailwag("study", "pinning", "--panel", folder, "--candles", candles, "--html", page, "--png", card)
     assert shown.code == 0, shown.err
     assert "No estimate" in shown.out.decode(), "no strike lies beside the spot here"
+    assert f"tailwag study pinning --panel {folder} --candles {candles} --currency BTC --seed 7</pre>" in page.read_text(encoding="utf-8")
+    assert card.read_bytes()[:4] == b"\x89PNG"
+    assert "folder that exists" in tailwag("study", "pinning", "--panel", folder, "--candles", candles, "--html", "/nowhere/x.html").err
 
 
 def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:

@@ -53,7 +53,12 @@ def study_html(document: Document, *, command: Sequence[str] = ()) -> str:
 
     Parts that the document does not have are left out; every text of it is escaped and nothing is loaded from anywhere.
     """
-    return page_html(f"Study: {document['study']}", _parts(document, command), styles=STYLES)
+    return page_html(f"Study: {document['study']}", map(_reached, _parts(document, command)), styles=STYLES)
+
+
+def _reached(part: str) -> str:
+    """A table that is wider than a phone scrolls, so a keyboard must reach it."""
+    return part.replace('<div class="scroll">', '<div class="scroll" tabindex="0">')
 
 
 def _parts(document: Document, command: Sequence[str]) -> Iterator[str]:
