@@ -38,6 +38,8 @@ READERS_FILES = frozenset(
     ]
 )
 """Files that only the reader has: commands that name one are checked for their words, not run."""
+LONG_PLAYS = ("tailwag scenario compare vault-epoch",)
+"""Beginnings of commands that play for most of a minute: their scenario and switches are made, and played in the slow suite alone."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,30 @@ def run_command(words: list[str], where: str) -> None:
     assert ended.value.code in (0, None), f"{where}: {' '.join(words)}\n{err.getvalue()}"
 
 
+def plays_long(words: list[str]) -> bool:
+    return " ".join(words).startswith(LONG_PLAYS)
+
+
+def rehearse_command(words: list[str], where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a comparison does before its first step: its words are read, its scenario opened and each of its switches thrown."""
+    from tailwag.experiments import scenario_play
+    from tailwag.experiments.scenario_matrix_twins import alike
+
+    rehearsed: list[int] = []
+
+    def rehearsal(story: Any, file: Any, chosen: Any, **_options: Any) -> Any:
+        for switch in chosen:
+            assert not alike(switch(file.scenario), file.scenario), f"{where}: {switch.label} changes nothing"
+        rehearsed.append(len(chosen))
+        raise SystemExit(0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scenario_play, "play", rehearsal)
+        run_command(words, where)
+    assert rehearsed, f"{where}: {' '.join(words)} compared nothing"
+    assert rehearsed[0] >= max(words.count("--with"), 1), f"{where}: {' '.join(words)} lost a switch"
+
+
 @pytest.mark.docs
 @pytest.mark.parametrize("page", [page for page in PAGES if any(steps_of(page))], ids=name_of)
 def test_the_programs_of_a_page_run_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +130,18 @@ def test_the_programs_of_a_page_run_from_top_to_bottom(page: Path, tmp_path: Pat
                 builtins.exec(compile("\n" * (step.line - 1) + step.body, str(page), "exec"), namespace)
             continue
         for words in commands_of(step):
-            if words[0] == "tailwag" and not needs_the_reader(words):
+            if words[0] == "tailwag" and plays_long(words):
+                rehearse_command(words, where, monkeypatch)
+            elif words[0] == "tailwag" and not needs_the_reader(words):
                 run_command(words, where)
+
+
+@pytest.mark.docs
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [words for _, words in all_commands() if plays_long(words)], ids=" ".join)
+def test_a_long_play_runs_as_it_is_printed(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_command(words, "a page")
 
 
 def command_options() -> dict[str, set[str]]:
