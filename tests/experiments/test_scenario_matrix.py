@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ import numpy as np
 import pytest
 from tests.experiments.test_library import WITHOUT_DATA, opened
 
+import tailwag.experiments.scenario_matrix as matrix_module
 from tailwag.errors import InputError
 from tailwag.experiments.report_json import strict_json
 from tailwag.experiments.scenario_compare import mean_of
 from tailwag.experiments.scenario_matrix import MatrixRequest, mitigations, scenario_matrix
 from tailwag.experiments.scenario_matrix_picture import matrix_card, matrix_html, matrix_map
 from tailwag.experiments.scenario_matrix_twins import alike, twins
-from tailwag.experiments.scenario_matrix_words import NEEDS, THERE, matrix_markdown
+from tailwag.experiments.scenario_matrix_words import NEEDS, THERE, matrix_headline, matrix_markdown
 from tailwag.experiments.scenario_play import Stage, play
 from tailwag.experiments.scenario_switches import SWITCHES, chosen_switch, for_agents
 from tailwag.experiments.scenario_verdicts import FAMILY_ERROR, holm, judged
 from tailwag.sim.agents.dealer import Dealer
+from tailwag.sim.dynamics import Replay
 
 QUICK = ("short-gamma-weekend", "zero-dte")
 SOME = ("circuit-breaker", "strike-limit:share=0.1", "internal-crossing", "window-ban")
@@ -194,7 +197,7 @@ def test_more_switches_change_nothing_of_those_that_are_there(small: dict[str, A
 # what is left out, refused
 
 
-def test_one_history_is_left_out_with_its_reason() -> None:
+def test_one_path_is_left_out_with_its_reason() -> None:
     document = scenario_matrix(MatrixRequest(("quiet-pin",), ("batch",), paths=1))
     assert document["cells"] == []
     assert "no standard error" in document["left_out"][0]["reason"]
@@ -291,3 +294,74 @@ def test_the_sign_of_gamma_at_full_size(name: str) -> None:
     assert len(rows) == 2
     for row in rows:
         assert row["long"]["z"] < -10.0 < 10.0 < row["short"]["z"], row
+
+
+# one history
+
+
+@pytest.fixture(scope="module")
+def with_history() -> Iterator[dict[str, Any]]:
+    """The small matrix with one of its scenarios turned into the replay of one history."""
+    real = matrix_module.open_story
+
+    def replayed(story: Any, **given: Any) -> Any:
+        file = real(story, **given)
+        if story.name != "short-gamma-weekend":
+            return file
+        moves = 0.004 * np.sin(np.arange(file.scenario.grid.steps) ** 1.3) - 0.0006
+        return replace(file, scenario=replace(file.scenario, price=Replay(moves)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matrix_module, "open_story", replayed)
+        yield scenario_matrix(MatrixRequest(QUICK, (*SOME, "slower-hedging"), paths=8))
+
+
+class TestOneHistory:
+    """A replay stands beside the matrix: its differences are those of its one path, and nothing is counted as a verdict."""
+
+    def test_it_is_one_path_whatever_number_was_asked_for(self, with_history: dict[str, Any]) -> None:
+        (history,) = with_history["histories"]
+        assert (history["name"], history["paths"], history["base"]["standard_error"]) == ("short-gamma-weekend", 1, None)
+        assert [row["name"] for row in with_history["scenarios"]] == ["zero-dte"]
+        assert {one["scenario"] for one in with_history["cells"]} == {"zero-dte"}
+        assert with_history["tried"] == len(with_history["cells"]), "what has no error takes no part in counting"
+
+    def test_its_differences_are_those_of_the_path(self, with_history: dict[str, Any]) -> None:
+        (history,) = with_history["histories"]
+        assert [one["switch"] for one in history["cells"]] == [
+            "circuit-breaker",
+            "strike-limit:share=0.1",
+            "internal-crossing",
+            "slower-hedging",
+        ]
+        for one in history["cells"]:
+            assert one["difference"]["value"] == one["switched"]["value"] - one["base"]["value"]
+            assert one["difference"]["standard_error"] is None
+            assert "effect" not in one
+        changed = {one["switch"]: one for one in history["cells"]}
+        assert changed["strike-limit:share=0.1"]["difference"]["value"] < 0.0
+        assert changed["internal-crossing"]["paths_that_differ"] == 0
+        for one in history["cells"]:
+            for cost in one["costs"]:
+                rises = cost["difference"]["value"] > 0.0
+                assert rises != cost["outcome"].startswith("pnl:"), "an account that earns more is no cost"
+
+    def test_it_is_told_in_words_and_on_the_page(self, with_history: dict[str, Any]) -> None:
+        (told,) = [line for line in with_history["headline"] if line.startswith("short-gamma-weekend, one history")]
+        assert "no errors and no verdicts" in told
+        assert "±" not in told
+        text, page = matrix_markdown(with_history), matrix_html(with_history)
+        assert "; one history: short-gamma-weekend." in text
+        assert "### One history: short-gamma-weekend" in text
+        assert text.index("One history") < text.index("### In short")
+        assert 'id="history-short-gamma-weekend"' in page
+        assert strict_json(with_history)
+
+    def test_alone_it_is_the_whole_answer(self, with_history: dict[str, Any]) -> None:
+        alone = {**with_history, "cells": [], "scenarios": [], "dealer_gamma": []}
+        assert [line.partition(",")[0] for line in matrix_headline(alone)] == ["short-gamma-weekend"]
+        shown = matrix_map(with_history)
+        assert shown.scenarios == ("zero-dte", "short-gamma-weekend")
+        assert [row[1] for row in shown.shades if row[1] is not None] == [0.0] * 4, "pale: no verdict"
+        assert matrix_map(alone).scenarios == ("short-gamma-weekend",)
+        assert matrix_card({**alone, "headline": matrix_headline(alone)})[:4] == b"\x89PNG"

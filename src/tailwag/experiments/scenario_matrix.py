@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tailwag.errors import InputError
@@ -13,6 +13,7 @@ from tailwag.experiments.scenario_compare import compared, mean_of
 from tailwag.experiments.scenario_files import Overrides, ScenarioFile
 from tailwag.experiments.scenario_library import library_names, library_story, open_story, story_files
 from tailwag.experiments.scenario_matrix_gamma import dealer_signs
+from tailwag.experiments.scenario_matrix_history import history_cell, is_history
 from tailwag.experiments.scenario_matrix_twins import Twin, twins
 from tailwag.experiments.scenario_matrix_words import matrix_headline
 from tailwag.experiments.scenario_outcomes import MEASURES, Measure
@@ -20,6 +21,7 @@ from tailwag.experiments.scenario_play import Stage, watch_of
 from tailwag.experiments.scenario_story import Story
 from tailwag.experiments.scenario_switches import SWITCHES, chosen_switch
 from tailwag.experiments.scenario_verdicts import FAMILY_ERROR, HARMS, HELPS, NOTHING, judged, largest_bonferroni_z
+from tailwag.experiments.simulate import calibration_of
 from tailwag.sim.agents.manipulator import SettlementManipulator
 from tailwag.sim.agents.predator import Predator
 from tailwag.sim.agents.squeezer import GammaSqueezer
@@ -52,6 +54,7 @@ class Sheet:
     untouched: list[Document] = field(default_factory=list)
     left_out: list[Document] = field(default_factory=list)
     gamma: list[Document] = field(default_factory=list)
+    histories: list[Document] = field(default_factory=list)
 
 
 def mitigations() -> tuple[str, ...]:
@@ -67,7 +70,8 @@ def scenario_matrix(request: MatrixRequest, *, stage: Stage | None = None) -> Do
     """Run every scenario and every switch on the scenario's own seeds (schema ``tailwag.scenario-matrix/1``).
 
     A cell is the paired difference of the scenario's own outcome, switched less base.  A switch that finds nothing to change in a scenario has no
-    cell there but a reason; so has one under which the scenario cannot run, and a scenario of one path or without its data.
+    cell there but a reason; so has one under which the scenario cannot run, and a scenario of one path or without its data.  A replay of one history
+    stands by itself under ``histories``: its differences have no error, no verdict and no part in what is counted.
     The same to the byte for any number of threads.  Raises InputError for an unknown scenario or switch.
     """
     on, sheet = stage or Stage(), Sheet()
@@ -99,6 +103,7 @@ def scenario_matrix(request: MatrixRequest, *, stage: Stage | None = None) -> Do
         "does_not_apply": sheet.untouched,
         "left_out": sheet.left_out,
         "dealer_gamma": sheet.gamma,
+        "histories": sheet.histories,
     }
     return {"headline": matrix_headline(document), **document}
 
@@ -118,13 +123,10 @@ def _opened(story: Story, request: MatrixRequest, sheet: Sheet) -> ScenarioFile 
             raise
         sheet.left_out.append({"scenario": story.name, "reason": str(error)})
         return None
-    if file.paths < 2 or file.vol_is == "observed":
-        reason = (
-            "one history has no standard error: tailwag scenario compare shows it"
-            if file.paths < 2
-            else "its vol is observed, and first has to be calibrated"
-        )
-        sheet.left_out.append({"scenario": story.name, "reason": reason})
+    if is_history(file):
+        return replace(file, paths=1)
+    if file.paths < 2:
+        sheet.left_out.append({"scenario": story.name, "reason": "one path has no standard error: tailwag scenario compare shows it"})
         return None
     return file
 
@@ -167,7 +169,9 @@ class Runner:
 
 def _play(story: Story, file: ScenarioFile, words: Sequence[str], sheet: Sheet, on: Stage) -> None:
     runner, measure = Runner(story, file, on), _measure(story.answer)
-    base = runner.arm(BASE, file.scenario)
+    found = calibration_of(file)
+    scenario = file.scenario if found is None else found.scenario
+    base = runner.arm(BASE, scenario)
     bases = {base.engine: base}
 
     def against(label: str, scenario: Scenario) -> tuple[Arm, Arm]:
@@ -176,14 +180,20 @@ def _play(story: Story, file: ScenarioFile, words: Sequence[str], sheet: Sheet, 
             bases[other.engine] = runner.arm(BASE, base.scenario, engine=other.engine)
         return bases[other.engine], other
 
-    sheet.scenarios.append(_scenario_row(story, file, base, measure))
-    sought = frozenset(f"pnl:{agent.name}" for agent in everybody(file.scenario) if isinstance(agent, SOUGHT))
-    for twin in twins(story, file.scenario, words):
+    row, cells, once = _scenario_row(story, file, base, measure), [], is_history(file)
+    sought = frozenset(f"pnl:{agent.name}" for agent in everybody(scenario) if isinstance(agent, SOUGHT))
+    for twin in twins(story, scenario, words):
         if twin.scenario is None:
             sheet.untouched.append(_untouched(story, twin))
-        else:
-            sheet.cells.append(_cell(story, compared(*against(twin.chosen.label, twin.scenario), twin.chosen), twin, sought))
-    sheet.gamma.extend(dealer_signs(story.name, file.scenario, against))
+            continue
+        told = compared(*against(twin.chosen.label, twin.scenario), twin.chosen)
+        cells.append(history_cell(told, story.answer, twin, sought) if once else _cell(story, told, twin, sought))
+    if once:
+        sheet.histories.append({**row, "cells": cells})
+        return
+    sheet.scenarios.append(row)
+    sheet.cells.extend(cells)
+    sheet.gamma.extend(dealer_signs(story.name, scenario, against))
 
 
 def _measure(name: str) -> Measure:
@@ -242,7 +252,8 @@ def _switch_rows(asked: Sequence[str], sheet: Sheet) -> list[Document]:
     rows = []
     for label in asked:
         switch = chosen_switch(label).switch
-        found = dict.fromkeys(one["row"] for one in (*sheet.cells, *sheet.untouched) if one["asked"] == label)
+        once = [cell for row in sheet.histories for cell in row["cells"]]
+        found = dict.fromkeys(one["row"] for one in (*sheet.cells, *once, *sheet.untouched) if one["asked"] == label)
         for row in [name for name in found if name != label] or found:
             said = {"switch": row, "asked": label, "name": switch.name, "kind": switch.kind}
             rows.append({**said, "sentence": switch.sentence, "asks": switch.asks, **_told(row, sheet)})

@@ -13,6 +13,8 @@ from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitte
 from tailwag.experiments.report_figures import Block, Section
 from tailwag.experiments.report_page import page_html, section_html
 from tailwag.experiments.report_tables import safe, table
+from tailwag.experiments.scenario_matrix_history import HEADS as HISTORY_HEADS
+from tailwag.experiments.scenario_matrix_history import history_rows, history_title
 from tailwag.experiments.scenario_matrix_words import HEADS, MARK, cell_words, cells_of, counted, matrix_command, not_applied
 from tailwag.figures.effects import NOT_HERE, effects_map, shade
 from tailwag.figures.numbers import MINUS, money
@@ -56,10 +58,11 @@ class Map:
 
 
 def matrix_map(document: Document) -> Map:
-    """Rows and columns of the picture; switches that apply nowhere have no row."""
-    cells = {(cell["row"], cell["scenario"]): cell for cell in document["cells"]}
+    """Rows and columns of the picture; switches that apply nowhere have no row, and histories, which have no verdicts, are pale."""
+    once = [{**cell, "scenario": row["name"], "effect": "nothing"} for row in document["histories"] for cell in row["cells"]]
+    cells = {(cell["row"], cell["scenario"]): cell for cell in (*document["cells"], *once)}
     switches = tuple(row["switch"] for row in document["switches"] if any(key[0] == row["switch"] for key in cells))
-    scenarios = tuple(row["name"] for row in document["scenarios"])
+    scenarios = tuple(row["name"] for row in columns_of(document))
     grid = [[cells.get((switch, scenario)) for scenario in scenarios] for switch in switches]
     return Map(
         switches,
@@ -67,6 +70,11 @@ def matrix_map(document: Document) -> Map:
         tuple(tuple(None if cell is None else shade(_relative(cell), cell["effect"]) for cell in row) for row in grid),
         tuple(tuple(NOT_HERE if cell is None else cell_text(cell) for cell in row) for row in grid),
     )
+
+
+def columns_of(document: Document) -> list[Document]:
+    """Scenarios, then histories."""
+    return [*document["scenarios"], *document["histories"]]
 
 
 def _relative(cell: Document) -> float | None:
@@ -118,7 +126,7 @@ def matrix_card(document: Document, *, theme: Theme = "light") -> bytes:
         figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
         top = _head(figure, document, colours)
         found = matrix_map(document)
-        outcome = {row["name"]: SHORT.get(row["outcome"], _few_words(row["words"])) for row in document["scenarios"]}
+        outcome = {row["name"]: SHORT.get(row["outcome"], _few_words(row["words"])) for row in columns_of(document)}
         columns = [f"{_broken(drawable(name, most=40))}\n{_broken(f'({outcome[name]})')}" for name in found.scenarios]
         lines = max((column.count("\n") + 1 for column in columns), default=1)
         axes = figure.add_axes((0.155, FOOT, 0.835, top - FOOT - LINE * lines - 0.012))
@@ -168,9 +176,10 @@ def _head(figure: Figure, document: Document, colours: Palette) -> float:
 
 
 def _foot(figure: Figure, document: Document, colours: Palette) -> None:
+    once = "".join(f"; {row['name']} is one history: no errors, no verdicts" for row in document["histories"])
     key = (
         "Change of the outcome in brackets, in % of its base: blue = less harm, orange = more, each beyond 3 standard errors; pale = nothing that can be seen; "
-        f"0 = every path the same to the bit; {NOT_HERE} = does not apply. {counted(document)}"
+        f"0 = every path the same to the bit; {NOT_HERE} = does not apply{once}. {counted(document)}"
     )
     for rank, line in enumerate(textwrap.wrap(key, width=186, max_lines=3, placeholder=" …")):
         figure.text(LEFT, 0.060 - 0.0225 * rank, line, fontsize=7.6, color=colours.muted, va="center")
@@ -183,7 +192,8 @@ def matrix_html(document: Document) -> str:
 
 def _parts(document: Document) -> Iterator[str]:
     first, *rest = document["headline"]
-    said = "".join(f"<li>{safe(line, most=1200)}</li>" for line in rest)
+    left_out = (f"Left out: {row['scenario']}: {row['reason']}" for row in document["left_out"])
+    said = "".join(f"<li>{safe(line, most=1200)}</li>" for line in (*rest, *left_out))
     yield (
         f'<header><p class="where"><strong>tailwag</strong><span>{safe(matrix_command(document), most=300)}</span></p>'
         f'<div class="card answer plain"><h1>{safe(first, most=400)}</h1></div><div class="card"><ul class="notes">{said}</ul></div></header>'
@@ -197,6 +207,12 @@ def _parts(document: Document) -> Iterator[str]:
     yield section_html(
         Section("effects", "What helps where?", (Block("effects-map", "Every mitigation, every scenario", reading, figure, 12),))
     )
+    for row in document["histories"]:
+        inside = table("One path, so no error and no verdict", HISTORY_HEADS, history_rows(row))
+        yield (
+            f'<section id="history-{escape(row["name"])}"><h2>{safe(history_title(row))}</h2><div class="grid">'
+            f'<div class="card block span-12">{inside}</div></div></section>'
+        )
     for row in document["switches"]:
         yield _switch(document, row)
     yield f"<footer><p>tailwag, schema {safe(document['schema'])}. Not investment advice.</p></footer>"

@@ -9,6 +9,8 @@ from typing import IO, Any
 from tailwag.experiments.answer_terminal import print_answer, small_table
 from tailwag.experiments.run_report_words import percent
 from tailwag.experiments.scenario_compare import CLEAR
+from tailwag.experiments.scenario_matrix_history import HEADS as HISTORY_HEADS
+from tailwag.experiments.scenario_matrix_history import history_rows, history_sentences, history_title
 from tailwag.experiments.scenario_sentences import estimate_words, plain_number
 from tailwag.experiments.scenario_verdicts import two_sided_p
 
@@ -82,6 +84,9 @@ def _sentences(document: Document) -> Iterator[str]:
     count = {word: sum(cell["effect"] == word for cell in cells) for word in ("helps", "nothing", "harms")}
     switches, scenarios = len({cell["row"] for cell in cells}), len(document["scenarios"])
     pairs = f"{_many(len(cells), 'pair')} that {'applies' if len(cells) == 1 else 'apply'}"
+    if not cells and document["histories"]:
+        yield from history_sentences(document)
+        return
     yield (
         f"{_many(switches, 'mitigation')} against {_many(scenarios, 'scenario')}, {pairs}: "
         f"help {count['helps']}, nothing that can be seen {count['nothing']}, harm {count['harms']}."
@@ -95,6 +100,7 @@ def _sentences(document: Document) -> Iterator[str]:
     if harm:
         yield "Harm: " + ", ".join(f"{cell['switch']} in {cell['scenario']} ({change_words(cell)})" for cell in harm[:6]) + "."
     yield counted(document)
+    yield from history_sentences(document)
     yield from (_sign(row) for row in document["dealer_gamma"] if row["outcome"] == "liquidated_usd")
 
 
@@ -174,12 +180,16 @@ def matrix_markdown(document: Document) -> str:
 
 def _markdown(document: Document) -> Iterator[str]:
     seeds = ", ".join(f"{row['name']} {row['paths']:,} / {row['seed']}" for row in document["scenarios"])
-    yield f"Made by `{matrix_command(document)}`, {_version(document)}. Paths / seed: {seeds}."
+    once = "".join(f"; one history: {row['name']}" for row in document["histories"])
+    yield f"Made by `{matrix_command(document)}`, {_version(document)}. Paths / seed: {seeds or 'none'}{once}."
     yield ""
     yield counted(document)
     for row in document["left_out"]:
         yield f"\nLeft out: {row['scenario']}: {row['reason']}."
     yield from _gamma_table(document)
+    for row in document["histories"]:
+        yield f"\n### {history_title(row)}"
+        yield from _table(HISTORY_HEADS, [[f"`{cells[0]}`", *cells[1:]] for cells in history_rows(row)])
     yield from _summary(document)
     yield from _by_scenario(document)
     for row in document["switches"]:
@@ -277,6 +287,7 @@ def print_matrix(document: Document, *, file: IO[str] | None = None) -> None:
         tables.append(
             small_table(f"{row['switch']}: {row['sentence']}", ["scenario", "outcome", "effect", "of the base", "z", ""], told, text=(0, 1))
         )
+    tables += [small_table(history_title(row), HISTORY_HEADS[:3], [one[:3] for one in history_rows(row)]) for row in document["histories"]]
     print_answer(document["headline"], _notes(document), filter(None, tables), file=file)
 
 
