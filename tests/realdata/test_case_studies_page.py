@@ -28,7 +28,7 @@ WINDOWS = {
     "2026-03-27": ("2026-03-26", "2026-03-29"),
 }
 CANDLES = "prices/ocean_BTCUSDT_15m_2025-08_2026-05.csv.gz"
-MOMENTS = {"beginning": "first", "before": "before the fastest hour", "after": "after it", "end": "last"}
+MOMENTS = {"beginning": "first", "before": "before", "after": "after", "end": "last"}
 
 
 def told(data: Path, folder: Path, name: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def shown(name: str, document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def says(document: dict[str, Any], name: str) -> None:
-    page = re.sub(r"\s+", " ", PAGE.read_text(encoding="utf-8"))
+    page = re.sub(r"\s+", " ", PAGE.read_text(encoding="utf-8").replace("\\$", "$"))
     quoted = [snapshot_row(one) for one in shown(name, document)] + moment_rows(document)
     quoted += [line for line in document["headline"] if line != NO_TEST]
     for line in quoted:

@@ -60,7 +60,7 @@ def rows(expiry: str, file: dict[str, Any]) -> list[str]:
     third = [named(expiry)]
     for rule in (naive, otm, short):
         third += [f"{pct(rule['differs']['gamma']['share'])} ({reach(rule['differs']['gamma']['low'], rule['differs']['gamma']['high'])})"]
-    fourth = [named(expiry), *(f"{pct(one['differs'])} / {pct(one['undecided'])}" for one in wrong[1:])]
+    fourth = [named(expiry), *(f"{100 * one['differs']:.0f} / {100 * one['undecided']:.0f}" for one in wrong[1:])]
     return ["| " + " | ".join(row) + " |" for row in (first, second, third, fourth)]
 
 

@@ -61,6 +61,8 @@ def noisy(seed: int, count: int = 700) -> list[dict[str, Any]]:
             more["block_trade_id"] = "B1"
         elif draw.random() < 0.1:
             more["liquidation"] = draw.choice(["M", "T", "MT"])
+        if rank and draw.random() < 0.05:
+            more["index_price"] = 0.0
         name = draw.choice(NAMES if rank < 250 else [name for name in NAMES if "13JAN" not in name])
         prints.append(one(rank, name, draw.choice(["buy", "sell"]), draw.choice([0.1, 0.3, 2.5, 12.0]), **more))
     return [*prints, prints[5], prints[90]]
