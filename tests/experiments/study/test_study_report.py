@@ -15,7 +15,7 @@ from tests.experiments.study.study_document import ROWS, study_document
 from tailwag.experiments.study.report import study_html
 from tailwag.experiments.study.report_card import study_card
 from tailwag.experiments.study.report_sentences import asked, came, headline, placebo_warning, secondary_sentence, seen
-from tailwag.experiments.study.report_view import Interval, glance, judged, number, rank
+from tailwag.experiments.study.report_view import LABELS, Interval, glance, judged, number, rank
 from tailwag.experiments.study.words import print_study, study_sentences
 
 COMMAND = ["tailwag", "study", "all", "--panel", "my panel", "--candles", "c.csv", "--seed", "11"]
@@ -99,12 +99,12 @@ def test_placebos_forecasts_signs_and_exclusions_are_the_documents(document: dic
 
 def test_the_picture_is_in_units_of_the_prediction_or_of_what_can_be_seen(document: dict[str, Any]) -> None:
     predicted, others = glance(document)
-    assert [row.name for row in predicted] == ["reversal", "expiry"], "the primary on top"
+    assert [row.name for row in predicted] == [LABELS["reversal"], LABELS["expiry"]], "the primary on top"
     expiry, own = predicted[1], document["hypotheses"][4]["estimates"][0]
     assert (expiry.value, expiry.low, expiry.high) == pytest.approx((-own["value"], -own["high"], -own["low"])), "-1 was predicted"
     assert expiry.predicted == 1.0
     names = ["realised-vol", "realised-vol, no implied vol", "realised-vol-1h", "realised-vol-1h, no implied vol", "shocks", "pinning"]
-    assert [row.name for row in others] == [*names, "out-of-sample"]
+    assert [row.name for row in others] == [LABELS.get(name, name) for name in (*names, "out-of-sample")]
     assert [row.seen_at for row in others] == pytest.approx([1.0] * 7)
     assert [row.rejected for row in predicted + others] == [True, False, False, None, False, None, False, False, False]
 
@@ -215,5 +215,6 @@ def test_every_document_makes_a_page_and_a_card(name: str) -> None:
     assert "None" not in re.sub(r"<script.*?</script>", "", made, flags=re.DOTALL)
     assert ("The plan on its prediction" in made) == (name in ("all", "expiry", "pinning", "refused") and name != "expiry")
     print_study(shown, file=io.StringIO())
+    assert ("Without an answer, for want of data: reversal, " in made) == (name == "refused")
     card = study_card(shown, theme="dark" if name == "hostile" else "light")
     assert struct.unpack(">II", card[16:24]) == (1200, 675)

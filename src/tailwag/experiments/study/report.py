@@ -29,6 +29,7 @@ from tailwag.experiments.study.report_sentences import (
     predicted_words,
     secondary_sentence,
     seen,
+    unanswered_sentence,
 )
 from tailwag.experiments.study.report_view import (
     OUT_OF_SAMPLE,
@@ -41,6 +42,7 @@ from tailwag.experiments.study.report_view import (
     number,
     rank,
 )
+from tailwag.figures.numbers import percent
 
 STYLES = ("report.css", "run_report.css", "study_report.css")
 IN_PREDICTIONS = "share of the predicted effect<br>(0 none, 1 as predicted)"
@@ -94,19 +96,26 @@ def _list(lines: Sequence[str]) -> str:
 
 def _header(document: Document) -> str:
     answers = [
-        (asked(entry), decided(document, entry), [figures(document, entry), seen(entry), _note(document, entry), placebo_sentence(entry)])
+        (
+            entry["name"],
+            asked(entry),
+            decided(document, entry),
+            [figures(document, entry), seen(entry), _note(document, entry), placebo_sentence(entry)],
+        )
         for entry in document["hypotheses"]
     ]
     if document.get("out_of_sample"):
-        answers.append((ASKED[OUT_OF_SAMPLE], forecast_decided(document), forecast_figures(document)))
+        answers.append((OUT_OF_SAMPLE, ASKED[OUT_OF_SAMPLE], forecast_decided(document), forecast_figures(document)))
     listed = "".join(
-        f"<div><dt>{safe(question, most=400)}</dt><dd><p><strong>{safe(decision, most=600)}</strong></p>{_paragraphs(lines)}</dd></div>"
-        for question, decision, lines in answers
+        f'<div><dt>{safe(question, most=400)}<p class="name">{safe(name)}</p></dt><dd>'
+        f"<p><strong>{safe(decision, most=600)}</strong></p>{_paragraphs(lines)}</dd></div>"
+        for name, question, decision, lines in answers
     )
     tiles = "".join(map(tile_html, _tiles(document)))
+    more = [placebo_warning(document), secondary_sentence(document), unanswered_sentence(document)]
     return f"""<header>
 <p class="where"><strong>tailwag</strong><span>study {safe(document["study"])}</span><span>{safe(document["currency"])}, {document["history"]["rows"]:,} snapshots</span><span>plan {safe(document["plan"]["sha256"])[:12]}</span></p>
-<div class="card answer plain"><h1>{safe(headline(document), most=400)}</h1>{_paragraphs([placebo_warning(document), secondary_sentence(document)], "more")}</div>
+<div class="card answer plain"><h1>{safe(headline(document), most=400)}</h1>{_paragraphs(more, "more")}</div>
 <div class="tiles">{tiles}</div>
 <div class="card"><dl class="questions">{listed}</dl></div>
 </header>"""
@@ -189,9 +198,7 @@ def _doubts(document: Document) -> Iterator[Section]:
 def _placebos(entry: Document, coefficient: str) -> Iterator[Block]:
     for column, one in enumerate(entry["placebos"]):
         place, among = rank(one)
-        reading = (
-            f"{READINGS.get(one['name'], '')} The true figure is number {place:,} of {among:,} by distance from 0; orange bars lie as far."
-        )
+        reading = f"{READINGS.get(one['name'], '')} The true figure is number {place:,} of {among:,} by distance from 0; coloured bars lie as far."
         figure = placebo_histogram(one, axis_title=f"coefficient of {coefficient}")
         yield Block(f"placebo-{column}", TITLES.get(one["name"], str(one["name"])), reading, figure, 6)
 
@@ -246,9 +253,9 @@ def _told_apart(document: Document) -> str:
     apart = [row for row in rows if tables.narrower(row)]
     share = sum(row["information"] for row in apart)
     return (
-        f"Of {len(rows)} independent sums of signs the data can tell {len(apart)} apart, which hold {share:.1%} of the information; for the others the interval is wider "
+        f"Of {len(rows)} independent sums of signs the data can tell {len(apart)} apart, which hold {percent(share)} of the information; for the others the interval is wider "
         "than all that signs between −1 and 1 allow. Depth is taken from outside: it and the dealers' share of open interest are one product."
-    ).replace("%;", " %;")
+    )
 
 
 def _replicated(document: Document) -> str:

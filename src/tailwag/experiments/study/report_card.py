@@ -19,6 +19,7 @@ from tailwag.experiments.study.report_sentences import (
     placebo_warning,
     secondary_sentence,
     seen,
+    unanswered_sentence,
 )
 from tailwag.experiments.study.report_view import Document, Interval, glance
 from tailwag.figures.palette import Palette, Theme, palette
@@ -61,7 +62,7 @@ def _head(figure: Figure, document: Document, colours: Palette) -> float:
     for rank, line in enumerate(lines):
         figure.text(LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
     top = 0.912 - step * len(lines) - 0.022
-    more = " ".join(filter(None, (placebo_warning(document), secondary_sentence(document))))
+    more = " ".join(filter(None, (placebo_warning(document), secondary_sentence(document), unanswered_sentence(document))))
     for line in textwrap.wrap(drawable(more, most=320), width=150, max_lines=2, placeholder=" …"):
         figure.text(LEFT, top, line, fontsize=10, color=colours.ink, va="center")
         top -= 0.031

@@ -187,5 +187,5 @@ def placebo_histogram(placebo: Document, *, axis_title: str, theme: Theme = "lig
         annotations=[label],
         showlegend=False,
         xaxis=axis(axis_title, colours, nticks=7, range=[-reach, reach]),
-        yaxis=axis("placebos", colours, nticks=5, rangemode="tozero"),
+        yaxis=axis("placebos", colours, rangemode="tozero", **({"dtick": 1} if counts.max(initial=0) <= 5 else {"nticks": 5})),
     )

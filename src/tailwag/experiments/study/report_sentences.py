@@ -17,6 +17,7 @@ from tailwag.experiments.study.report_view import (
     p_value,
     rank,
     sized_by,
+    unanswered,
 )
 from tailwag.figures.numbers import MINUS, money
 
@@ -199,6 +200,12 @@ def placebo_sentence(entry: Document) -> str:
     """The true figure's place among its placebos; empty without any."""
     told = ["{} {} of {:,}".format(_PLACEBOS.get(one["name"], one["name"]), *_ranked(one)) for one in entry["placebos"]]
     return f"Place of {entry['name']} by its distance from 0 among placebos, 1 the farthest: {', '.join(told)}." if told else ""
+
+
+def unanswered_sentence(document: Document) -> str:
+    """Which questions these data cannot answer; empty where they answer all."""
+    names = unanswered(document)
+    return f"Without an answer, for want of data: {', '.join(names)}." if names else ""
 
 
 _PLACEBOS = {"signs": "drawn signs", "dates": "shifted dates", "hours": "other hours"}

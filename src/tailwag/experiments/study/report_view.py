@@ -119,6 +119,18 @@ def sized_by(entry: Document) -> Document:
     return dict(entry.get("without_implied_vol") or entry)
 
 
+LABELS = {
+    "reversal": "reversal: the next 15 minutes",
+    "realised-vol": "realised-vol: the next day",
+    "realised-vol-1h": "realised-vol-1h: the next hour",
+    "shocks": "shocks: the hour after one",
+    "expiry": "expiry: 08:00 UTC",
+    "pinning": "pinning: at 08:00 UTC",
+    OUT_OF_SAMPLE: "out-of-sample: vol forecast",
+}
+"""Each hypothesis as a picture calls it."""
+
+
 def glance(document: Document) -> tuple[list[Interval], list[Interval]]:
     """All hypotheses in the plan's order, the primary first: in units of their prediction, and, where none was made, of the smallest effect seen."""
     predicted, others = [], []
@@ -130,7 +142,7 @@ def glance(document: Document) -> tuple[list[Interval], list[Interval]]:
                 others.append(row.over(row.seen_at))
     forecast = document.get("out_of_sample")
     if forecast and not forecast["refused"] and forecast["clark_west"]["seen_at"] > 0.0:
-        row = interval("out-of-sample", forecast["clark_west"], rejected=_forecast_rejected(document))
+        row = interval(LABELS[OUT_OF_SAMPLE], forecast["clark_west"], rejected=_forecast_rejected(document))
         others.append(row.over(row.seen_at))
     return predicted, others
 
@@ -138,7 +150,9 @@ def glance(document: Document) -> tuple[list[Interval], list[Interval]]:
 def _rows(document: Document, entry: Document) -> Iterator[Interval]:
     one, other = first_of(entry), first_of(entry.get("without_implied_vol"))
     if one is not None:
-        yield interval(entry["name"], one, predicted=_own_size(entry), rejected=judged(document, entry).rejected)
+        yield interval(
+            LABELS.get(entry["name"], str(entry["name"])), one, predicted=_own_size(entry), rejected=judged(document, entry).rejected
+        )
     if other is not None:
         yield interval(f"{entry['name']}, no implied vol", other, predicted=entry["predicted"] or None)
 
@@ -158,6 +172,13 @@ def forecast_rejected(document: Document) -> bool | None:
     """Whether the forecast with the gain is called better, None where there is none."""
     told = document.get("out_of_sample")
     return None if not told or told["refused"] else _forecast_rejected(document)
+
+
+def unanswered(document: Document) -> list[str]:
+    """The hypotheses that could not be estimated."""
+    names = [entry["name"] for entry in document["hypotheses"] if not entry["estimates"]]
+    told = document.get("out_of_sample")
+    return names + ([OUT_OF_SAMPLE] if told and told["refused"] else [])
 
 
 def assumed_name(document: Document, row: Document) -> str:

@@ -17,6 +17,7 @@ from tailwag.experiments.study.report_sentences import (
     placebo_warning,
     secondary_sentence,
     seen,
+    unanswered_sentence,
 )
 from tailwag.experiments.study.report_view import Document, number, p_value
 
@@ -26,7 +27,7 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 
 def study_sentences(document: Document) -> list[str]:
     """The answer first, then each hypothesis, then what it rests on."""
-    said = [f"{headline(document)}.", placebo_warning(document), secondary_sentence(document)]
+    said = [f"{headline(document)}.", placebo_warning(document), secondary_sentence(document), unanswered_sentence(document)]
     for entry in document["hypotheses"]:
         said += [f"{entry['name']}: {came(document, entry)}", seen(entry)]
     for rank, line in enumerate(forecast_sentences(document)):
