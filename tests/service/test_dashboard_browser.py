@@ -169,13 +169,16 @@ def test_every_number_of_the_first_screen_is_the_documents(live: Visit, server: 
 
 def test_a_new_measurement_arrives_without_reload(live: Visit, server: DashboardServer) -> None:
     document = sample_document(my_book=True)
-    document["spot_usd"] = 99_999.0
     document["gain"].update(regime="runaway", value=1.4)
     live.page.evaluate("window.stayed = true")
-    start = time.monotonic()
-    server.publish(document)
-    live.until("document.querySelector('#spot').textContent === '$99,999'", seconds=5)
-    assert time.monotonic() - start < 3
+    took = []
+    for spot_usd in (99_997, 99_998, 99_999):  # a busy machine may be late once; a page that only asks is late twice
+        document["spot_usd"] = float(spot_usd)
+        start = time.monotonic()
+        server.publish(document)
+        live.until(f"document.querySelector('#spot').textContent === '${spot_usd:,}'")
+        took.append(time.monotonic() - start)
+    assert sorted(took)[1] < 3
     assert live.text("#regime") == "Runaway"
     assert "runaway" in live.text("#announcements").lower()
     assert live.page.evaluate("window.stayed") is True

@@ -37,7 +37,7 @@ def heard(client: ClientConnection, *, seconds: float = 10.0) -> dict[str, Any]:
     return found
 
 
-def until(true: Callable[[], bool], *, seconds: float = 15.0) -> None:
+def until(true: Callable[[], bool], *, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -249,7 +249,7 @@ class Scripted:
         return self.make(self.turns)  # type: ignore[operator,no-any-return]
 
 
-def until(condition: object, seconds: float = 10.0) -> bool:
+def until(condition: object, seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():  # type: ignore[operator]
