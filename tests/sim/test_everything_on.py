@@ -324,6 +324,8 @@ REFUSALS = {
     ("everything", "price-band-pause"): "which can rest, got agent 'whole'",
     ("one venue", "price-band-pause"): "which can rest, got agent 'whole'",
     ("everything", "batch-auction"): "liquidated in the step of the move, got agent 'whole' with late orders",
+    ("everything", "isolated-margin"): "of initial margin at the start",
+    ("one venue", "isolated-margin"): "of initial margin at the start",
     ("one venue", "batch-auction"): "liquidated in the step of the move, got agent 'whole' with late orders",
 }
 """What cannot be, and why."""

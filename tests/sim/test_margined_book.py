@@ -134,8 +134,8 @@ class TestContractIsolatedAndLate(AgentContract):
     decays = True
 
 
-CASES = ((1.0, 0.9), (-2.2, 0.2))
-"""Moves as stated with nearly all of the delta hedged; and a fall that ruins who hedged a fifth of it."""
+CASES = ((1.0, 0.9), (-2.2, 0.2), (1.8, 0.2))
+"""Moves as stated with nearly all of the delta hedged; and a fall and a rise that ruin who hedged a fifth of it."""
 
 
 @pytest.mark.parametrize("margin", ["cross", "isolated"])
@@ -239,6 +239,31 @@ def test_demand_while_it_is_called_has_the_slope_that_it_states(margin: str) -> 
             looked += int(smooth.sum())
             assert ((high[1] - low[1]) / (2 * width))[smooth] == pytest.approx(middle[3][smooth], rel=2e-4, abs=20.0)
     assert looked > 20
+
+
+@pytest.mark.parametrize("margin", ["cross", "isolated"])
+def test_what_others_may_see_of_a_call_is_what_a_rich_account_would_not_trade(margin: str) -> None:
+    """liquidation_usd is the demand there less that of the same positions with a billion more behind them."""
+    agent = account(margin, collateral_usd=1.3e7 if margin == "cross" else 2e7)
+    found = states(world(agent, JUMPY), paths=40)
+    trader, state = agent.at_work(Market(SPOT, world(agent, JUMPY).grid)), found[24]
+    mine = seat_of(state).memory
+    rich = replace(mine.accounts, option_cash_usd=mine.accounts.option_cash_usd + 1e9, perp_cash_usd=mine.accounts.perp_cash_usd + 1e9)
+    view = replace(
+        random_view(1), step=25, spot_usd=SPOT * np.exp(state.log_price), live=np.ones(40, dtype=bool), vol_shift=state.vol_shift
+    )
+    looked = 0
+    for away in (0.08, -0.12, 0.16):
+        there = state.log_price + away
+        poor_coin, rich_coin = (
+            trader.act(view, random_account(1), one, lambda kind, count: np.zeros(40)).demand(there, state.vol_shift)[1]
+            for one in (mine, replace(mine, accounts=rich))
+        )
+        told = trader.liquidation_usd(there, view, mine)
+        assert told == pytest.approx((poor_coin - rich_coin) * SPOT * np.exp(there), abs=1.0)
+        looked += int((np.abs(told) > 1e5).sum())
+    assert ((mine.accounts.share > 0.0) & (mine.accounts.share < 1.0)).any()
+    assert looked > 4
 
 
 def black_gamma_usd(rows: Any) -> float:

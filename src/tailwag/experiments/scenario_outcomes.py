@@ -51,6 +51,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("at_strike", "paths at the strike as the settlement window opens", "share", "harm"),
     Measure("settles_at_strike", "paths that settle at the strike", "share", "harm"),
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
+    Measure("called", "paths on which a margined book is called", "share", "harm"),
+    Measure("taken_share", "of the options of margined books taken over", "share", "harm"),
     Measure("squeezed_usd", "earned by the squeeze, marked at the last price", "usd", "harm"),
     Measure("late_loss_usd", "lost by pools to quotes at a late price, beyond their fees", "usd", "harm"),
     Measure("lvr_usd", "lost by pools to arbitrage against rebalancing (LVR)", "usd", "harm"),
@@ -128,6 +130,7 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
             liquidated = liquidated + own.turnover_usd
         else:
             hedged, gaps = hedged + own.turnover_usd, gaps + np.sqrt(own.gap_squared_usd)
+        liquidated = liquidated + (0.0 if own.forced_usd is None else own.forced_usd)
     stopped = np.isin(block.outcome, (int(Outcome.RUNAWAY), int(Outcome.DEPTH_EXHAUSTED)))
     found = {
         "stopped": stopped.astype(np.float64),
@@ -142,7 +145,7 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
     }
     if scenario.elsewhere is not None:
         found["arbitraged_usd"] = arbitraged
-    found |= hedging_columns(scenario, block)
+    found |= hedging_columns(scenario, block) | _called(block)
     if (squeezed := squeezed_usd(scenario, block)) is not None:
         found["squeezed_usd"] = squeezed
     if (late := late_loss_usd(scenario, block)) is not None:
@@ -152,6 +155,18 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
         for name, price_log in (("", block.log_price), ("_alone", block.fundamental_log)):
             found |= {f"{when}{name}": value for when, value in _at_strike(scenario, price_log, watch).items()}
     return found
+
+
+def _called(block: BlockPaths) -> Columns:
+    """Whether a margined book is called and how much of its options is taken over, all books alike; empty where there is none."""
+    books = [own for own in block.agents if own.taken_share is not None and own.forced_usd is not None]
+    if not books:
+        return {}
+    called = [(np.asarray(own.taken_share) > 0.0) | (np.asarray(own.forced_usd) > 0.0) for own in books]
+    return {
+        "called": np.any(called, axis=0).astype(np.float64),
+        "taken_share": np.mean([np.asarray(own.taken_share) for own in books], axis=0),
+    }
 
 
 def liquidates(agent: Any) -> bool:

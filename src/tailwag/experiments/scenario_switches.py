@@ -15,6 +15,7 @@ from tailwag.experiments.scenario_hedge_switches import dynamic_fee, power_perp_
 from tailwag.experiments.scenario_late_prices import late_price_fee
 from tailwag.experiments.scenario_margin_switches import controller, dynamic_margin
 from tailwag.experiments.scenario_option_switches import position_limit
+from tailwag.experiments.scenario_purse_switches import backstop_hedges, isolated_margin
 from tailwag.experiments.scenario_squeezes import sell_a_block
 from tailwag.experiments.scenario_tables import nearest, shown
 from tailwag.experiments.scenario_vault_switches import epoch_randomisation, epoch_tranches, vault_strike_limit
@@ -447,6 +448,21 @@ SWITCHES: tuple[Switch, ...] = (
         controller,
         {"target": 0.2, "integral": 1.0, "every_minutes": 15.0},
         "dealers carry what the margin keeps them from hedging",
+    ),
+    Switch(
+        "isolated-margin",
+        "Options and perp of every margined book have a purse of their own, behind_perp of the collateral behind the perp",
+        "link",
+        isolated_margin,
+        {"behind_perp": 0.2},
+    ),
+    Switch(
+        "backstop-hedges",
+        "Whoever takes over the options of a margined book hedges a share of their delta",
+        "mitigation",
+        backstop_hedges,
+        {"share": 1.0},
+        "hedges of who takes over, at the price of the moment",
     ),
     Switch(
         "power-perp-hedge",

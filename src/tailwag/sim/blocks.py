@@ -128,6 +128,8 @@ def _block(plan: RunPlan, state: State, kept: Kept) -> BlockPaths:
 def _agent(plan: RunPlan, state: State, kept: Kept, seat: int) -> AgentPaths:
     holding = state.seats[seat].holding
     horizon = plan.scenario.grid.horizon_years
+    taken = getattr(plan.seats[seat].trader, "taken", None)
+    forced_usd, taken_share = (None, None) if taken is None else taken(state.seats[seat].memory)
     return AgentPaths(
         name=plan.seats[seat].agent.name,
         turnover_usd=holding.turnover_usd,
@@ -139,4 +141,6 @@ def _agent(plan: RunPlan, state: State, kept: Kept, seat: int) -> AgentPaths:
         peak_position_usd=holding.peak_position_usd,
         position_coin=kept.positions[seat].T if kept.positions else None,
         flow_usd=kept.flows[seat].T if kept.flows else None,
+        forced_usd=forced_usd,
+        taken_share=taken_share,
     )

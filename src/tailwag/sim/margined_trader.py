@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class MarginedState:
     """Where every path stands.  ``flight`` (delay, 3, paths): coin of the account, of the backstop, and what of the account's is forced, on its way.
 
-    ``ordered`` (paths,): coin of both that was ordered in the last step, where orders are late.  ``closing_only`` (paths,): too little for initial margin, so that the account may only reduce its hedge.
+    ``ordered`` (paths,): coin of both that was ordered in the last step, where orders are late; ``forced_usd`` of the hedge closed by force so far.  ``closing_only`` (paths,): too little for initial margin, so that the account may only reduce its hedge.
     """
 
     book: BookState
@@ -35,6 +35,7 @@ class MarginedState:
     closing_only: BoolArray
     flight: FloatArray
     ordered: FloatArray
+    forced_usd: FloatArray
     events: tuple[Takeovers, ...] = ()
 
 
@@ -85,7 +86,7 @@ class MarginedTrader:
             nothing + agent.fund_usd,
             nothing,
         )
-        return MarginedState(book, accounts, np.zeros(paths, dtype=np.bool_), np.zeros((agent.delay_steps, 3, paths)), nothing)
+        return MarginedState(book, accounts, np.zeros(paths, dtype=np.bool_), np.zeros((agent.delay_steps, 3, paths)), nothing, nothing)
 
     def start_coin(self, state: MarginedState) -> FloatArray:
         """The hedge at the start."""
@@ -138,9 +139,11 @@ class MarginedTrader:
     def gap_usd(
         self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: MarginedState
     ) -> FloatArray:
-        """USD still to be bought, orders in flight not counted as bought."""
-        aim = self._aim(self._book_at(step), step, log_price, vol_shift, state)
-        return np.asarray((aim.coin - account.position_coin) * spot_usd)
+        """USD still to be bought for the shares of delta that both hedge, whatever margin lets them; orders in flight not counted as bought."""
+        delta = self.book.net_delta.at(step, log_price, vol_shift, running_average_usd=state.book.average_usd)[0]
+        share = state.accounts.share
+        hedged = self.agent.hedge_share * share + self.agent.backstop_hedge_share * (1.0 - share)
+        return np.asarray((-hedged * delta - account.position_coin) * spot_usd)
 
     def purses(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> tuple[Purse, Purse]:
         """What the options' and the perp's purse have and must have at a price; under cross margin their sums count."""
@@ -149,6 +152,10 @@ class MarginedTrader:
     def initial_options_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> FloatArray:
         """Initial margin of the options beyond their value, (paths,)."""
         return np.asarray(state.accounts.share * self._book_at(step).initial_usd(self._place(step, log_price, vol_shift, state.book)))
+
+    def taken(self, state: MarginedState) -> tuple[FloatArray, FloatArray]:
+        """USD of the hedge that was closed by force, and the part of the options that was taken over, (paths,) each."""
+        return state.forced_usd, 1.0 - state.accounts.share
 
     def _purses(self, marks: Marks, state: MarginedState) -> tuple[Purse, Purse]:
         accounts, terms, spot = state.accounts, self.agent.terms, marks.spot_usd
@@ -206,22 +213,24 @@ class MarginedTrader:
         over, terms = (1.0 - kept) * state.accounts.share, self.agent.terms
         if not over.any() and not forced.any():
             return state
+        closed_usd = np.abs(forced) * move.fill_usd
         accounts = state.accounts.handed_over(kept, marks.value_usd)
         fees = with_fees(
             accounts,
             terms,
             option_fee_usd=terms.option.fee_share * over * gross_coin * marks.spot_usd,
-            perp_fee_usd=terms.perp_fee_share * np.abs(forced) * move.fill_usd,
+            perp_fee_usd=terms.perp_fee_share * closed_usd,
             worth_usd=(accounts.share * marks.value_usd, accounts.perp_coin * marks.spot_usd),
         )
+        state = replace(state, accounts=fees, forced_usd=state.forced_usd + closed_usd)
         if not self.writes_down:
-            return replace(state, accounts=fees)
+            return state
         mean = -marks.value_usd / max(gross_coin, 1e-300)
         rows = (
             Takeovers.of(move.step, PERP, (forced, move.fill_usd, hedge_kept)),
             Takeovers.of(move.step, OPTIONS, (over * gross_coin, mean, kept)),
         )
-        return replace(state, accounts=fees, events=(*state.events, *(row for row in rows if row.rows)))
+        return replace(state, events=(*state.events, *(row for row in rows if row.rows)))
 
     def _closed(self, state: MarginedState, move: Move) -> MarginedState:
         """After the fund paid for purses without positions, and with what the account may do in the next step."""

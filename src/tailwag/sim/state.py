@@ -54,6 +54,7 @@ class AgentPaths:
     """One agent over a block of paths: what it traded and what it earned.
 
     Shapes: (paths,) unless named.  ``pnl_usd`` (len(PNL_PARTS), paths) sums to the total over its first axis.
+    ``forced_usd`` (what its venue closed of its hedge) and ``taken_share`` (of its options) only of margined books.
     ``position_coin`` (paths, steps + 1) and ``flow_usd`` (paths, steps; + buys) only where they were asked for.
     ``gap_squared_usd`` is the time average of the squared mis-hedge in USD, ``peak_position_usd`` the largest value of the hedge.
     """
@@ -68,6 +69,8 @@ class AgentPaths:
     peak_position_usd: FloatArray
     position_coin: FloatArray | None = None
     flow_usd: FloatArray | None = None
+    forced_usd: FloatArray | None = None
+    taken_share: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
