@@ -62,7 +62,7 @@ def spx_steps(spx: Any) -> dict[str, Any]:
         "file": spx_document(spx, gamma="file", **weekdays),
         "flat": spx_document(spx, **weekdays),
         "carry": spx_document(spx, forward="market", **weekdays),
-        "calendar": spx_document(spx, forward="market"),
+        "calendar": spx_document(spx, forward="market", spot_levels=5),  # its total alone is quoted
     }
 
 
