@@ -26,6 +26,7 @@ READERS_FILES = frozenset(
         "chain.json",
         "chain",
         "chains.parquet",
+        "candles_15m.csv",
         "spx.csv",
         "ibit.csv",
         "books.json",

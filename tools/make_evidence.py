@@ -20,9 +20,10 @@ from tailwag.experiments.study.history_maps import Processes
 from tailwag.experiments.study.history_options import HistoryOptions
 from tailwag.experiments.study.run import StudyRequest, study
 from tailwag.experiments.study.words import number, p_value
+from tailwag.figures.numbers import MINUS
 
 HERE = Path(__file__).resolve().parent.parent / "docs" / "evidence"
-RESULTS, PAGE = HERE / "results.json", HERE / "results.md"
+RESULTS, PAGE, README = HERE / "results.json", HERE / "results.md", HERE.parent.parent / "README.md"
 CHAINS, CANDLES = "deribit-chains", "prices/ocean_BTCUSDT_15m_2025-08_2026-05.csv.gz"
 OPTIONS = HistoryOptions(
     rules=("long-calls-short-puts", "short-all", "customers-sell-otm"),
@@ -44,7 +45,8 @@ def main() -> int:
     if told.check:
         return _compared(found)
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(with_tables(PAGE.read_text(), found))
+    for page in (PAGE, README):
+        page.write_text(with_tables(page.read_text(), found))
     return 0
 
 
@@ -75,7 +77,7 @@ def _share(ordered: list[float], share: float) -> float:
 
 def _compared(found: Document) -> int:
     wrong = list(differences(json.loads(RESULTS.read_text()), json.loads(json.dumps(found)), "results"))
-    wrong += [] if with_tables(PAGE.read_text(), found) == PAGE.read_text() else [f"{PAGE.name}: its tables are others"]
+    wrong += [f"{page.name}: its tables are others" for page in (PAGE, README) if with_tables(page.read_text(), found) != page.read_text()]
     print(*(wrong or ["the same"]), sep="\n")
     return 1 if wrong else 0
 
@@ -93,14 +95,11 @@ def differences(old: Any, new: Any, where: str) -> list[str]:
 
 
 def with_tables(page: str, found: Document) -> str:
-    """The page with every marked table made anew."""
-    for name, table in TABLES.items():
-        begin = BEGIN.format(name)
-        head, _, rest = page.partition(begin)
-        _, _, tail = rest.partition(END)
-        if not rest:
-            raise SystemExit(f"{PAGE.name}: expected the line {begin}")
-        page = f"{head}{begin}\n\n{table(found)}\n\n{END}{tail}"
+    """The page with every marked part made anew."""
+    for name, made in TABLES.items():
+        head, begin, rest = page.partition(BEGIN.format(name))
+        if begin:
+            page = f"{head}{begin}\n\n{made(found)}\n\n{END}{rest.partition(END)[2]}"
     return page
 
 
@@ -115,13 +114,13 @@ def _hypotheses(found: Document) -> str:
         rejected = found["rejected"]["primary"] | found["rejected"]["secondary"]
         one = next(iter(entry["estimates"]), None)
         if one is None:
-            rows.append((f"`{entry['name']}`", f"{entry['predicted']:g}", "none", "", "", "", "", "no"))
+            rows.append((f"`{entry['name']}`", entry["predicted_says"], "none", "", "", "", "", "no"))
             continue
         bootstrap = "" if one["block_low"] is None else _reach(one, "block_")
         rows.append(
             (
                 f"`{entry['name']}`",
-                f"{entry['predicted']:g}",
+                entry["predicted_says"].replace("-1", f"{MINUS}1"),
                 number(one["value"]),
                 _reach(one),
                 bootstrap,
@@ -132,7 +131,7 @@ def _hypotheses(found: Document) -> str:
         )
     own = found["out_of_sample"]
     if not own["refused"]:
-        share = f"R2 {100 * own['r2']:.2f} %".replace("-", "\u2212")
+        share = f"R2 {100 * own['r2']:.2f} %".replace("-", MINUS)
         rows.append(
             (
                 "`out-of-sample`",
@@ -145,25 +144,27 @@ def _hypotheses(found: Document) -> str:
                 "**yes**" if found["rejected"]["secondary"]["out-of-sample"] else "no",
             )
         )
-    return _rows(("hypothesis", "predicted", "found", "95 %", "bootstrap", "p", "seen at", "no effect rejected"), rows)
+    return _rows(("hypothesis", "predicted", "found", "95 %", "bootstrap", "p", "seen at", "0 rejected"), rows)
 
 
 def _reach(one: Document, prefix: str = "") -> str:
     return f"{number(one[prefix + 'low'])} to {number(one[prefix + 'high'])}"
 
 
+def _label(other: Document) -> str:
+    later = f", known {10 + other['later_minutes']:g} minutes after it began" if other["later_minutes"] else ""
+    return f"`{other['rule']}`, {other['dynamics']}, depth {other['depth']}{later}"
+
+
 def _others(found: Document) -> str:
-    labels: dict[tuple[str, str, str], dict[str, str]] = {}
+    labels: dict[str, dict[str, str]] = {}
     for entry in found["hypotheses"]:
         for other in entry["other_assumptions"]:
             one = other["estimate"]
             told = "none" if one is None else f"{number(one['value'])} ({_reach(one)})"
-            labels.setdefault((other["rule"], other["dynamics"], other["depth"]), {})[entry["name"]] = told
+            labels.setdefault(_label(other), {})[entry["name"]] = told
     names = [entry["name"] for entry in found["hypotheses"] if entry["other_assumptions"]]
-    rows = [
-        (f"`{rule}`, {dynamics}, depth {depth}", *(told.get(name, "") for name in names))
-        for (rule, dynamics, depth), told in labels.items()
-    ]
+    rows = [(label, *(told.get(name, "") for name in names)) for label, told in labels.items()]
     return _rows(("assumed", *(f"`{name}`" for name in names)), rows)
 
 
@@ -240,7 +241,117 @@ def _digests(found: Document) -> str:
     return _rows(("file", "SHA-256"), [(name, f"`{digest}`") for name, digest in rows])
 
 
+def _named(found: Document) -> dict[str, Document]:
+    return {entry["name"]: entry for entry in found["hypotheses"]}
+
+
+def _answer(found: Document) -> str:
+    one = _named(found)["reversal"]["estimates"][0]
+    held = [_primary(found, one), _secondary(found), _forecast(found)]
+    return "\n".join(f"* {line}" for line in held)
+
+
+def _primary(found: Document, one: Document) -> str:
+    decision = "is rejected" if found["rejected"]["primary"]["reversal"] else "cannot be rejected: **a null**"
+    bound = "inside" if one["low"] <= 1.0 <= one["high"] else "outside"
+    return (
+        f"**Mechanism, the primary hypothesis.** {one['rows']:,} quarters of an hour of BTCUSDT, {found['history']['rows']} snapshots of the chain. "
+        f"The next return continues the present one by {_short(one['value'])} times the loop gain (95 % interval {_near(one)}; bootstrap "
+        f"{_near(one, 'block_')}; p {p_value(one['p_value'])}). That it is 0 {decision}. An effect of {_short(one['seen_at'])} would have been seen in four of "
+        f"five such samples. 1, all hedging one candle late in a market of USD 500 million per 1 %, lies {bound} the interval."
+    )
+
+
+def _short(value: float) -> str:
+    """Two decimals with a true minus, for sentences."""
+    return f"{value:.2f}".replace("-", MINUS)
+
+
+def _near(one: Document, prefix: str = "") -> str:
+    return f"{_short(one[prefix + 'low'])} to {_short(one[prefix + 'high'])}"
+
+
+def _secondary(found: Document) -> str:
+    rejected = [name for name, held in found["rejected"]["secondary"].items() if held]
+    name, least = min(found["rejected"]["p_values"].items(), key=lambda pair: pair[1])
+    said = "none is rejected" if not rejected else f"rejected: {', '.join(f'`{one}`' for one in rejected)}"
+    return (
+        f"**The six others** (vol of the next day and hour, hourly shocks, the expiry at 08:00 UTC, pinning, forecasts out of sample), by Holm at 5 %: {said}. The smallest "
+        f"p-value is {p_value(least)} (`{name}`)."
+    )
+
+
+def _forecast(found: Document) -> str:
+    own = found["out_of_sample"]
+    best = min(own["qlike"], key=lambda name: own["qlike"][name])
+    share = f"{100 * own['r2']:.2f} %".replace("-", MINUS)
+    return (
+        f"**Forecast.** On {own['rows']} snapshots whose outcome was not used to fit it, the gain changes the squared error of the next day's log vol by an R2 of {share} "
+        f"(p {p_value(own['clark_west']['p_value'])}). By QLIKE the best forecast is {best if best in ('with', 'without') else best + ' as it is'}."
+    )
+
+
+def _readme(found: Document) -> str:
+    one = _named(found)["reversal"]["estimates"][0]
+    rejected = found["rejected"]["primary"]["reversal"] or any(found["rejected"]["secondary"].values())
+    head = "Something is rejected; read which." if rejected else "**All nulls.**"
+    return (
+        f"{head} On {found['history']['rows']} recorded BTC chains of five months, the sign of dealers' gamma by the usual rule (long calls, short puts) says "
+        f"nothing that we could see about whether the next quarter of an hour continues or reverses: {_short(one['value'])} (95 % interval {_near(one)}), where "
+        f"1 would be all hedging one candle late in a market of USD 500 million per 1 %, and {_short(one['seen_at'])} would have been seen in four of five "
+        f"such samples. Nor about the vol of the next day or hour beyond implied and past vol, hourly shocks, the expiry at 08:00 UTC, pinning, or "
+        f"forecasts out of sample: the smallest of those six p-values is {p_value(min(found['rejected']['p_values'].values()))}."
+    )
+
+
+def _nominal(found: Document) -> str:
+    cells = [
+        (entry["name"], other, other["estimate"])
+        for entry in found["hypotheses"]
+        for other in entry["other_assumptions"]
+        if other["estimate"] is not None
+    ]
+    beyond = [(name, other) for name, other, one in cells if one["low"] > 0.0 or one["high"] < 0.0]
+    told = "; ".join(f"`{name}` under {_label(other)}" for name, other in beyond)
+    return f"Of {len(cells)} such intervals {len(beyond)} leave{'s' if len(beyond) == 1 else ''} 0 out{': ' + told if told else ''}. One in twenty would by chance alone."
+
+
+def _bounds(found: Document) -> str:
+    named = _named(found)
+    rows = []
+    for name in ("reversal", "expiry"):
+        one = named[name]["estimates"][0]
+        rows.append(
+            (
+                f"`{name}`",
+                named[name]["predicted_says"].replace("-1", f"{MINUS}1"),
+                "outside" if not one["low"] <= named[name]["predicted"] <= one["high"] else "inside",
+                number(one["seen_at"]),
+            )
+        )
+    for name in ("realised-vol", "realised-vol-1h"):
+        one = named[name]["without_implied_vol"]["estimates"][0]
+        rows.append((f"`{name}`, no implied vol", "above 0", f"{number(one['value'])} ({_reach(one)})", number(one["seen_at"])))
+    return _rows(("hypothesis", "predicted", "the interval", "seen at"), rows)
+
+
+def _depth(found: Document) -> str:
+    told = found["identification"]["depth_from_flow"]
+    if told["refused"]:
+        return str(told["refused"])
+    return (
+        f"Signed taker flow of the same {told['windows']:,} candles of that one venue says USD {told['naive_usd_per_pct'] / 1e6:,.0f} million per 1 % by least squares, and USD "
+        f"{told['cleaned_usd_per_pct'] / 1e6:,.0f} million if all hedging of the book by the rule went through it within the candle. At such a depth every gain is "
+        f"{5e8 / told['naive_usd_per_pct']:.1f} times as large and every coefficient of a gain as many times smaller."
+    )
+
+
 TABLES = {
+    "answer": _answer,
+    "readme": _readme,
+    "bounds": _bounds,
+    "nominal": _nominal,
+    "depth": _depth,
     "hypotheses": _hypotheses,
     "other assumptions": _others,
     "placebos": _placebos,
