@@ -168,6 +168,10 @@ def test_a_decision_follows_the_plan_and_the_sign(document: dict[str, Any]) -> N
         headline(null) == "Not shown: that 15-minute returns are continued where hedgers are short gamma and reversed where they are long"
     )
     assert "both intervals" in came(null, primary)
+    wide = copy.deepcopy(null)
+    wide["hypotheses"][0]["estimates"][0] |= {"low": -2.0, "high": 3.0, "rejects_zero": False}
+    assert headline(wide).startswith("Undecided: whether 15-minute returns")
+    assert came(wide, wide["hypotheses"][0]).startswith("Undecided: neither 0 nor the predicted size can be ruled out.")
     assert placebo_warning(null) == "", "nothing is shown that they could put in doubt"
     assert "drawn signs (2 of 10) and shifted dates (2 of 5)" in placebo_warning(document)
     flips = study_document("pinning", ("pinning",))

@@ -54,7 +54,7 @@ def headline(document: Document) -> str:
         return f"No answer: whether {claim} could not be estimated"
     verdict = judged(document, entry)
     if not verdict.rejected:
-        return f"Not shown: that {claim}"
+        return f"Undecided: whether {claim}" if _undecided(entry, verdict) else f"Not shown: that {claim}"
     how = "" if verdict.corrected else " at 5 %, taken alone"
     return (
         f"The opposite of what was predicted is shown{how}: {claim}, with its sign turned round"
@@ -89,13 +89,18 @@ def _decision(entry: Document, verdict: Judged) -> str:
     if verdict.rejected:
         shown = "The opposite of what was predicted is shown" if verdict.against else "Shown"
         return f"{shown}: 0 is rejected{'' if verdict.corrected else ' at 5 %, on its own'}."
+    if _undecided(entry, verdict):
+        return "Undecided: neither 0 nor the predicted size can be ruled out."
     if entry["name"] == PRIMARY:
         return "Not shown: the plan asks that both intervals leave 0 out, and not both do."
     if verdict.alone:
         return f"Not shown: rejected on its own, but not with {SECONDARY} hypotheses taken together (Holm)."
-    if verdict.size_inside and "without_implied_vol" not in entry:
-        return "Undecided: neither 0 nor the predicted size can be ruled out."
     return "Not shown: 0 cannot be rejected."
+
+
+def _undecided(entry: Document, verdict: Judged) -> bool:
+    """Whether the data can exclude neither 0 nor the predicted size."""
+    return bool(verdict.size_inside) and not verdict.alone and "without_implied_vol" not in entry
 
 
 def _bootstrap(one: Document) -> str:
