@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -134,23 +135,24 @@ class TestContractIsolatedAndLate(AgentContract):
     decays = True
 
 
+@lru_cache
+def wild(margin: str) -> tuple[MarginedBook, list[Any]]:
+    """An account of little collateral and every state of two wild days, on 40 paths."""
+    agent = account(margin, collateral_usd=1.3e7 if margin == "cross" else 2e7)
+    return agent, states(world(agent, JUMPY), paths=40)
+
+
+MARGINS = ("cross", pytest.param("isolated", marks=pytest.mark.slow))
 CASES = ((1.0, 0.9), (-2.2, 0.2), (1.8, 0.2))
 """Moves as stated with nearly all of the delta hedged; and a fall and a rise that ruin who hedged a fifth of it."""
 
 
-@pytest.mark.parametrize("margin", ["cross", "isolated"])
-@pytest.mark.parametrize("delay", [0, 1, 3])
-@pytest.mark.parametrize(("turn", "hedge"), CASES)
-def test_a_slow_twin_finds_the_same_prices_and_balances(margin: str, delay: int, turn: float, hedge: float) -> None:
-    collateral = 1.35e7 if margin == "cross" else 2.0e7
-    agent = account(margin, delay_steps=delay, collateral_usd=collateral, hedge_share=hedge)
-    moves = [turn * move for move in PATH]
+def agrees(agent: MarginedBook, rows: Any, moves: list[float]) -> list[dict[str, Any]]:
+    """What the twin says of a path, once every balance of every step is the same."""
     found = states(world(agent, moves))
-    given = (SPOT, 1.0, moves, list(ROWS), collateral, margin == "cross", hedge, 0.3, delay, 1e-10, -0.7, 0.3, 2e5, 12, FIGURES)
-    twin = margined_twin.play(margined_twin.World(*given))
-    assert any(row["options_closed"] > 0.0 for row in twin)
-    assert any(row["perp_closed"] != 0.0 for row in twin)
-    assert (twin[-1]["debt"] > 0.0) == (turn < 0.0)
+    margins = (agent.hedge_collateral_share, agent.fund_usd, 12, FIGURES)
+    given = (SPOT, 1.0, moves, list(rows), agent.collateral_usd, agent.terms.cross, agent.hedge_share, 0.3, agent.delay_steps, 1e-10, -0.7)
+    twin = margined_twin.play(margined_twin.World(*given, *margins))
     names = {"share": "share", "perp_coin": "perp", "taken_coin": "taken"}
     cash = {f"{name}_usd": name for name in ("option_cash", "perp_cash", "taken_cash", "fund")} | {"bad_debt_usd": "debt"}
     for number, (state, told) in enumerate(zip(found, twin, strict=True)):
@@ -161,6 +163,31 @@ def test_a_slow_twin_finds_the_same_prices_and_balances(margin: str, delay: int,
         for name, word in cash.items():
             assert getattr(mine.accounts, name)[0] == pytest.approx(told[word], rel=1e-7, abs=2.0), (number, word)
         assert bool(mine.closing_only[0]) == told["locked"], number
+    return twin
+
+
+@pytest.mark.parametrize("margin", ["cross", "isolated"])
+@pytest.mark.parametrize("delay", [0, 1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("turn", "hedge"), CASES)
+def test_a_slow_twin_finds_the_same_prices_and_balances(margin: str, delay: int, turn: float, hedge: float) -> None:
+    collateral = 1.35e7 if margin == "cross" else 2.0e7
+    agent = account(margin, delay_steps=delay, collateral_usd=collateral, hedge_share=hedge)
+    twin = agrees(agent, ROWS, [turn * move for move in PATH])
+    assert any(row["options_closed"] > 0.0 for row in twin)
+    assert any(row["perp_closed"] != 0.0 for row in twin)
+    assert (twin[-1]["debt"] > 0.0) == (turn < 0.0)
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+@pytest.mark.parametrize(("margin", "collateral", "behind"), [("isolated", 1.2e7, 0.045), ("cross", 6.1e6, 0.3)])
+def test_an_account_below_its_initial_margin_reduces_its_hedge_and_no_more(
+    margin: str, delay: int, collateral: float, behind: float
+) -> None:
+    """A hedge that the purse does not carry: it may fall with the delta, and stays where it is when the delta rises; then the way is free again."""
+    rows = ((1, 62_000.0, 4 / 365, -900.0, 0.7),)
+    sold = account(margin, options=book(rows), delay_steps=delay, collateral_usd=collateral, hedge_share=1.0, hedge_collateral_share=behind)
+    twin = agrees(sold, rows, [-0.012, 0.01, 0.012, -0.02, -0.03, 0.012, 0.02, 0.012, -0.05, -0.06, 0.02, 0.01])
+    assert {row["locked"] for row in twin[1:]} == {True, False}
 
 
 def conserved(found: list[Any]) -> None:
@@ -177,7 +204,7 @@ def conserved(found: list[Any]) -> None:
         assert (mine.bad_debt_usd >= had.memory.accounts.bad_debt_usd).all()
 
 
-@pytest.mark.parametrize("margin", ["cross", "isolated"])
+@pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize(
     ("delay", "batch"), [pytest.param(0, 1, marks=pytest.mark.slow), (2, 1), pytest.param(0, 3, marks=pytest.mark.slow), (2, 3)]
 )
@@ -192,7 +219,7 @@ def test_everything_is_conserved_through_wild_days(margin: str, delay: int, batc
 
 def test_what_is_written_down_is_what_happened() -> None:
     """Options that the backstop has are those of the rows; every row has price, counterparty and reason; forced perp trades are the account's."""
-    found = states(world(account(collateral_usd=1.3e7), JUMPY), paths=40)
+    _, found = wild("cross")
     mine, gross = seat_of(found[-1]).memory, sum(abs(row[3]) for row in ROWS if row[2] > 1 / 365)
     rows = Takeovers.joined(mine.events)
     assert rows.rows > 20
@@ -212,40 +239,52 @@ def test_what_is_written_down_is_what_happened() -> None:
     assert (np.sign(rows.coin[forced]) == -np.sign(before))[np.abs(before) > 1.0].mean() > 0.9
 
 
-@pytest.mark.parametrize("margin", ["cross", "isolated"])
-def test_demand_while_it_is_called_has_the_slope_that_it_states(margin: str) -> None:
-    agent = account(margin, collateral_usd=1.3e7 if margin == "cross" else 2e7)
-    found = states(world(agent, JUMPY), paths=40)
+@pytest.mark.parametrize("margin", MARGINS)
+def test_demand_while_it_is_called_or_may_only_reduce_has_the_slope_that_it_states(margin: str) -> None:
+    """By central differences, off the kinks at which an account is called, is closed whole, or meets what it holds."""
+    agent, found = wild(margin)
     trader = agent.at_work(Market(SPOT, world(agent, JUMPY).grid))
-    looked = 0
+    called, reduces = 0, 0
     for state in found[12:40:4]:
-        mine = replace(seat_of(state).memory, closing_only=np.zeros(40, dtype=bool))
-        view = random_view(1)
-        view = replace(
-            view,
-            step=state.step + 1,
-            log_price=state.log_price,
-            spot_usd=SPOT * np.exp(state.log_price),
-            live=np.ones(40, dtype=bool),
-            vol_shift=state.vol_shift,
-        )
-        demand = trader.act(view, random_account(1), mine, lambda kind, count: np.zeros(40)).demand
-        assert demand is not None
-        for away in (0.03, -0.05, 0.1):
-            there, width = state.log_price + away, 1e-6
-            low, middle, high = (demand(there + shift, state.vol_shift) for shift in (-width, 0.0, width))
-            called = trader.liquidation_usd(there, view, mine) != 0.0
-            smooth = called & (np.sign(trader.liquidation_usd(there - 1e-4, view, mine)) != 0.0)
-            looked += int(smooth.sum())
-            assert ((high[1] - low[1]) / (2 * width))[smooth] == pytest.approx(middle[3][smooth], rel=2e-4, abs=20.0)
-    assert looked > 20
+        live, spot = np.ones(40, dtype=bool), SPOT * np.exp(state.log_price)
+        view = replace(random_view(1), step=state.step + 1, spot_usd=spot, live=live, vol_shift=state.vol_shift)
+        for locked in (False, True):
+            mine = replace(seat_of(state).memory, closing_only=live & locked)
+            demand = trader.act(view, random_account(1), mine, lambda kind, count: np.zeros(40)).demand
+            for away in (0.03, -0.05, 0.1):
+                there, width = state.log_price + away, 1e-6
+                low, middle, high = (demand(there + shift, state.vol_shift) for shift in (-width, 0.0, width))
+                below, above = (middle[1] - low[1]) / width, (high[1] - middle[1]) / width
+                smooth = np.abs(above - below) <= 1e-3 * np.abs(above) + 20.0
+                assert (0.5 * (below + above))[smooth] == pytest.approx(middle[3][smooth], rel=1e-3, abs=40.0)
+                taken = trader.liquidation_usd(there, view, mine) != 0.0
+                called, reduces = called + int((smooth & taken).sum()), reduces + int((smooth & locked & (middle[1] == 0.0)).sum())
+    assert called > 40
+    assert reduces > 100
 
 
-@pytest.mark.parametrize("margin", ["cross", "isolated"])
+def test_what_is_missing_of_a_hedge_is_told_whatever_margin_allows() -> None:
+    """The account's share of its delta and the backstop's of the rest, by hand, less what both hold."""
+    agent = account(options=book(ROWS[:2]), collateral_usd=1e7, hedge_share=0.9)
+    state = states(world(agent, [0.03, 0.2, 0.01]))[-1]
+    mine, spot = seat_of(state).memory, float(SPOT * np.exp(state.log_price[0]))
+    share, shift = float(mine.accounts.share[0]), float(state.vol_shift[0])
+    assert 0.0 < share < 1.0
+    assert mine.closing_only[0]
+    delta = sum(
+        coin * margined_twin.option(right, strike, expiry - 3 / 8760, iv + shift, spot)[1] for right, strike, expiry, coin, iv in ROWS[:2]
+    )
+    wanted = -(0.9 * share + 0.3 * (1.0 - share)) * delta
+    held, trader = random_account(3), agent.at_work(Market(SPOT, world(agent, [0.03, 0.2, 0.01]).grid))
+    held = replace(held, position_coin=np.full(1, 123.0))
+    missing = trader.gap_usd(3, state.log_price, np.full(1, spot), state.vol_shift, held, mine)
+    assert missing[0] == pytest.approx((wanted - 123.0) * spot, rel=1e-7)
+
+
+@pytest.mark.parametrize("margin", MARGINS)
 def test_what_others_may_see_of_a_call_is_what_a_rich_account_would_not_trade(margin: str) -> None:
     """liquidation_usd is the demand there less that of the same positions with a billion more behind them."""
-    agent = account(margin, collateral_usd=1.3e7 if margin == "cross" else 2e7)
-    found = states(world(agent, JUMPY), paths=40)
+    agent, found = wild(margin)
     trader, state = agent.at_work(Market(SPOT, world(agent, JUMPY).grid)), found[24]
     mine = seat_of(state).memory
     rich = replace(mine.accounts, option_cash_usd=mine.accounts.option_cash_usd + 1e9, perp_cash_usd=mine.accounts.perp_cash_usd + 1e9)
