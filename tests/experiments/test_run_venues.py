@@ -103,6 +103,9 @@ def test_nothing_is_left_where_no_path_stops_and_late_orders_are_no_halt() -> No
     found = told_of(calm())
     assert found["arbitrageurs"][0]["left_open"] == {"paths": 0, "stopped_paths": 0, "usd": {"value": 0.0, "standard_error": 0.0}}
     assert not any("One leg" in line for line in venue_sentences(found))
+    idle = halting()
+    row = told_of(replace(idle, arbitrageurs=(replace(idle.arbitrageurs[0], capital_usd=0.0),)))["arbitrageurs"][0]["left_open"]
+    assert (row["paths"], row["stopped_paths"]) == (0, 0), "paths stop, and nobody has a leg to leave"
     venues = calm()
     slow = replace(venues.venues[1], message_delay_steps=2)
     row = told_of(replace(venues, venues=(venues.venues[0], slow)))["arbitrageurs"][0]["left_open"]

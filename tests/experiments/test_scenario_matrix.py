@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -300,7 +299,7 @@ def test_the_sign_of_gamma_at_full_size(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def with_history() -> Iterator[dict[str, Any]]:
+def with_history() -> dict[str, Any]:
     """The small matrix with one of its scenarios turned into the replay of one history."""
     real = matrix_module.open_story
 
@@ -313,7 +312,7 @@ def with_history() -> Iterator[dict[str, Any]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matrix_module, "open_story", replayed)
-        yield scenario_matrix(MatrixRequest(QUICK, (*SOME, "slower-hedging"), paths=8))
+        return scenario_matrix(MatrixRequest(QUICK, (*SOME, "slower-hedging"), paths=8))
 
 
 class TestOneHistory:

@@ -115,6 +115,14 @@ def test_the_prediction_says_where_it_is_not_exact(size_log: float, due: float) 
     assert apart < RESOLUTION if due == 0.0 else apart > 0.01
 
 
+def test_a_move_just_beyond_the_threshold_is_not_lost_to_a_search_that_hops_over_it() -> None:
+    """A hedge of 0.24 of the move: at rest price is 1.4 %, and less that hedge below the threshold, which the move itself is not."""
+    world = market(replace(crab(), notional_usd=4e9), constant(0.1, delay_steps=1), clearing="lagged")
+    predicted, measured = predict_gain(world, at_rest(0.0102)), measure_gain(world, paths=2, seed=1, bump=at_rest(0.0102))
+    assert predicted.due_again == 0.0
+    assert measured.total.value == pytest.approx(predicted.total, abs=RESOLUTION)
+
+
 def test_the_document_tells_on_which_moves_a_rule_calls_once_more() -> None:
     file = open_story(library_story("synchronised-protocols"), given={})
     whole = gain_document("x", file, paths=8, seed=1, bump=at_rest(0.05))

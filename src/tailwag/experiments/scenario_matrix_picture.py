@@ -29,6 +29,7 @@ Document = dict[str, Any]
 SHORT = {
     "liquidated_usd": "liquidated",
     "squeezed_usd": "squeeze earns",
+    "arbitrage_kept_usd": "arbitrage keeps",
     "largest_fall": "deepest fall",
     "largest_excess": "largest push",
     "at_strike": "pinned",
