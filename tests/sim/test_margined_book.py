@@ -15,6 +15,7 @@ from tests.contracts.agent import SPOT, AgentContract, random_account, random_vi
 from tests.sim import margined_twin
 
 from tailwag.errors import InputError
+from tailwag.experiments.scenario_gain_law import Setting, _margined_book
 from tailwag.hedging.policies import EveryStep
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.options import OptionMargin, option_margin
@@ -456,3 +457,15 @@ def test_one_purse_is_called_less_often_than_two_with_the_same_money() -> None:
         last = seat_of(states(world(account(margin, collateral_usd=2.2e7), JUMPY, per_usd=3e-11), paths=400)[-1]).memory
         called[margin] = np.unique(Takeovers.joined(last.events).path).size / 400
     assert called["cross"] < 0.5 * called["isolated"]
+
+
+def test_the_closed_form_of_its_gain_is_what_it_buys_while_nobody_is_called() -> None:
+    agent = account(options=book(ROWS[:2]), collateral_usd=4e7, hedge_share=0.8)
+    found = _margined_book(agent, Setting(SPOT, 0.0, 1e-6, 0.0, late=False, fades=False))
+    assert found is not None
+    trader = agent.at_work(Market(SPOT, TimeGrid.uniform(horizon_days=1e-6, step_minutes=1e-6 * 1440)))
+    nothing, live, moves = np.zeros(3), np.ones(3, dtype=bool), np.array([-0.03, 0.01, 0.05])
+    view = replace(random_view(1), log_price=nothing, spot_usd=nothing + SPOT, vol_shift=nothing, live=live)
+    demand = trader.act(view, random_account(1), trader.init(3), lambda kind, count: nothing).demand
+    assert found[0](moves, nothing)[1] == pytest.approx(demand(moves, nothing)[1], rel=1e-5)
+    assert found[1] == "-Gamma$ (Black), nobody called"

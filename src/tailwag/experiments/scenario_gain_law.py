@@ -28,6 +28,7 @@ from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.agents.lp_hedger import LpHedger
 from tailwag.sim.agents.margined import MarginedHedger
+from tailwag.sim.agents.margined_book import MarginedBook
 from tailwag.sim.agents.momentum import TrendFollower
 from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
@@ -250,7 +251,7 @@ def _impact_log(scenario: Scenario, bump: Bump, usd: FloatArray, coin: FloatArra
     return np.asarray(per_usd * usd + per_coin * coin + root)
 
 
-def _dealer(agent: Dealer | QuotingDealer, setting: Setting) -> tuple[Law, str] | None:
+def _dealer(agent: Dealer | QuotingDealer | MarginedBook, setting: Setting) -> tuple[Law, str] | None:
     """-hedge_share (Delta(x) - Delta(0)) coin of a list of options, -hedge_share Gamma$ x USD of a constant gamma."""
     if isinstance(agent.policy, NoHedge | CharmOnly):
         return None if isinstance(agent.policy, CharmOnly) else (_silent, "never hedges")
@@ -270,6 +271,12 @@ def _dealer(agent: Dealer | QuotingDealer, setting: Setting) -> tuple[Law, str] 
         return 0.0 * x, _to_edge(wanted, seen, width, setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous))
 
     return law, "-Gamma$ (Black)" if setting.spot_vol_beta == 0.0 else "-(Gamma$ + beta vanna) (Black)"
+
+
+def _margined_book(agent: MarginedBook, setting: Setting) -> tuple[Law, str] | None:
+    """A dealer's, as long as the account has its initial margin, which it does at the start."""
+    found = _dealer(agent, setting)
+    return None if found is None else (found[0], f"{found[1]}, nobody called")
 
 
 def black_delta(book: OptionBook, setting: Setting) -> Callable[[FloatArray, float], FloatArray] | None:
@@ -495,6 +502,7 @@ _LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...]
     (Crab, public_law),
     (PortfolioInsurer, _insurer),
     (QuotingDealer, _dealer),
+    (MarginedBook, _margined_book),
     (TrendFollower, _trend),
     (PriceBand, _banded),
     (MarginedHedger, _margined),
