@@ -1,6 +1,7 @@
 """Small drawings for the evidence pages, from the documents of `tailwag study ... --json`: a few kB each, sharp at any size.
 
 python tools/draw_evidence.py trades signs.json docs/images/trade-signs.svg
+python tools/draw_evidence.py results docs/evidence/results.json docs/images/study.svg
 """
 
 from __future__ import annotations
@@ -195,7 +196,52 @@ def _case_gains(drawing: Drawing, document: dict[str, Any], at: list[float]) -> 
             drawing.words(44, height(level) + 5, f"{level:+.1f}".replace("-", "\u2212") if level else "0", anchor="end")
 
 
-DRAWN = {"trades": trades, "case": case}
+ASKED = {
+    "reversal": "next 15 minutes",
+    "realised-vol": "vol, next day",
+    "realised-vol-1h": "vol, next hour",
+    "shocks": "after hourly shocks",
+    "expiry": "expiry, 08:00 UTC",
+    "pinning": "pinning",
+    "out-of-sample": "forecast, unseen days",
+}
+
+
+def results(document: dict[str, Any]) -> str:
+    """Every estimate with its interval, in units of the smallest effect that four of five samples show; diamonds where theory gives a size."""
+    drawing = Drawing(760, 340)
+    decisions = {**document["rejected"]["primary"], **document["rejected"]["secondary"]}
+    shown = [name for name, held in decisions.items() if held]
+    head = f"{len(decisions)} questions; shown: {', '.join(shown) or 'none'}"
+    drawing.words(16, 24, head, colour=INK, bold=True)
+    drawing.words(
+        16, 46, "Right of 0: as predicted. Grey: too small to be seen in four of five such samples. Diamond: size that theory gives."
+    )
+    ones = {entry["name"]: (entry["estimates"][0], entry["predicted"]) for entry in document["hypotheses"]}
+    rows = [(name, one, size) for name, (one, size) in ones.items()]
+    rows.append(("out-of-sample", document["out_of_sample"]["clark_west"], 0.0))
+
+    def at(share: float) -> float:
+        return 390 + 90 * share
+
+    drawing.box(at(-1.0), 62, 180, 34 * len(rows), GRID)
+    drawing.line([(at(0.0), 62), (at(0.0), 62 + 34 * len(rows))], INK, width=1)
+    for place, (name, one, size) in enumerate(rows):
+        height, unit = 80 + 34 * place, one["seen_at"] * (-1.0 if size < 0 else 1.0)
+        ends = sorted(one[end] / unit for end in ("low", "high"))
+        drawing.words(16, height + 5, ASKED[name], colour=INK)
+        drawing.words(280, height + 5, "shown" if decisions[name] else "not shown", anchor="end")
+        drawing.line([(at(ends[0]), height), (at(ends[1]), height)], PAINTS[1] if place else PAINTS[0], width=5)
+        drawing.dot(at(one["value"] / unit), height, PAINTS[1] if place else PAINTS[0])
+        if size:
+            x = at(size / unit)
+            drawing.line([(x - 7, height), (x, height - 7), (x + 7, height), (x, height + 7), (x - 7, height)], RUNAWAY, width=2)
+    for share in (-1, 0, 1, 2, 3):
+        drawing.words(at(share), 322, str(share).replace("-", "\u2212"), anchor="middle")
+    return drawing.text()
+
+
+DRAWN = {"trades": trades, "case": case, "results": results}
 
 
 def main(words: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from draw_evidence import results
+
 from tailwag.experiments.study.history import build_history
 from tailwag.experiments.study.history_maps import Processes
 from tailwag.experiments.study.history_options import HistoryOptions
@@ -30,6 +32,7 @@ OPTIONS = HistoryOptions(
     dynamics=("sticky-strike", "sticky-moneyness"),
     depth_usd_per_pct=5e8,
 )
+PICTURE = HERE.parent / "images" / "study.svg"
 BEGIN, END = "<!-- {}: made by tools/make_evidence.py -->", "<!-- end -->"
 Document = dict[str, Any]
 
@@ -44,6 +47,7 @@ def main() -> int:
     found = short(evidence(told.data, told.store, workers=told.workers))
     if told.check:
         return _compared(found)
+    PICTURE.write_text(results(found))
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     for page in (PAGE, README):
         page.write_text(with_tables(page.read_text(), found))

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
+import draw_evidence as drawn  # noqa: E402
 import make_evidence as made  # noqa: E402  (a script of the repository, no module of the package)
 
 RESULTS: dict[str, Any] = json.loads(made.RESULTS.read_text())
@@ -34,6 +35,13 @@ def test_a_changed_result_changes_the_pages() -> None:
     assert made.with_tables(made.PAGE.read_text(), other) != made.PAGE.read_text()
     assert made.with_tables(made.README.read_text(), other) != made.README.read_text()
     assert len(made.differences(RESULTS, other, "results")) == 1
+
+
+def test_the_picture_is_that_of_the_results() -> None:
+    assert (ROOT / "docs" / "images" / "study.svg").read_text() == drawn.results(RESULTS)
+    shown = json.loads(json.dumps(RESULTS))
+    shown["rejected"]["secondary"]["expiry"] = True
+    assert "shown: expiry" in drawn.results(shown)
 
 
 def test_the_results_are_those_of_the_plan_and_the_readme_says_them_early() -> None:

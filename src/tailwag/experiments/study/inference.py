@@ -178,9 +178,10 @@ def _refuse(design: Design, blocks: IntArray) -> None:
     rows, columns = design.regressors.shape
     count = int(blocks[-1]) + 1 if rows else 0
     if rows < columns + 10 or count < LEAST_BLOCKS:
+        told = ", ".join(f"{reason} {left:,}" for reason, left in design.left_out.items() if left) or "nothing"
         raise InputError(
             f"expected at least {columns + 10} rows that have everything, in {LEAST_BLOCKS} blocks of time, got {rows} in {count} "
-            f"(left out: {design.left_out}); take a longer history"
+            f"(left out: {told}); take a longer history"
         )
     if not (np.isfinite(design.outcome).all() and np.isfinite(design.regressors).all()):
         raise InputError("expected finite numbers in a regression, got others; leave those rows out")
