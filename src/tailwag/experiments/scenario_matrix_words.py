@@ -32,6 +32,7 @@ NEEDS = {
     "private-flow": "anybody who sees the orders of others",
     "dynamic-margin": "leveraged accounts with a margin table (a ladder of liquidation prices has none)",
     "controller": "dealers who hedge",
+    "backstop-hedges": "margined books",
     "power-perp-hedge": "dealers who hedge",
     "power-perp-crab": "dealers short gamma who hedge",
     "dynamic-fee": "pools with a fee",
