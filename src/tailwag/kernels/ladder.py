@@ -11,7 +11,7 @@ from numba import njit
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
 
-__all__ = ["fired_usd"]
+__all__ = ["fired_at", "fired_usd"]
 
 ROOT_HALF = math.sqrt(2.0)
 ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
@@ -36,6 +36,22 @@ def _passed(clusters: FloatArray, density_usd: float, side: float, reach: float)
     return total
 
 
+@_inside
+def fired_at(clusters: FloatArray, density_usd: float, x: float, low: float, high: float) -> tuple[float, float]:
+    """What is bought on the way to `x`, beyond `low` or `high`, and its slope."""
+    if x < low:
+        usd = -(_passed(clusters, density_usd, -1.0, -x) - _passed(clusters, density_usd, -1.0, -low))
+    else:
+        usd = _passed(clusters, density_usd, 1.0, x) - _passed(clusters, density_usd, 1.0, high)
+    total = density_usd
+    for cluster in range(clusters.shape[0]):
+        distance, width, notional = clusters[cluster]
+        if distance * x >= 0.0:
+            z = (abs(x) - abs(distance)) / width
+            total += notional / (width * ROOT_TWO_PI) * math.exp(-0.5 * z * z)
+    return usd, total
+
+
 @njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
 def fired_usd(
     clusters: FloatArray,
@@ -54,14 +70,6 @@ def fired_usd(
         x, low, high = log_price[path], been[0][path], been[1][path]
         if not live[path] or low <= x <= high:
             continue
-        if x < low:
-            usd[path] -= _passed(clusters, density_usd, -1.0, -x) - _passed(clusters, density_usd, -1.0, -low)
-        else:
-            usd[path] += _passed(clusters, density_usd, 1.0, x) - _passed(clusters, density_usd, 1.0, high)
-        total = density_usd
-        for cluster in range(clusters.shape[0]):
-            distance, width, notional = clusters[cluster]
-            if distance * x >= 0.0:
-                z = (abs(x) - abs(distance)) / width
-                total += notional / (width * ROOT_TWO_PI) * math.exp(-0.5 * z * z)
-        slope[path] += total
+        fired, steep = fired_at(clusters, density_usd, x, low, high)
+        usd[path] += fired
+        slope[path] += steep

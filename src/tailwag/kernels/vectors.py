@@ -15,7 +15,7 @@ from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "add_cell_1",
@@ -29,9 +29,11 @@ __all__ = [
     "address_of",
     "clear_1",
     "clear_8",
+    "flags_at",
     "float_at",
     "floats_at",
     "integer_at",
+    "integers_at",
     "mix_1",
     "mix_8",
     "put_integer",
@@ -70,6 +72,20 @@ def floats_at(address: int, count: int) -> FloatArray:
     """The numbers at an address, as an array that nobody counts."""
     numbers: FloatArray = carray(_pointer(address), (count,), dtype=np.float64)
     return numbers
+
+
+@njit(error_model="numpy", fastmath=False, forceinline=True)
+def integers_at(address: int, count: int) -> IntArray:
+    """The integers at an address, as an array that nobody counts."""
+    numbers: IntArray = carray(_pointer(address), (count,), dtype=np.int64)
+    return numbers
+
+
+@njit(error_model="numpy", fastmath=False, forceinline=True)
+def flags_at(address: int, count: int) -> BoolArray:
+    """What is true and what is not at an address, as an array that nobody counts."""
+    flags: BoolArray = carray(_pointer(address), (count,), dtype=np.bool_)
+    return flags
 
 
 @intrinsic

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from tailwag.hedging.policies import AtTimes, Band, EveryStep, HedgeView, NoHedge, WhalleyWilmott
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import row
+from tailwag.kernels.demands import BOOK
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
 from tailwag.sim.net_delta import DirectNetDelta, NetDelta, Settings, TabulatedNetDelta
@@ -21,6 +24,7 @@ from tailwag.sim.option_book import (
     time_left,
 )
 from tailwag.sim.option_values import values_of
+from tailwag.sim.walked import Walked
 
 SCAN_SHARE = 0.25
 """The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
@@ -156,7 +160,9 @@ class BookTrader:
             return chosen
 
         scale = np.where(decision.active, self.scale_log(view), np.inf)
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some)
+        known = (view.log_price, target, slope, view.vol_shift)
+        walked = self._walked(view.step, (state.held_at(view.step), owned, decision.offset, decision.speed, shift, *known))
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some, walked=walked)
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> FloatArray:
         """S^2 Gamma that is hedged: minus the slope of the target, at the price."""
@@ -222,6 +228,15 @@ class BookTrader:
     def _read_there(self, move: Move, average: FloatArray) -> Read:
         found = self.net_delta.at(move.step, move.log_price, move.vol_shift, running_average_usd=average)
         return Read(move.step, move.log_price, move.vol_shift, found)
+
+    def _walked(self, step: int, rows: tuple[FloatArray, ...]) -> Walked | None:
+        """The demand as compiled code reads it: of a book in a table."""
+        source = self.net_delta
+        reader = source.walked(step) if isinstance(source, TabulatedNetDelta) else None
+        if reader is None or not isinstance(source, TabulatedNetDelta):
+            return None
+        slots = (*(row(one, rows[1].size) for one in rows), *reader)
+        return Walked(BOOK, slots, (self.terms.hedge_share,), begin=partial(source.begun, step))
 
     def _policy_shift(self, view: View, draw: Draws, state: BookState) -> FloatArray:
         """What a cost-aware policy adds to the vol at which the target is read."""

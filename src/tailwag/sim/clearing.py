@@ -47,22 +47,30 @@ class Cleared:
     found: BoolArray
 
 
-def clear(excess: Excess, start_log: FloatArray, *, bound_log: float, scale_log: FloatArray, jumps: bool = False) -> Cleared:
+def clear(
+    excess: Excess,
+    start_log: FloatArray,
+    *,
+    bound_log: float,
+    scale_log: FloatArray,
+    jumps: bool = False,
+    wanted: BoolArray | None = None,
+) -> Cleared:
     """First clearing price from ``start_log`` in the direction of the net flow there.
 
     Scans outward by Newton steps no longer than ``scale_log`` until the excess changes sign, then closes in by Newton steps that never
     leave the bracket (bisection where they would).  ``bound_log``: no root is sought beyond it in
     that direction.  ``jumps``: the flow may jump by whole liquidations; where it has become steeper within a stride, the stride is
     taken again, so short that the excess cannot have been through zero on the way: a price may rest there, and a level behind it is not reached.
+    ``wanted`` (paths,): which paths are sought (None: all); the others stay where they start.
 
     >>> def long_gamma(x, wanted):
     ...     return 0.01 - 0.5 * x - x, np.full(x.shape, -1.5)
     >>> float(clear(long_gamma, np.zeros(1), bound_log=0.7, scale_log=np.array([np.inf])).log_price[0])
     0.006666666666666667
     """
-    everybody = np.ones(start_log.shape, dtype=bool)
-    value, slope = excess(start_log, everybody)
-    direction = np.sign(value)
+    value, slope = excess(start_log, np.ones(start_log.shape, dtype=bool) if wanted is None else wanted)
+    direction = np.sign(value) if wanted is None else np.where(wanted, np.sign(value), 0.0)
     rows = np.empty((ROWS, start_log.size))
     rows[NEAR] = rows[FAR] = start_log
     rows[NEAR_VALUE] = rows[FAR_VALUE] = value

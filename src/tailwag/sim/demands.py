@@ -6,11 +6,13 @@ What was last answered on each path is kept, so that the fills at the clearing p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Orders
+from tailwag.sim.walked import Found, Market, searched
 
 MOST_CHOSEN_SHARE = 0.75
 """Where more paths than this are sought all are asked about: choosing them costs more than asking."""
@@ -24,12 +26,24 @@ class Demands:
     A scratch of one clearing, written to as it asks.
     """
 
-    __slots__ = ("answers", "asked", "orders")
+    __slots__ = ("answers", "asked", "orders", "searched")
 
     def __init__(self, orders: Sequence[Orders], paths: int) -> None:
         self.orders = [one for one in orders if one.demand is not None]
         self.answers = np.zeros((len(self.orders), 4, paths))
         self.asked = np.full((2, paths), np.nan)
+        self.searched: BoolArray | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether compiled code knows all of them."""
+        return all(one.walked is not None for one in self.orders)
+
+    def walk(self, market: Market) -> Found:
+        """Clearing prices found by compiled code, with the answers there; paths that are left to the agents' own demands are noted in ``searched``."""
+        found = searched([one.walked for one in self.orders if one.walked is not None], market, self.answers)
+        self.searched = np.zeros(market.rows.shape[1], dtype=np.bool_) if found.hard is None else found.hard
+        return found
 
     def ask(self, log_price: FloatArray, vol_shift: FloatArray, chosen: IntArray | None) -> FloatArray:
         """The answers on the chosen paths (None: all), (demands, 4, chosen); ``log_price`` and ``vol_shift`` (paths,)."""
@@ -53,9 +67,11 @@ class Demands:
 
     def settle(self, log_price: FloatArray, vol_shift: FloatArray) -> None:
         """Have everybody's answer at these prices: asked again only where it was another that was asked about last."""
-        other = np.flatnonzero((self.asked[0] != log_price) | (self.asked[1] != vol_shift))
+        others = (self.asked[0] != log_price) | (self.asked[1] != vol_shift)
+        other = np.flatnonzero(others if self.searched is None else others & self.searched)
         if other.size:
-            self.ask(log_price, vol_shift, None if other.size > MOST_CHOSEN_SHARE * log_price.size else other)
+            every = self.searched is None and other.size > MOST_CHOSEN_SHARE * log_price.size
+            self.ask(log_price, vol_shift, None if every else other)
 
     def filled(self, orders: Orders) -> tuple[FloatArray, FloatArray]:
         """USD and coin that an agent's demand came to."""
@@ -67,3 +83,16 @@ def chosen_paths(wanted: BoolArray) -> IntArray | None:
     """The wanted paths as numbers; None where it is not worth choosing them."""
     chosen = np.flatnonzero(wanted)
     return None if chosen.size > MOST_CHOSEN_SHARE * wanted.size else chosen
+
+
+def only_where(orders: Orders, filled: BoolArray) -> Orders:
+    """The demand of a maker: nothing where nobody came."""
+    inner = orders.demand
+    if inner is None:
+        return orders
+
+    def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        usd, coin, slope_usd, slope_coin = (np.where(filled, part, 0.0) for part in inner(log_price, vol_shift))
+        return usd, coin, slope_usd, slope_coin
+
+    return replace(orders, demand=demand, some=None, walked=None)

@@ -33,7 +33,7 @@ from tailwag.sim.agents.protocol import (
     missing_words,
 )
 from tailwag.sim.clearing import clear
-from tailwag.sim.demands import Demands, chosen_paths
+from tailwag.sim.demands import Demands, chosen_paths, only_where
 from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares, with_gap
 from tailwag.sim.option_model import OptionModel
@@ -44,6 +44,7 @@ from tailwag.sim.sight import sees_others, with_sight
 from tailwag.sim.state import Outcome
 from tailwag.sim.vega_loop import VegaDesk, VegaMarket
 from tailwag.sim.vol_reach import vol_reach
+from tailwag.sim.walked import Market as SearchedMarket
 
 AGENT_STREAMS = 1 << 62
 """Streams of agents start here; those below belong to the price."""
@@ -68,13 +69,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What all blocks of a run share; ``seats`` are in the order of content, ``position`` is the place in the scenario."""
+    """What all blocks of a run share; ``seats`` are in the order of content.  ``walks``: compiled code searches prices if it knows all demands."""
 
     scenario: Scenario
     seats: tuple[Seat, ...]
     seed: int
     needs_gain: bool
     option_model: OptionModel | None = None
+    walks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def plan_run(scenario: Scenario, *, seed: int, tabulate: bool = False, full_pnl:
     seats = [_seat(scenario, agent, market, position) for position, agent in enumerate(scenario.agents)]
     predicted = any(isinstance(getattr(agent, "policy", None), Predictive) for agent in scenario.agents)
     in_order = tuple(sorted(seats, key=lambda seat: seat.agent.content()))
-    return RunPlan(scenario, in_order, seed, predicted or scenario.clearing == "damped", model)
+    return RunPlan(scenario, in_order, seed, predicted or scenario.clearing == "damped", model, tabulate)
 
 
 def _seat(scenario: Scenario, agent: Agent, market: Market, position: int) -> Seat:
@@ -302,7 +304,7 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
         if seat.fill_probability is not None:
             filled = _draws(plan, seat, state.first_path, state.log_price.size)(TO_FILL, before.step) < seat.fill_probability
             usd, coin = np.where(filled, usd, 0.0), np.where(filled, coin, 0.0)
-            orders = None if orders is None else _only(orders, filled)
+            orders = None if orders is None else only_where(orders, filled)
         arrived.append(Fill(usd, coin))
         same_step.append(orders)
         flights.append(flight)
@@ -325,19 +327,6 @@ def _orders(plan: RunPlan, state: State, seat: Seat, memory: Any, view: View, ac
     return checked_orders(seat.agent.name, seat.trader.act(view, account, memory, _draws(plan, seat, state.first_path, paths)), paths)
 
 
-def _only(orders: Orders, filled: BoolArray) -> Orders:
-    """The demand of a maker: nothing where nobody came."""
-    inner = orders.demand
-    if inner is None:
-        return orders
-
-    def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        usd, coin, slope_usd, slope_coin = (np.where(filled, part, 0.0) for part in inner(log_price, vol_shift))
-        return usd, coin, slope_usd, slope_coin
-
-    return replace(orders, demand=demand, some=None)
-
-
 def _clear(
     plan: RunPlan, state: State, before: Exogenous, arrived: Sequence[Fill], same_step: Sequence[Orders | None]
 ) -> tuple[FloatArray, list[Fill], BoolArray]:
@@ -353,17 +342,25 @@ def _clear(
         fixed, out = np.stack((fixed_usd, fixed_coin)), np.zeros((2, spot.size))
         market, everybody = np.stack((spot, before.log_pre, np.exp(-before.impact.depth_log))), np.arange(spot.size)
 
+        scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
+        scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)
+        jumps = any(orders is not None and hasattr(seat.trader, "liquidation_usd") for seat, orders in zip(plan.seats, same_step))
+        walks = plan.walks and not vols.holders and impact.is_linear and demands.known
+        walked = demands.walk(_searched(plan, state, before, fixed, vols, (scale, jumps))) if walks else None
+        hard = None if walked is None else walked.hard
+
         def excess(price: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
-            chosen = chosen_paths(wanted)
+            chosen = chosen_paths(wanted) if hard is None else np.flatnonzero(wanted)
             answers = demands.ask(price, vols.shift(price, beta * (price - state.log_price))[0], chosen)
             impact.excess(answers, everybody if chosen is None else chosen, fixed, market, price, out)
             return out[0], out[1]
 
-        scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
-        scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)
-        jumps = any(orders is not None and hasattr(seat.trader, "liquidation_usd") for seat, orders in zip(plan.seats, same_step))
-        cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale, jumps=jumps)
-        log_price, found = cleared.log_price, cleared.found
+        if walked is None or hard is not None:
+            cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale, jumps=jumps, wanted=hard)
+            log_price, found = cleared.log_price, cleared.found
+        if walked is not None:
+            log_price = walked.log_price if hard is None else np.where(hard, log_price, walked.log_price)
+            found = walked.found if hard is None else np.where(hard, found, walked.found)
     demands.settle(log_price, vols.shift(log_price, beta * (log_price - state.log_price))[0])
     fills = [_filled(fill, orders, demands) for fill, orders in zip(arrived, same_step)]
     usd = sum_in_order([fill.usd for fill in fills], spot.shape)
@@ -372,6 +369,17 @@ def _clear(
     log_price = np.where(found, before.log_pre + np.where(state.live, moved, 0.0), log_price)
     middle = 0.5 * (spot + plan.scenario.spot_usd * np.exp(np.where(found, log_price, before.log_pre)))
     return log_price, [Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin) for fill in fills], found
+
+
+def _searched(
+    plan: RunPlan, state: State, before: Exogenous, fixed: FloatArray, vols: VegaMarket, scan: tuple[FloatArray, bool]
+) -> SearchedMarket:
+    """The market of a step as compiled code reads it."""
+    paths, (per_usd, per_coin), thin = state.log_price.size, plan.scenario.impact.full_depth, np.exp(-before.impact.depth_log)
+    pushed = vols.impact_per_usd * vols.arrived_usd
+    columns = (before.log_pre, before.spot_pre_usd, thin, *fixed, vols.base, pushed, state.log_price, scan[0])
+    rows = np.array([np.broadcast_to(one, (paths,)) for one in columns])
+    return SearchedMarket(rows, per_usd, per_coin, float(plan.scenario.vol.spot_vol_beta), float(plan.scenario.stop_log_move), scan[1])
 
 
 def _filled(fill: Fill, orders: Orders | None, demands: Demands) -> Fill:

@@ -8,8 +8,11 @@ import numpy as np
 
 from tailwag.hedging.policies import NoHedge
 from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.booking import row
+from tailwag.kernels.demands import GAMMA
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide
+from tailwag.sim.walked import Walked
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class GammaTrader:
 
             return chosen
 
-        return Orders(usd=nothing, coin=nothing, demand=demand, some=some)
+        walked = Walked(GAMMA, (row(owed, owed.size), row(decision.offset, owed.size), row(decision.speed, owed.size)), (hedged,))
+        return Orders(usd=nothing, coin=nothing, demand=demand, some=some, walked=walked)
 
     def options(self, move: Move, state: FloatArray) -> tuple[OptionStep, FloatArray]:
         """Delta carried over the step, and gamma against theta."""

@@ -120,6 +120,11 @@ class ImpactModel:
         return self.square_root is None
 
     @property
+    def full_depth(self) -> tuple[float, float]:
+        """Log move per USD and per coin of the linear part at full depth."""
+        return self.permanent_per_usd + float(self.passing_per_usd.sum()), self.permanent_per_coin + float(self.passing_per_coin.sum())
+
+    @property
     def passes(self) -> bool:
         """Whether any part of the impact decays."""
         return self.rates_per_minute.size > 0
@@ -156,8 +161,7 @@ class ImpactModel:
         ``answers`` (demands, 4, chosen): USD, coin and their slopes; ``fixed`` (2, paths): other orders in USD and in coin; ``market`` (3, paths): price
         before trading, its log, one over the depth share.
         """
-        per_usd = self.permanent_per_usd + float(self.passing_per_usd.sum())
-        per_coin = self.permanent_per_coin + float(self.passing_per_coin.sum())
+        per_usd, per_coin = self.full_depth
         if self.square_root is None:
             excess_rows(answers, chosen, fixed, market, per_usd, per_coin, log_price, out)
             return

@@ -177,6 +177,16 @@ def levels_log(state: RowState, spot_usd: float) -> tuple[FloatArray, FloatArray
     return low, high
 
 
+def slots_of(state: RowState) -> tuple[FloatArray | IntArray | int, ...]:
+    """Accounts and rules as compiled demands find them (see :class:`tailwag.kernels.demands.Known`)."""
+    heap = state.heap
+    venue, book = heap.venue, heap.book
+    words = int(venue.linear) + 2 * int(venue.rounds) + 4 * int(venue.deleverages)
+    accounts = (book.rows, book.rows.shape[0], book.entry, book.entry.shape[0], heap.side.size)
+    paths = (state.row, state.drift, state.factor, state.fund, state.pointer, venue.side.size)
+    return (*accounts, *paths, venue.side, venue.share, venue.first, venue.last, words)
+
+
 def paths_of(state: RowState) -> Paths:
     """What compiled code reads and may write: copies."""
     return Paths(state.row.copy(), state.drift.copy(), state.factor.copy(), state.fund.copy(), state.pointer.copy(), state.edge.copy())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.demands import LEVERAGED
 from tailwag.margin.contract import Contract
 from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, Orders, View
@@ -24,8 +25,20 @@ from tailwag.sim.leveraged_accounts import (
     wanted,
     wanted_slope,
 )
-from tailwag.sim.leveraged_rows import RowState, after_funding, alike, amounts, columns_of, levels_log, liquidated, paths_of, rows_of
+from tailwag.sim.leveraged_rows import (
+    RowState,
+    after_funding,
+    alike,
+    amounts,
+    columns_of,
+    levels_log,
+    liquidated,
+    paths_of,
+    rows_of,
+    slots_of,
+)
 from tailwag.sim.liquidation_events import Against, Liquidations
+from tailwag.sim.walked import Walked
 
 if TYPE_CHECKING:
     from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -175,7 +188,8 @@ class LeveragedTrader:
 
             return demand
 
-        return Orders(usd=nothing, coin=nothing, demand=some(slice(None)), scale_log=self._scale(view), some=some)
+        walked = Walked(LEVERAGED, (low, high, view.spot_usd, 0 if mark_log is None else mark_log, *slots_of(state)), (self.spot_usd,))
+        return Orders(usd=nothing, coin=nothing, demand=some(slice(None)), scale_log=self._scale(view), some=some, walked=walked)
 
     def _settled_columns(self, move: Move, state: LeveragedState) -> LeveragedState:
         now, mark = state, move.spot_usd if state.mark_usd is None else state.mark_usd

@@ -16,7 +16,18 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, frozen
 from tailwag.kernels.netdelta import averaged_delta_kernel, delta_kernel
-from tailwag.kernels.netdelta_lanes import Reader, begin_step, needs_average, new_reader, read_paths
+from tailwag.kernels.netdelta_lanes import (
+    FAR,
+    GROUP_SIZE,
+    GROUPS,
+    HOW,
+    SUMMED,
+    Reader,
+    begin_step,
+    needs_average,
+    new_reader,
+    read_paths,
+)
 from tailwag.kernels.netdelta_plan import Settings, tabulate
 from tailwag.sim.option_book import LEAST_YEARS, SETTLED_YEARS, WINDOW_YEARS, OptionBook, needed_average
 
@@ -223,6 +234,20 @@ class TabulatedNetDelta:
         read_paths(self.table, reader, step, moves, shifts, average, out)
         both: FloatArray = np.ascontiguousarray(out.T)
         return both[: self._width], both[self.table.lanes : self.table.lanes + self._width]
+
+    def walked(self, step: int) -> tuple[int, int] | None:
+        """Where compiled code finds this thread's reader at a step: its state and numbers; None where options must be summed there, or of several books."""
+        reader = self.begun(step)
+        single = self.table.lanes == 1 and not needs_average(reader)
+        if not single or reader.state[GROUPS + FAR * GROUP_SIZE + HOW] == SUMMED:
+            return None
+        return reader.state.ctypes.data, reader.numbers.ctypes.data
+
+    def begun(self, step: int) -> Reader:
+        """This thread's reader, brought to a step."""
+        reader = self._own_reader()
+        begin_step(self.table, reader, step)
+        return reader
 
     def _own_reader(self) -> Reader:
         reader: Reader | None = getattr(self._readers, "reader", None)

@@ -105,7 +105,7 @@ def simulate(
 ) -> Run:
     """Close the loop on ``paths`` simulated paths and measure what hedging did to them.
 
-    ``engine``: "plain" steps every agent in turn, "tabulated" does so and reads large option books from tables (1e-6 of their contracts),
+    ``engine``: "plain" steps every agent in turn, "tabulated" does so, reads large option books from tables (1e-6 of their contracts) and clears in compiled code,
     "fast" steps built-in dealers in compiled code; "auto" takes the fast one where it can, else tables where a book is large.
     ``pnl``: "steps" splits the options' profit by greeks at every step, "ends" only at fixings and at the end (large books).
     The result is the same to the bit for any number of threads.  InputError for counts that make no sense or paths that would not fit.

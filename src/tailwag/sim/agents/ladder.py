@@ -9,9 +9,12 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import row
+from tailwag.kernels.demands import LADDER
 from tailwag.kernels.ladder import fired_usd
 from tailwag.kernels.normal_shares import normal_shares
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, Orders, Trader, View
+from tailwag.sim.walked import Walked
 
 MOST_LEVELS = 4096
 SCAN_SHARE = 0.25
@@ -162,11 +165,24 @@ class LadderTrader:
         def some(paths: IntArray) -> Demand:
             return self._fired(state.of(paths), view.live[paths])
 
-        return Orders(usd=nothing, coin=nothing, demand=self._fired(state, view.live), scale_log=self._scale(view), some=some)
+        demand, scale, walked = self._fired(state, view.live), self._scale(view), self._walked(state, view.live)
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some, walked=walked)
+
+    def _walked(self, state: LadderState, live: BoolArray) -> Walked | None:
+        """What is liquidated as compiled code reads it: of a ladder without random levels."""
+        if state.below.shape[0] or state.above.shape[0]:
+            return None
+        clusters, paths = self._clusters(), live.size
+        been = (row(state.lowest, paths), row(state.highest, paths))
+        return Walked(LADDER, (*been, live, clusters, clusters.shape[0]), (self.ladder.density_usd,))
+
+    def _clusters(self) -> FloatArray:
+        """Distance, width and notional, (clusters, 3)."""
+        return np.array([(one.distance_log, one.width_log, one.notional_usd) for one in self.ladder.clusters]).reshape(-1, 3)
 
     def _fired(self, state: LadderState, live: BoolArray) -> Demand:
         """What is sold and bought in on the way to a clearing price, and its slope."""
-        clusters = np.array([(one.distance_log, one.width_log, one.notional_usd) for one in self.ladder.clusters]).reshape(-1, 3)
+        clusters = self._clusters()
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             usd, slope, nothing = np.zeros(log_price.shape), np.zeros(log_price.shape), np.zeros(log_price.shape)

@@ -9,10 +9,13 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Zakamouline
 from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.liquidity.pools import RangePool, dollar_gamma_usd
+from tailwag.kernels.booking import row
+from tailwag.kernels.demands import OWNER
+from tailwag.liquidity.pools import RangePool, WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.hedge_terms import decide
 from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, open_pool, trade_pool, two_way_fee_usd
+from tailwag.sim.walked import Walked
 
 SCAN_SHARE = 0.25
 UNREAD_VOL = 1.0
@@ -124,7 +127,15 @@ class LpHedgerTrader:
             return chosen
 
         scale = np.where(decision.active, self._scale(), np.inf)
-        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some)
+        rows = tuple(row(one, owned.size) for one in (owned, decision.offset, decision.speed))
+        return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some, walked=self._walked(rows))
+
+    def _walked(self, rows: tuple[FloatArray, ...]) -> Walked | None:
+        """The demand as compiled code reads it: of an owner of a weighted pool."""
+        pool = self.agent.terms.pool
+        if not isinstance(pool, WeightedPool):
+            return None
+        return Walked(OWNER, rows, (self.agent.hedge_share, float(pool.coin(np.asarray(self.market.spot_usd))), pool.weight - 1.0))
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LpState) -> FloatArray:
         """P^2 V'' that is hedged, at the price."""

@@ -8,9 +8,11 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.liquidity.pools import dollar_gamma_usd
+from tailwag.kernels.demands import POOL
+from tailwag.liquidity.pools import WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, fee_log, open_pool, reached_log, trade_pool, within
+from tailwag.sim.walked import Walked
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,16 @@ class PoolArbitrageTrader:
         def some(paths: IntArray) -> Demand:
             return self._leg(rows[:, paths], view.live[paths], trades[paths])
 
-        return Orders(usd=nothing, coin=nothing, demand=self._leg(rows, view.live, trades), some=some)
+        walked = self._walked(rows, view.live, trades)
+        return Orders(usd=nothing, coin=nothing, demand=self._leg(rows, view.live, trades), some=some, walked=walked)
+
+    def _walked(self, rows: FloatArray, live: BoolArray, trades: BoolArray) -> Walked | None:
+        """The leg as compiled code reads it: of a weighted pool."""
+        pool = self.terms.pool
+        if not isinstance(pool, WeightedPool):
+            return None
+        coin = float(pool.coin(np.asarray(self.market.spot_usd)))
+        return Walked(POOL, (*rows, live, trades), (coin, pool.weight - 1.0, float(self._free())))
 
     def _leg(self, rows: FloatArray, live: BoolArray, trades: BoolArray) -> Demand:
         """What comes out of the pool at a clearing price, sold, with what is held, and its slope.

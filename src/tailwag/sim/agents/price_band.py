@@ -10,6 +10,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Account, Agent, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
+from tailwag.sim.walked import Walked
 from tailwag.units import HOURS_PER_YEAR
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
@@ -116,7 +117,14 @@ class BandTrader:
             demand=self._within(inner, state.reference_log, trading),
             scale_log=np.where(trading, scale, np.inf),
             some=None if chosen is None else some,
+            walked=self._walked(orders.walked, state.reference_log, trading),
         )
+
+    def _walked(self, inner: Walked | None, reference_log: FloatArray, trading: BoolArray) -> Walked | None:
+        """The inner demand held at the edges of the band, as compiled code reads it; of two bands the agents are asked themselves."""
+        if inner is None or inner.band is not None:
+            return None
+        return replace(inner, band=(trading, reference_log - self.band.band_log, reference_log + self.band.band_log))
 
     def _within(self, inner: Demand, reference_log: FloatArray, trading: BoolArray) -> Demand:
         """The inner demand where it trades, held at the edges of the band."""

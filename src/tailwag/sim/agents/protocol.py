@@ -12,6 +12,7 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.option_model import OptionModel
+from tailwag.sim.walked import Walked
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Orders:
 
     ``demand(log_price, vol_shift)`` -> (usd, coin, slope_usd, slope_coin): amounts to buy if the step cleared there, and their slopes per
     unit of log price.  ``some(paths)`` is the same demand of the chosen paths alone, same bits (None: it is asked about all of them).  ``scale_log`` (paths,): over what distance of log price the demand is smooth (the solver scans no coarser); inf
-    where the agent does not trade.
+    where the agent does not trade.  ``walked``: the same demand as compiled code asks it, within rounding (None: it is asked here).
     """
 
     usd: FloatArray
@@ -84,6 +85,7 @@ class Orders:
     demand: Demand | None = None
     scale_log: FloatArray | None = None
     some: Callable[[IntArray], Demand] | None = None
+    walked: Walked | None = None
 
 
 @dataclass(frozen=True, slots=True)

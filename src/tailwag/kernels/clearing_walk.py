@@ -1,0 +1,231 @@
+"""The search for clearing prices with the demands in compiled code: tile by tile, the same steps as `tailwag.sim.clearing.clear`.
+
+The plain twin is that search with the agents' own demands.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.clearing import (
+    FAR,
+    FAR_SLOPE,
+    FAR_VALUE,
+    GUESS,
+    NEAR,
+    NEAR_SLOPE,
+    NEAR_VALUE,
+    ROWS,
+    WIDTH,
+    look_within,
+    narrow,
+    note,
+    reach_out,
+    take_in,
+)
+from tailwag.kernels.demands import FLOATS, Asked, Known, Scratch, ask, near_rows, new_scratch
+
+__all__ = ["MOST_REFINEMENTS", "MOST_SCANS", "TILE", "Market", "Tile", "search"]
+
+TILE = 256
+LOG_PRE, SPOT, THIN, FIXED_USD, FIXED_COIN, SHIFT_BASE, SHIFT_MORE, LAST_LOG, SCALE, MARKET_ROWS = range(10)
+MOST_SCANS = 20_000
+MOST_REFINEMENTS = 200
+START, SCAN, LOOK, REFINE, SETTLE = range(5)
+
+_inside = njit(error_model="numpy", fastmath=False, forceinline=True)
+
+
+class Market(NamedTuple):
+    """What a step clears in.  `rows` (MARKET_ROWS, paths): log price and price before trading, one over the depth share, orders in USD and in coin that do not
+    answer the price, vol shift where price does not move, what orders for vega add to it, the last log price, and over what distance demands are smooth.
+
+    Log move a USD and a coin, vol a unit of log price, the bound of the search, and whether demands may jump.
+    """
+
+    rows: FloatArray
+    per_usd: float
+    per_coin: float
+    beta: float
+    bound_log: float
+    jumps: bool
+
+
+class Tile(NamedTuple):
+    """Scratch for the paths from `start` on: the market's rows, answers (demands, 4, tile), excess and slope, where it was asked last, vol shift there,
+    numbers of paths, who is left to the plain search, and room for demands.
+    """
+
+    start: int
+    market: FloatArray
+    answers: FloatArray
+    value: FloatArray
+    slope: FloatArray
+    asked: FloatArray
+    shift: FloatArray
+    chosen: IntArray
+    hard: BoolArray
+    scratch: Scratch
+
+
+@njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
+def search(known: Known, market: Market, answers: FloatArray, log_price: FloatArray, found: BoolArray, hard: BoolArray) -> bool:
+    """Write each path's clearing price, whether it has one, and everybody's answers there (demands, 4, paths); True where some path is hard.
+
+    Hard paths are to be searched once more with the agents' own demands.
+    """
+    some, floats = False, 0
+    for kind in known.kinds:
+        floats += FLOATS[kind]
+    room, rows = np.empty((floats, TILE)), np.empty((MARKET_ROWS, TILE))
+    scratch = new_scratch(TILE)
+    for start in range(0, log_price.size, TILE):
+        count = min(TILE, log_price.size - start)
+        four, said = np.empty((4, count)), np.empty((known.kinds.size, 4, count))
+        numbers, left = np.empty(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
+        tile = Tile(start, rows, said, four[0], four[1], four[2], four[3], numbers, left, scratch)
+        _bring(market, tile, count)
+        _clear_tile(near_rows(known, start, count, room), market, tile, log_price[start : start + count], found[start : start + count])
+        for path in range(count):
+            hard[start + path] = left[path]
+            some |= left[path]
+        for demand in range(known.kinds.size):
+            for part in range(4):
+                answers[demand, part, start : start + count] = said[demand, part]
+    return some
+
+
+@_inside
+def _bring(market: Market, tile: Tile, count: int) -> None:
+    """The market's rows of a tile side by side."""
+    for place in range(MARKET_ROWS):
+        for path in range(count):
+            tile.market[place, path] = market.rows[place, tile.start + path]
+
+
+@_inside
+def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray, found: BoolArray) -> None:
+    """The search on one tile, from question to question: everybody is asked in one place, or compiling it would take several times as long."""
+    count = log_price.size
+    rows, direction, wanted = np.empty((ROWS, count)), np.empty(count), np.ones(count, dtype=np.bool_)
+    walking, hides, open_paths = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
+    scale, phase, rounds, still = tile.market[SCALE][:count], START, 0, False
+    _copy(tile.market[LOG_PRE], log_price)
+    while True:
+        _excess(known, market, tile, log_price, wanted)
+        if phase == SETTLE:
+            break
+        if phase == START:
+            still = _begin(tile, log_price, rows, direction, (walking, found))
+        elif phase == REFINE:
+            _leave(tile.hard, open_paths)
+            still = narrow(rows, direction, tile.value, tile.slope, open_paths)
+        else:
+            _leave(tile.hard, walking)
+            note(rows, tile.value, tile.slope, walking if phase == SCAN else hides)
+            if phase == SCAN and market.jumps and look_within(rows, direction, walking, hides):
+                phase = LOOK
+                _copy(rows[FAR], log_price)
+                _choose(hides, wanted)
+                continue
+            still = take_in(rows, direction, market.bound_log, walking, found)
+        rounds += 1
+        if phase != REFINE:
+            if still and rounds <= MOST_SCANS:
+                phase = SCAN
+                reach_out(rows, direction, scale, walking)
+                _copy(rows[FAR], log_price)
+                _choose(walking, wanted)
+                continue
+            phase, rounds = REFINE, 0
+            still = _bracket(tile, rows, direction, found, open_paths)
+            if still:
+                still = narrow(rows, direction, rows[FAR_VALUE], rows[FAR_SLOPE], open_paths)
+        if still and rounds + 1 < MOST_REFINEMENTS:
+            _copy(rows[GUESS], log_price)
+            _choose(open_paths, wanted)
+            continue
+        phase = SETTLE
+        for path in range(count):
+            log_price[path] = rows[GUESS, path] if found[path] else direction[path] * market.bound_log
+            wanted[path] = tile.asked[path] != log_price[path]
+
+
+@_inside
+def _copy(one: FloatArray, other: FloatArray) -> None:
+    for path in range(other.size):
+        other[path] = one[path]
+
+
+@_inside
+def _choose(some: BoolArray, wanted: BoolArray) -> None:
+    for path in range(wanted.size):
+        wanted[path] = some[path]
+
+
+@_inside
+def _leave(hard: BoolArray, walking: BoolArray) -> None:
+    """Hard paths walk no further."""
+    for path in range(hard.size):
+        walking[path] &= not hard[path]
+
+
+@_inside
+def _begin(tile: Tile, log_price: FloatArray, rows: FloatArray, direction: FloatArray, paths: tuple[BoolArray, BoolArray]) -> bool:
+    """Whether somebody has to walk: where the excess is not zero at the price before trading."""
+    walking, found = paths
+    still = False
+    for path in range(log_price.size):
+        value, x = tile.value[path], log_price[path]
+        direction[path] = 1.0 if value > 0.0 else (-1.0 if value < 0.0 else value)
+        rows[NEAR, path] = rows[FAR, path] = x
+        rows[NEAR_VALUE, path] = rows[FAR_VALUE, path] = value
+        rows[NEAR_SLOPE, path] = rows[FAR_SLOPE, path] = tile.slope[path]
+        walking[path] = direction[path] != 0.0 and not tile.hard[path]
+        found[path] = direction[path] == 0.0
+        still |= walking[path]
+    return still
+
+
+@_inside
+def _bracket(tile: Tile, rows: FloatArray, direction: FloatArray, found: BoolArray, open_paths: BoolArray) -> bool:
+    """Whether there is a bracket to close around a sign change."""
+    still = False
+    for path in range(found.size):
+        open_paths[path] = found[path] and direction[path] != 0.0 and not tile.hard[path]
+        rows[GUESS, path] = rows[FAR, path] if open_paths[path] else rows[NEAR, path]
+        rows[WIDTH, path] = abs(rows[FAR, path] - rows[NEAR, path])
+        still |= open_paths[path]
+    return still
+
+
+@_inside
+def _excess(known: Known, market: Market, tile: Tile, log_price: FloatArray, wanted: BoolArray) -> None:
+    """Excess and slope of the wanted paths under linear impact: x_pre + impact(flow(x)) - x."""
+    rows, answers, number = tile.market, tile.answers, 0
+    for path in range(wanted.size):
+        if wanted[path]:
+            tile.chosen[number] = path
+            number += 1
+    chosen = tile.chosen[:number]
+    for path in chosen:
+        x = log_price[path]
+        tile.asked[path] = x
+        tile.shift[path] = rows[SHIFT_BASE, path] + market.beta * (x - rows[LAST_LOG, path]) + rows[SHIFT_MORE, path]
+    ask(known, Asked(tile.start, log_price, tile.shift, chosen, tile.hard), tile.scratch, answers)
+    for path in chosen:
+        usd, coin, slope_usd, slope_coin = 0.0, 0.0, 0.0, 0.0
+        for demand in range(answers.shape[0]):
+            usd += answers[demand, 0, path]
+            coin += answers[demand, 1, path]
+            slope_usd += answers[demand, 2, path]
+            slope_coin += answers[demand, 3, path]
+        spot, thin = rows[SPOT, path], rows[THIN, path]
+        usd, coin = rows[FIXED_USD, path] + usd, rows[FIXED_COIN, path] + coin
+        moved = (market.per_usd * (usd + coin * spot) + market.per_coin * (coin + usd / spot)) * thin
+        slope = market.per_usd * thin * (slope_usd + slope_coin * spot) + market.per_coin * thin * (slope_coin + slope_usd / spot)
+        tile.value[path], tile.slope[path] = rows[LOG_PRE, path] + moved - log_price[path], slope - 1.0
