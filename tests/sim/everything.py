@@ -530,6 +530,24 @@ accounts = 6
 fund_usd = 1e5
 """
     ),
+    "perp sellers": lambda r: (
+        f"""
+kind = "margined-book"
+name = "perp sellers"
+trades_on = "inverse"
+venue = "deribit-btc"
+rules_at = 2026-02-05T00:00:00Z
+margin = "isolated"
+options = [{SOLD_CALL}]
+collateral_usd = 7e6
+hedge_collateral_share = 0.019
+accounts = 10
+backstop_hedge_share = 0.5
+delay_steps = {_own(r).choice([0, 1])}
+fund_usd = 0
+stream = 2
+"""
+    ),
     "perp dealers": lambda r: (
         """
 kind = "dealer"

@@ -306,6 +306,30 @@ def test_what_others_may_see_of_a_call_is_what_a_rich_account_would_not_trade(ma
     assert looked > 4
 
 
+@pytest.mark.parametrize("mark", [0.8, 1.0, 1.25])
+def test_a_venue_that_looks_at_a_mark_calls_by_it_and_not_by_its_own_price(mark: float) -> None:
+    """Part kept by hand at the mark; the hedge that stays is sized at the own price.  What the own price does calls nobody."""
+    rows = ((1, 66_000.0, 20 / 365, -2000.0, 0.6),)
+    agent = account(options=book(rows), collateral_usd=1.5e7, hedge_share=1.0, backstop_hedge_share=0.0)
+    trader = agent.at_work(Market(SPOT, TimeGrid.uniform(horizon_days=1e-6, step_minutes=1e-6 * 1440)))
+    nothing, moves = np.zeros(3), np.array([-0.2, 0.0, 0.3])
+    state = trader.with_mark(nothing + mark * SPOT, trader.init(3))
+    view = replace(random_view(1), log_price=nothing, spot_usd=nothing + SPOT, vol_shift=nothing, live=np.ones(3, dtype=bool))
+    demand = trader.act(view, random_account(1), state, lambda kind, count: nothing).demand
+    (first, hedge), (value, _) = (margined_twin.option(1, 66_000.0, 20 / 365, 0.6, part * SPOT) for part in (1.0, mark))
+    each = 2000.0 * hedge / 12
+    equity = 1.5e7 + 2000.0 * (first - value) + 2000.0 * hedge * (mark - 1.0) * SPOT
+    needed = mark * SPOT * (0.06 * 2000.0 + 12 * each * (0.012 + 4e-5 * each))
+    kept = min(max(equity, 0.0) / needed, 1.0)
+    assert (kept < 1.0) == (mark > 1.0)
+    deltas = np.array([margined_twin.option(1, 66_000.0, 20 / 365, 0.6, SPOT * math.exp(move))[1] for move in moves])
+    _, bought, _, slope = demand(moves, nothing)
+    assert bought == pytest.approx(2000.0 * (kept * deltas - hedge), rel=1e-6, abs=1e-2)
+    width = 1e-6
+    low, high = (demand(moves + side * width, nothing)[1] for side in (-1.0, 1.0))
+    assert slope == pytest.approx((high - low) / (2 * width), rel=1e-4, abs=1e-3)
+
+
 def black_gamma_usd(rows: Any) -> float:
     total = 0.0
     for _, strike, expiry, coin, iv in rows:

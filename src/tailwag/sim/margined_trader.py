@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class MarginedState:
     """Where every path stands.  ``flight`` (delay, 3, paths): coin of the account, of the backstop, and what of the account's is forced, on its way.
 
-    ``ordered`` (paths,): coin of both that was ordered in the last step, where orders are late; ``forced_usd`` of the hedge closed by force so far.  ``closing_only`` (paths,): too little for initial margin, so that the account may only reduce its hedge.
+    ``ordered`` (paths,): coin of both that was ordered in the last step, where orders are late; ``forced_usd`` of the hedge closed by force so far.  ``mark_usd``: the price that the venue looks at in this
+    step (None: its own).  ``closing_only`` (paths,): too little for initial margin, so that the account may only reduce its hedge.
     """
 
     book: BookState
@@ -37,6 +38,7 @@ class MarginedState:
     ordered: FloatArray
     forced_usd: FloatArray
     events: tuple[Takeovers, ...] = ()
+    mark_usd: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,8 @@ class MarginedTrader:
             aim = self._aim(book, move.step, move.log_price, move.vol_shift, now)
             now = self._ordered(now, aim, traded)
         kept = np.where(traded, aim.options_kept, 1.0)
-        place = self._place(move.step, move.log_price, move.vol_shift, state.book)
-        now = self._called(now, (kept, arrived[2], np.where(traded, aim.hedge_kept, 1.0)), book.marks(place), book.gross_coin, move)
+        marks = self._marks(book, move.step, move.log_price, move.vol_shift, state)
+        now = self._called(now, (kept, arrived[2], np.where(traded, aim.hedge_kept, 1.0)), marks, book.gross_coin, move)
         earned, options = self.book.options(move, state.book)
         now = replace(now, book=options, accounts=now.accounts.settled(earned.paid_usd))
         return earned, self._closed(now, move)
@@ -147,7 +149,7 @@ class MarginedTrader:
 
     def purses(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> tuple[Purse, Purse]:
         """What the options' and the perp's purse have and must have at a price; under cross margin their sums count."""
-        return self._purses(self._book_at(step).marks(self._place(step, log_price, vol_shift, state.book)), state)
+        return self._purses(self._marks(self._book_at(step), step, log_price, vol_shift, state), state)
 
     def initial_options_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> FloatArray:
         """Initial margin of the options beyond their value, (paths,)."""
@@ -159,19 +161,19 @@ class MarginedTrader:
 
     def _purses(self, marks: Marks, state: MarginedState) -> tuple[Purse, Purse]:
         accounts, terms, spot = state.accounts, self.agent.terms, marks.spot_usd
-        share, coin = accounts.share, accounts.perp_coin
+        share, coin, follows = accounts.share, accounts.perp_coin, float(state.mark_usd is None)  # a mark from elsewhere stays where it is
         options = Purse(
             accounts.option_cash_usd + share * marks.counts_usd,
             share * marks.needed_usd,
-            share * marks.counts_slope_usd,
-            share * marks.needed_slope_usd,
+            follows * share * marks.counts_slope_usd,
+            follows * share * marks.needed_slope_usd,
         )
         needed = terms.perp_usd(self._ordered_coin(state), spot)
-        return options, Purse(accounts.perp_cash_usd + coin * spot, needed, coin * spot, needed)
+        return options, Purse(accounts.perp_cash_usd + coin * spot, needed, follows * coin * spot, follows * needed)
 
     def _aim(self, book: MarkedBook, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> Aim:
         """What would be held if a step cleared there."""
-        marks = book.marks(self._place(step, log_price, vol_shift, state.book))
+        marks = self._marks(book, step, log_price, vol_shift, state)
         (held, held_slope), (hedge, hedge_slope) = both_kept(*self._purses(marks, state), cross=self.agent.terms.cross)
         delta, bend = self.book.net_delta.at(step, log_price, vol_shift, running_average_usd=state.book.average_usd)
         share, ours, theirs = state.accounts.share, -self.agent.hedge_share, -self.agent.backstop_hedge_share
@@ -245,20 +247,33 @@ class MarginedTrader:
             live=move.live,
         )
         now = replace(state, accounts=accounts)
-        place = self._place(move.step, move.log_price, move.vol_shift, state.book)
-        marks = left.marks(place)
+        marks = self._marks(left, move.step, move.log_price, move.vol_shift, now)
         options, perp = self._purses(marks, now)
         delta = self.book.net_delta.at(move.step, move.log_price, move.vol_shift, running_average_usd=state.book.average_usd)[0]
         wish = -self.agent.hedge_share * accounts.share * delta
         asked = terms.perp_initial_usd(np.maximum(np.abs(wish), np.abs(self._ordered_coin(now))), marks.spot_usd)
         short = perp.equity_usd < asked
         if terms.cross:
-            short = options.equity_usd + perp.equity_usd < asked + accounts.share * left.initial_usd(place)
+            short = options.equity_usd + perp.equity_usd < asked + accounts.share * left.initial_usd(
+                self._place(move.step, self._looked_at(move.log_price, now), move.vol_shift, state.book)
+            )
         return replace(now, closing_only=np.where(move.live, short, state.closing_only))
 
     def _book_at(self, step: int) -> MarkedBook:
         """What is alive in a step: options are paid out at the end of the one that fixes them."""
         return self.marked.after(step - 1)
+
+    def with_mark(self, mark_usd: FloatArray, state: MarginedState) -> MarginedState:
+        """The state of a venue that calls at this mark in the coming step, whatever its own price does; (paths,)."""
+        return replace(state, mark_usd=mark_usd)
+
+    def _looked_at(self, log_price: FloatArray, state: MarginedState) -> FloatArray:
+        """The log price at which the venue adds up."""
+        return log_price if state.mark_usd is None else np.asarray(np.log(state.mark_usd / self.market.spot_usd))
+
+    def _marks(self, book: MarkedBook, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> Marks:
+        """The options where the venue looks at them."""
+        return book.marks(self._place(step, self._looked_at(log_price, state), vol_shift, state.book))
 
     def _place(self, step: int, log_price: FloatArray, vol_shift: FloatArray, book: BookState) -> Place:
         return Place(float(self.market.grid.years[step]), log_price, vol_shift, book.average_usd)
