@@ -4,29 +4,47 @@ VENV := .venv
 BIN := $(VENV)/bin
 TAILWAG_DATA ?= $(if $(wildcard ../shared/data/INDEX.md),$(abspath ../shared/data),)
 export TAILWAG_DATA
-WORKERS ?= auto
+WORKERS ?= logical
+# What Python, pytest and the kernels compile is kept: every worker and every command that a test starts would compile it again.
+export PYTHONDONTWRITEBYTECODE :=
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: run test check lint types contracts docs bench gates browser clean gate-store gate-venues gate-page gate-api gate-clients
+.PHONY: run test check lint types contracts collected measure-kernels loop-kernels docs bench gates browser clean gate-store gate-venues gate-page gate-api gate-clients
 
 run: $(VENV)/.core
 	@mkdir -p out
 	$(BIN)/tailwag measure demo --html out/report.html --png out/report.png
 
 test: $(VENV)/.test browser
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(PYTEST)
 
-check: $(VENV)/.dev browser lint types contracts
-	$(BIN)/python -m pytest -n $(WORKERS) -q
-	$(BIN)/python -m pytest -q -m "(realdata or browser or docs) and not slow" -n $(WORKERS)
+# One session for the fast suite and the marked tests, after what the workers share; on two cores nothing waits for anything else.
+check:
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.check browser
+	@$(MAKE) --no-print-directory -j2 loop-kernels types collected measure-kernels lint contracts
+	$(PYTEST) -m "not slow"
 
-lint: $(VENV)/.dev
+# Every test is read once before the workers read it: the bytecode of tests and packages is then there for all of them.
+collected: $(VENV)/.check
+	@$(BIN)/python -m pytest -p no:randomly -n 0 --collect-only -qq -m "not slow" >$(VENV)/collected.txt 2>&1 || { tail -n 60 $(VENV)/collected.txt; exit 1; }
+
+# The same for the kernels: those that nearly every test needs, each compiled once.
+measure-kernels: $(VENV)/.check
+	@$(BIN)/tailwag measure demo --json - >/dev/null
+
+loop-kernels: $(VENV)/.check
+	@$(BIN)/tailwag scenario run quiet-pin --paths 4 >/dev/null
+	@$(BIN)/tailwag scenario run cascade-short-gamma --paths 4 >/dev/null
+
+lint: $(VENV)/.check
 	$(BIN)/ruff check src tests tools benchmarks examples
 	$(BIN)/ruff format --check src tests tools benchmarks examples
 
-types: $(VENV)/.dev
+types: $(VENV)/.check
 	$(BIN)/mypy
 
-contracts: $(VENV)/.dev
+contracts: $(VENV)/.check
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev
@@ -42,13 +60,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/history.py
 
-gates: $(VENV)/.dev
+gates: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow -n $(WORKERS)
 
 # What the live service promises, each under a minute at its full size; SIZE=... and SEED=... choose another.
 SEED ?= 1
 SIZE ?= full
-gate-store gate-venues gate-page gate-api gate-clients: $(VENV)/.dev browser
+gate-store gate-venues gate-page gate-api gate-clients: $(VENV)/.test browser
 	TAILWAG_GATE_SEED=$(SEED) TAILWAG_GATE_SIZE=$(SIZE) $(BIN)/python -m pytest -q -p no:randomly -p no:schemathesis -m "" -n $(WORKERS) tests/gates/$(@:gate-%=%)
 
 # A browser for the tests that look at pages: installed only where it is missing and we may.
@@ -61,16 +79,21 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(PIP) -e .
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(PIP) -e ".[test]"
 	@touch $@ $(VENV)/.core
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+# What `make check` needs: no builder of documentation.
+$(VENV)/.check: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e ".[test,lint]"
 	@touch $@ $(VENV)/.core $(VENV)/.test
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.core $(VENV)/.test $(VENV)/.check
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache docs/_build
