@@ -18,7 +18,7 @@ from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.leveraged_accounts import Accounts
-from tailwag.sim.leveraged_rows import compacted, liquidated, rows_of
+from tailwag.sim.leveraged_rows import HAIR_LOG, RowState, compacted, levels_log, liquidated, rows_of
 from tailwag.sim.scenario import Scenario
 
 
@@ -153,3 +153,37 @@ def test_where_rounding_puts_two_accounts_in_the_wrong_order_the_plain_rules_dec
         assert after.accounts.size.tolist() == [[0.0] * 3, [1.0] * 3]
         assert after.accounts.wallet[0] == pytest.approx(10.0 + mark - 100.0, abs=1e-12)
         assert after.net.tolist() == [1.0] * 3
+
+
+def plain_levels(state: RowState) -> tuple[np.ndarray, np.ndarray]:
+    """Log prices at which the next account of each group is at its margin, path by path: the nearest on each side."""
+    venue, paths = state.heap.venue, state.row.size
+    low, high = np.full(paths, -np.inf), np.full(paths, np.inf)
+    for side, share, edge in zip(venue.side, venue.share, state.edge):
+        bankrupt, tilt = edge + state.drift, side * share * state.factor
+        with np.errstate(divide="ignore", invalid="ignore"):
+            price = bankrupt / (1.0 - tilt) if venue.linear else np.where(bankrupt < 0.0, (1.0 + tilt) / -bankrupt, np.inf)
+        price = np.where(np.isfinite(edge), price, 0.0 if side > 0.0 else np.inf)
+        level = np.log(np.maximum(price, 1e-300) / SPOT)
+        low, high = (np.maximum(low, level), high) if side > 0.0 else (low, np.minimum(high, level))
+    return low, high
+
+
+@pytest.mark.parametrize("contract", list(Contract))
+@pytest.mark.parametrize("sides", [("long", "short"), ("long",), ("short",)])
+def test_the_levels_of_a_path_are_those_of_its_next_accounts(contract: Contract, sides: tuple[str, ...]) -> None:
+    """A hair early; and far out of reach where nobody is left."""
+    two = tuple(bucket for bucket in (*MIX, LeverageBucket("long", 30.0, 2e8, 5e6, 0.01, accounts=6)) if bucket.side in sides)
+    agent = LeveragedTraders("traders", 0, two, rules(contract, margin=0.008), fund_usd=3e5, premium_share=0.002, entries="drawn")
+    plan = plan_of(wild(agent), compiled=True)
+    mine = next(place for place, seat in enumerate(plan.seats) if seat.agent is agent)
+    gone = []
+    for one in states_of(plan, 16):
+        memory = one.seats[mine].memory
+        (low, high), (plain_low, plain_high) = levels_log(memory, SPOT), plain_levels(memory)
+        assert np.isfinite(low).all()
+        assert np.isfinite(high).all()
+        assert np.maximum(low, -100.0) == pytest.approx(np.maximum(plain_low + HAIR_LOG, -100.0), abs=1e-13)
+        assert np.minimum(high, 100.0) == pytest.approx(np.minimum(plain_high - HAIR_LOG, 100.0), abs=1e-13)
+        gone.append((low < -100.0) | (high > 100.0))
+    assert np.all(gone) or len(sides) == 2, "one side has nobody from the start"

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.normal import logarithm
 
 __all__ = [
     "BRINK_SHARE",
@@ -29,6 +30,7 @@ __all__ = [
     "close_paths",
     "close_whole",
     "edges_of",
+    "reach_of",
     "unwound",
     "wanted_amounts",
 ]
@@ -41,6 +43,7 @@ BRINK_SHARE = 1e-4
 Were it bankrupt at once at 0, a sale could be too much at the price that it makes and none at the price without it: there would be no price
 at which market and accounts agree.
 """
+LEAST_USD, MOST_USD = 1e-290, 1e290
 NEAR = 1e-12
 """Bankruptcy values this close to the level, as a share of it, are looked at too: order and rounding decide nothing."""
 
@@ -116,6 +119,39 @@ def _lack(left: float, notional: float) -> float:
     brink = BRINK_SHARE * notional
     near = min(max(1.0 - left / brink, 0.0), 1.0)
     return max(-left, 0.5 * brink * near * near)
+
+
+@walking
+def reach_of(
+    venue: Venue,
+    edge: FloatArray,
+    drift: FloatArray,
+    factor: FloatArray,
+    spot_usd: float,
+    hair_log: float,
+    low: FloatArray,
+    high: FloatArray,
+) -> None:
+    """Write log prices below and above which somebody is liquidated, (paths,), a hair early; out of any reach where nobody is left."""
+    low[:] = 0.0
+    high[:] = np.inf
+    for group in range(venue.side.size):
+        rises, share, bankrupt = venue.side[group] > 0.0, venue.side[group] * venue.share[group], edge[group]
+        for path in range(low.size):
+            tilt, at = share * factor[path], bankrupt[path] + drift[path]
+            if venue.linear:
+                price = at / (1.0 - tilt)
+            else:
+                price = (1.0 + tilt) / -at if at < 0.0 else np.inf
+                price = price if abs(bankrupt[path]) < np.inf else (0.0 if rises else np.inf)
+            if rises:
+                low[path] = price if price > low[path] else low[path]
+            else:
+                high[path] = price if price < high[path] else high[path]
+    for path in range(low.size):  # the nearest price of each side, then its logarithm
+        low[path] = logarithm(max(low[path], LEAST_USD) / spot_usd) + hair_log
+    for path in range(low.size):
+        high[path] = logarithm(min(max(high[path], LEAST_USD), MOST_USD) / spot_usd) - hair_log
 
 
 @walking

@@ -12,6 +12,7 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Orders
+from tailwag.sim.ledger import Fill
 from tailwag.sim.walked import Found, Market, searched
 
 MOST_CHOSEN_SHARE = 0.75
@@ -65,6 +66,11 @@ class Demands:
         self.answers[:, :, chosen] = found
         return found
 
+    @property
+    def settled(self) -> bool:
+        """Whether everybody's answers at the clearing prices are there already: compiled code asked about every path."""
+        return self.searched is not None and not self.searched.any()
+
     def settle(self, log_price: FloatArray, vol_shift: FloatArray) -> None:
         """Have everybody's answer at these prices: asked again only where it was another that was asked about last."""
         others = (self.asked[0] != log_price) | (self.asked[1] != vol_shift)
@@ -73,10 +79,12 @@ class Demands:
             every = self.searched is None and other.size > MOST_CHOSEN_SHARE * log_price.size
             self.ask(log_price, vol_shift, None if every else other)
 
-    def filled(self, orders: Orders) -> tuple[FloatArray, FloatArray]:
-        """USD and coin that an agent's demand came to."""
+    def added(self, fill: Fill, orders: Orders | None) -> Fill:
+        """Late orders and what an agent's demand came to."""
+        if orders is None or orders.demand is None:
+            return fill
         kept = self.answers[next(place for place, one in enumerate(self.orders) if one is orders)]
-        return kept[0], kept[1]
+        return Fill(fill.usd + kept[0], fill.coin + kept[1])
 
 
 def chosen_paths(wanted: BoolArray) -> IntArray | None:

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,8 @@ def step(plan: RunPlan, state: State) -> State:
     log_price = np.where(stopped == int(Outcome.RUNAWAY), edge, log_price)
     log_price = np.where(stopped == int(Outcome.DEPTH_EXHAUSTED), before.log_pre, log_price)
     trading = state.live & (stopped == int(Outcome.FINISHED))
-    fills = [Fill(np.where(trading, fill.usd, 0.0), np.where(trading, fill.coin, 0.0)) for fill in fills]
+    if not trading.all():
+        fills = [Fill(np.where(trading, fill.usd, 0.0), np.where(trading, fill.coin, 0.0)) for fill in fills]
     after = _book(plan, state, before, log_price, fills, flights, trading)
     return _submit(plan, state, _stop(plan, state, after, stopped))
 
@@ -290,7 +292,8 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
     shift = _shift_before(plan, state, before)
     clearing_now = clears(plan.scenario, before.step)
     for seat, own in zip(plan.seats, state.seats):
-        usd, coin, flight = own.flight.arrive()
+        prompt = seat.agent.delay_steps == 0 and plan.scenario.batch_steps == 1  # nothing is ever on its way
+        usd, coin, flight = (own.flight.usd[0], own.flight.coin[0], own.flight) if prompt else own.flight.arrive()
         orders = None
         if not clearing_now:
             usd, coin, flight = np.zeros(usd.shape), np.zeros(coin.shape), own.flight.hold()
@@ -298,7 +301,7 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
             view = _seeing(plan, state, seat, _view(plan, state, before.step, before.step_years, before.log_pre, shift))
             orders = _orders(plan, state, seat, own.memory, view, _account(own, own.flight))
             if clearing_now:
-                usd, coin = usd + orders.usd, coin + orders.coin
+                usd, coin = (orders.usd, orders.coin) if prompt else (usd + orders.usd, coin + orders.coin)
             else:
                 flight, orders = _waiting(flight, orders), None
         if seat.fill_probability is not None:
@@ -343,7 +346,7 @@ def _clear(
         market, everybody = np.stack((spot, before.log_pre, np.exp(-before.impact.depth_log))), np.arange(spot.size)
 
         scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
-        scale = np.min(scales, axis=0) if scales else np.full(spot.shape, np.inf)
+        scale = reduce(np.minimum, scales) if scales else np.full(spot.shape, np.inf)
         jumps = any(orders is not None and hasattr(seat.trader, "liquidation_usd") for seat, orders in zip(plan.seats, same_step))
         walks = plan.walks and not vols.holders and impact.is_linear and demands.known
         walked = demands.walk(_searched(plan, state, before, fixed, vols, (scale, jumps))) if walks else None
@@ -361,8 +364,9 @@ def _clear(
         if walked is not None:
             log_price = walked.log_price if hard is None else np.where(hard, log_price, walked.log_price)
             found = walked.found if hard is None else np.where(hard, found, walked.found)
-    demands.settle(log_price, vols.shift(log_price, beta * (log_price - state.log_price))[0])
-    fills = [_filled(fill, orders, demands) for fill, orders in zip(arrived, same_step)]
+    if not demands.settled:
+        demands.settle(log_price, vols.shift(log_price, beta * (log_price - state.log_price))[0])
+    fills = [demands.added(fill, orders) for fill, orders in zip(arrived, same_step)]
     usd = sum_in_order([fill.usd for fill in fills], spot.shape)
     coin = sum_in_order([fill.coin for fill in fills], spot.shape)
     moved = impact.move(before.impact, usd + coin * spot, coin + usd / spot)[0]
@@ -380,14 +384,6 @@ def _searched(
     columns = (before.log_pre, before.spot_pre_usd, thin, *fixed, vols.base, pushed, state.log_price, scan[0])
     rows = np.array([np.broadcast_to(one, (paths,)) for one in columns])
     return SearchedMarket(rows, per_usd, per_coin, float(plan.scenario.vol.spot_vol_beta), float(plan.scenario.stop_log_move), scan[1])
-
-
-def _filled(fill: Fill, orders: Orders | None, demands: Demands) -> Fill:
-    """Late orders and the demand at the clearing price."""
-    if orders is None or orders.demand is None:
-        return fill
-    usd, coin = demands.filled(orders)
-    return Fill(fill.usd + usd, fill.coin + coin)
 
 
 def _vol_rests(plan: RunPlan, state: State, before: Exogenous, log_price: FloatArray) -> BoolArray:

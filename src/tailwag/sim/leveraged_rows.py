@@ -20,6 +20,7 @@ from tailwag.kernels.leverage import (
     close_paths,
     close_whole,
     edges_of,
+    reach_of,
     unwound,
     wanted_amounts,
 )
@@ -159,21 +160,9 @@ def alike(state: RowState) -> bool:
 
 
 def levels_log(state: RowState, spot_usd: float) -> tuple[FloatArray, FloatArray]:
-    """Log prices below and above which somebody is liquidated, (paths,), a hair early; -inf and inf where nobody is left."""
-    venue, paths = state.heap.venue, state.row.size
-    low, high = np.full(paths, -np.inf), np.full(paths, np.inf)
-    for side, share, edge in zip(venue.side, venue.share, state.edge):
-        bankrupt, tilt = edge + state.drift, side * share * state.factor
-        if venue.linear:
-            price = bankrupt / (1.0 - tilt)
-        else:
-            price = np.where(bankrupt < 0.0, (1.0 + tilt) / np.where(bankrupt < 0.0, -bankrupt, 1.0), np.inf)
-            price = np.where(np.isfinite(edge), price, 0.0 if side > 0.0 else np.inf)
-        level = np.log(np.maximum(price, 1e-300) / spot_usd)
-        if side > 0.0:
-            low = np.maximum(low, level + HAIR_LOG)
-        else:
-            high = np.minimum(high, level - HAIR_LOG)
+    """Log prices below and above which somebody is liquidated, (paths,), a hair early; out of any reach where nobody is left."""
+    low, high = np.empty(state.row.size), np.empty(state.row.size)
+    reach_of(state.heap.venue, state.edge, state.drift, state.factor, spot_usd, HAIR_LOG, low, high)
     return low, high
 
 

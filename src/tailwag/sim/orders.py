@@ -62,5 +62,5 @@ def sum_in_order(parts: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatAr
     """Sum one after another, as the seats stand: the same bits whatever the parts are called; zeros of ``shape`` without any."""
     total = np.zeros(shape)
     for part in parts:
-        total = total + part
+        total += part
     return total

