@@ -125,7 +125,7 @@ def test_the_words_of_a_card_end_above_its_foot(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(scenario_report_card, name, lambda document: f"So: {long}")
     monkeypatch.setattr(scenario_report_card, "helps", lambda document: [f"What a switch costs: {long}"])
     figure = plt.figure()
-    scenario_report_card._words(figure, {"story": {"question": "Why?"}, "comparisons": [{}]}, palette("light"), top=0.8)
+    scenario_report_card._words(figure, {"story": {"question": "Why?"}, "outcomes": [], "comparisons": [{}]}, palette("light"), top=0.8)
     plt.close(figure)
     assert min(text.get_position()[1] for text in figure.texts) >= scenario_report_card.LOWEST_WORD
     assert sum(text.get_text().endswith("…") for text in figure.texts) >= 2

@@ -117,8 +117,9 @@ def test_what_a_fee_changes_is_told_with_its_errors(document: dict[str, Any]) ->
     for words in ("fees ", "kept by arbitrageurs −$", "mean fee ", "realised vol ", "largest push "):
         assert words in changed
     assert loss_sentence({"outcomes": []}) == ""
+    assert list(fee_sentences({"outcomes": [], "comparisons": document["comparisons"]})) == [], "no pool here"
     same = {**document["comparisons"][0], "outcomes": [{**row, "paths_that_differ": 0} for row in document["comparisons"][0]["outcomes"]]}
-    assert list(fee_sentences({"comparisons": [same]})) == [], "a switch that touches no pool has no sentence here"
+    assert list(fee_sentences({**document, "comparisons": [same]})) == [], "a switch that touches no pool has no sentence here"
 
 
 @pytest.mark.slow

@@ -91,7 +91,9 @@ def loss_sentence(document: Document) -> str:
 
 
 def fee_sentences(document: Document) -> Iterator[str]:
-    """What each mitigation that touches a pool's fees or loss changes of both, and of the price, with paired standard errors."""
+    """What each mitigation that touches a pool's fees or loss changes of both, and of the price, with paired standard errors; none without a pool."""
+    if all(row["outcome"] != "lvr_usd" for row in document["outcomes"]):
+        return
     for row in document["comparisons"]:
         found = {one["outcome"]: one for one in row["outcomes"]}
         if row["kind"] != "mitigation" or "lvr_usd" not in found or not any(_changed(found[name]) for name in list(TOLD)[:4]):
