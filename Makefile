@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: run test check lint types contracts collected measure-kernels loop-kernels docs bench gates browser clean gate-store gate-venues gate-page gate-api gate-clients
+.PHONY: run test check lint types contracts collected measure-kernels loop-kernels docs bench evidence gates browser clean gate-store gate-venues gate-page gate-api gate-clients
 
 run: $(VENV)/.core
 	@mkdir -p out
@@ -59,6 +59,11 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/reflexive.py
 	$(BIN)/python benchmarks/live.py
 	$(BIN)/python benchmarks/history.py
+
+# What docs/evidence says, from the recordings that TAILWAG_DATA names: measured, studied, and compared with what is published.
+evidence: $(VENV)/.test
+	@mkdir -p out
+	$(BIN)/python tools/make_evidence.py $(TAILWAG_DATA) --store out/history --check
 
 gates: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow -n $(WORKERS)
