@@ -137,6 +137,14 @@ def test_paths_that_compiled_code_cannot_answer_are_left_to_the_agents(looked: l
     assert np.array_equal(walked.agents[0].pnl_usd, np.concatenate([half.agents[0].pnl_usd for half in halves], axis=1))
 
 
+def test_coin_that_waited_for_an_auction_is_sold_in_it(looked: list[Any]) -> None:
+    plan = plan_run(replace(world(EVERYBODY["pool"]), batch_steps=4), seed=4, tabulate=True, full_pnl=False)
+    walked = run_block(plan, 0, 64)
+    assert len(looked) == 3
+    alike(walked, run_block(replace(plan, walks=False), 0, 64))
+    assert all(np.abs(agent.final_position_coin).max() > 10.0 for agent in walked.agents[:2])
+
+
 def test_a_book_outside_its_table_is_summed(looked: list[Any]) -> None:
     plan = plan_run(world(EVERYBODY["book"], vol=9.0, step_minutes=120.0), seed=4, tabulate=True, full_pnl=False)
     walked = run_block(plan, 0, 64)
