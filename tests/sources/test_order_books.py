@@ -285,14 +285,15 @@ class TestRealCaptures:
         with pytest.raises(FileFormatError, match="expected a REST snapshot"):
             load_books(real_books / "spot_btcusdt_20240809.gz")
 
+    @pytest.mark.parametrize("moments", [4, pytest.param(10, marks=pytest.mark.slow)])
     @pytest.mark.parametrize("name", ["usdm_btcusdt_20240808.gz", "cm_btcusd_perp_20240808.gz"])
-    def test_the_top_of_the_book_is_the_venues_own_best_quote(self, real_books: Path, name: str) -> None:
+    def test_the_top_of_the_book_is_the_venues_own_best_quote(self, real_books: Path, name: str, moments: int) -> None:
         """The last best quote whose update id is not beyond the book's last one is the book's top, price and amount."""
         quotes, depth = streams(real_books / name, "@bookTicker"), streams(real_books / name, "@depth")
         quote_ids = np.array([quote["u"] for quote in quotes])
         usd = 100.0 if name.startswith("cm") else 0.0
         checked = 0
-        for event in [depth[place] for place in np.linspace(len(depth) // 20, len(depth) // 2, 4).astype(int)]:
+        for event in [depth[place] for place in np.linspace(len(depth) // 20, len(depth) // 2, moments).astype(int)]:
             last = [other for other in depth if other["E"] <= event["E"]][-1]
             (book,) = load_books(real_books / name, at_ns=event["E"] * 1_000_000)
             quote = quotes[int(np.searchsorted(quote_ids, last["u"], side="right")) - 1]
@@ -301,4 +302,4 @@ class TestRealCaptures:
             assert (bid, ask) == (float(quote["b"]), float(quote["a"]))
             assert amounts == pytest.approx((float(quote["B"]), float(quote["A"])), rel=1e-12)
             checked += 1
-        assert checked == 4
+        assert checked == moments
