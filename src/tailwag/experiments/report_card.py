@@ -110,12 +110,22 @@ def card_head(figure: Figure, first: Headed, colours: Palette) -> float:
         box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "round,pad=0.3"}
         figure.text(at, 0.955, text, fontsize=9, weight="bold", color=colours.surface, ha="right", va="center", bbox=box)
         at -= 0.006 * len(text) - 0.06
-    lines, size = fitted(drawable(first.headline[:1].upper() + first.headline[1:], most=230))
+    return _answer_lines(figure, first.headline[:1].upper() + first.headline[1:], tone) - 0.012
+
+
+def named_head(figure: Figure, colours: Palette, *, title: str, answer: str) -> float:
+    """What a card is of, above its answer in the largest type that fits two lines; where the answer ends."""
+    figure.text(_LEFT, 0.955, drawable(title, most=118), fontsize=10.5, color=colours.muted, va="center")
+    figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
+    return _answer_lines(figure, answer, colours.ink)
+
+
+def _answer_lines(figure: Figure, answer: str, colour: str) -> float:
+    lines, size = fitted(drawable(answer, most=230))
     step = size * 1.38 / HEIGHT_PX * 100 / 72
-    top = 0.912
     for rank, line in enumerate(lines):
-        figure.text(_LEFT, top - step * (rank + 0.5), line, fontsize=size, weight="bold", color=tone, va="center")
-    return top - step * len(lines) - 0.012
+        figure.text(_LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colour, va="center")
+    return 0.912 - step * len(lines)
 
 
 def fitted(text: str) -> tuple[list[str], float]:

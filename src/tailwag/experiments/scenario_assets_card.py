@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, named_head
 from tailwag.experiments.scenario_assets_view import (
     answer_of,
     correlation_changes,
@@ -58,13 +58,7 @@ def assets_card(document: Document, *, theme: Theme = "light") -> bytes:
 
 def _head(figure: Figure, document: Document, colours: Palette) -> float:
     title = f"scenario {document['scenario']['name']}: {document['scenario']['sentence']}"
-    figure.text(LEFT, 0.955, drawable(title, most=118), fontsize=10.5, color=colours.muted, va="center")
-    figure.text(RIGHT, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
-    lines, size = fitted(drawable(answer_of(document), most=230))
-    step = size * 1.38 / HEIGHT_PX * 100 / 72
-    for rank, line in enumerate(lines):
-        figure.text(LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
-    return 0.912 - step * len(lines) - 0.035
+    return named_head(figure, colours, title=title, answer=answer_of(document)) - 0.035
 
 
 def _words(figure: Figure, document: Document, colours: Palette, *, top: float) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, named_head
 from tailwag.experiments.scenario_pools import Split, fee_sentences, loss_sentence, pool_split
 from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
 from tailwag.experiments.scenario_view import difference_series
@@ -52,13 +52,7 @@ def scenario_card(document: Document, *, theme: Theme = "light") -> bytes:
 
 def _head(figure: Figure, document: Document, colours: Palette) -> float:
     title = f"scenario {document['story']['name']}: {document['story']['sentence']}"
-    figure.text(LEFT, 0.955, drawable(title, most=118), fontsize=10.5, color=colours.muted, va="center")
-    figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
-    lines, size = fitted(drawable(document["headline"][0], most=230))
-    step = size * 1.38 / HEIGHT_PX * 100 / 72
-    for rank, line in enumerate(lines):
-        figure.text(LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
-    return 0.912 - step * len(lines) - 0.03
+    return named_head(figure, colours, title=title, answer=document["headline"][0]) - 0.03
 
 
 def _words(figure: Figure, document: Document, colours: Palette, *, top: float) -> None:

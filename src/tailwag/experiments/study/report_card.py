@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, named_head
 from tailwag.experiments.study.report_figures import dot_colours, reach_of, shown_text
 from tailwag.experiments.study.report_sentences import (
     asked,
@@ -55,13 +55,7 @@ def study_card(document: Document, *, theme: Theme = "light") -> bytes:
 
 def _head(figure: Figure, document: Document, colours: Palette) -> float:
     title = f"study {document['study']}: {document['currency']}, {document['history']['rows']:,} snapshots, candles {document['candles']['name']}"
-    figure.text(LEFT, 0.955, drawable(title, most=118), fontsize=10.5, color=colours.muted, va="center")
-    figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
-    lines, size = fitted(drawable(headline(document), most=230))
-    step = size * 1.38 / HEIGHT_PX * 100 / 72
-    for rank, line in enumerate(lines):
-        figure.text(LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
-    top = 0.912 - step * len(lines) - 0.022
+    top = named_head(figure, colours, title=title, answer=headline(document)) - 0.022
     more = " ".join(filter(None, (placebo_warning(document), secondary_sentence(document), unanswered_sentence(document))))
     for line in textwrap.wrap(drawable(more, most=320), width=150, max_lines=2, placeholder=" …"):
         figure.text(LEFT, top, line, fontsize=10, color=colours.ink, va="center")
