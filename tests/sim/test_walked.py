@@ -71,7 +71,7 @@ def everybody() -> dict[str, tuple[Agent, ...]]:
         "gamma": (Dealer("gamma", Band(half_width_usd=2e5), 0, gamma_usd=-2e9, iv=0.6, speed=0.7),),
         "pool": (PoolArbitrage("pool", POOL), PoolArbitrage("free", replace(POOL, fee=PoolFee(0.0), block_minutes=2.0))),
         "owner": (LpHedger("owner", POOL, EveryStep(), 0, hedge_share=0.8),),
-        "ladder": (ladder("ladder"), PriceBand(ladder("behind"), 0.01, 3.0, 5.0)),
+        "ladder": (ladder("ladder"), PriceBand(ladder("behind"), 0.003, 3.0, 5.0)),
         "whole": (traders(1e9),),
         "rounds": (traders(1e9, rounds=True),),
         "poor": (traders(1e4), traders(0.0, rounds=True)),
