@@ -1,6 +1,7 @@
-"""The search for clearing prices with the demands in compiled code: tile by tile, the same steps as `tailwag.sim.clearing.clear`.
+"""The search for clearing prices with the demands in compiled code: tile by tile, the steps of `tailwag.sim.clearing.clear` to the same root.
 
-The plain twin is that search with the agents' own demands.
+The plain twin is that search with the agents' own demands.  Two things save questions: the slopes, which say nothing of vol that moves with price, are put
+right by what two answers differ in; and nothing is looked for within a stride in which no level is reached.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tailwag.kernels.clearing import (
     reach_out,
     take_in,
 )
-from tailwag.kernels.demands import FLOATS, Asked, Known, Scratch, ask, near_rows, new_scratch
+from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, Scratch, ask, near_rows, new_scratch
 
 __all__ = ["MOST_REFINEMENTS", "MOST_SCANS", "TILE", "Market", "Tile", "search"]
 
@@ -36,6 +37,8 @@ LOG_PRE, SPOT, THIN, FIXED_USD, FIXED_COIN, SHIFT_BASE, SHIFT_MORE, LAST_LOG, SC
 MOST_SCANS = 20_000
 MOST_REFINEMENTS = 200
 START, SCAN, LOOK, REFINE, SETTLE = range(5)
+SMOOTH_SHARE = 0.01
+"""Slopes that agree to this share are those of a smooth stride."""
 
 _inside = njit(error_model="numpy", fastmath=False, forceinline=True)
 
@@ -113,6 +116,7 @@ def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray,
     count = log_price.size
     rows, direction, wanted = np.empty((ROWS, count)), np.empty(count), np.ones(count, dtype=np.bool_)
     walking, hides, open_paths = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
+    reached, missing_slope = np.zeros(count, dtype=np.bool_), np.empty(count)
     scale, phase, rounds, still = tile.market[SCALE][:count], START, 0, False
     _copy(tile.market[LOG_PRE], log_price)
     while True:
@@ -121,17 +125,23 @@ def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray,
             break
         if phase == START:
             still = _begin(tile, log_price, rows, direction, (walking, found))
+            if market.jumps:
+                _mark_reached(known, tile.answers, walking, reached)
         elif phase == REFINE:
             _leave(tile.hard, open_paths)
+            _add_missing(tile.slope, missing_slope)
             still = narrow(rows, direction, tile.value, tile.slope, open_paths)
         else:
             _leave(tile.hard, walking)
             note(rows, tile.value, tile.slope, walking if phase == SCAN else hides)
-            if phase == SCAN and market.jumps and look_within(rows, direction, walking, hides):
-                phase = LOOK
-                _copy(rows[FAR], log_price)
-                _choose(hides, wanted)
-                continue
+            if phase == SCAN and market.jumps:
+                _mark_reached(known, tile.answers, walking, reached)
+                _doubt(rows, walking, reached, wanted)
+                if look_within(rows, direction, wanted, hides):
+                    phase = LOOK
+                    _copy(rows[FAR], log_price)
+                    _choose(hides, wanted)
+                    continue
             still = take_in(rows, direction, market.bound_log, walking, found)
         rounds += 1
         if phase != REFINE:
@@ -144,6 +154,8 @@ def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray,
             phase, rounds = REFINE, 0
             still = _bracket(tile, rows, direction, found, open_paths)
             if still:
+                _miss(rows, missing_slope)
+                _add_missing(rows[FAR_SLOPE], missing_slope)
                 still = narrow(rows, direction, rows[FAR_VALUE], rows[FAR_SLOPE], open_paths)
         if still and rounds + 1 < MOST_REFINEMENTS:
             _copy(rows[GUESS], log_price)
@@ -172,6 +184,39 @@ def _leave(hard: BoolArray, walking: BoolArray) -> None:
     """Hard paths walk no further."""
     for path in range(hard.size):
         walking[path] &= not hard[path]
+
+
+@_inside
+def _mark_reached(known: Known, answers: FloatArray, walking: BoolArray, reached: BoolArray) -> None:
+    """Where levels are reached at which demands jump: between two prices that reach none there is none."""
+    for demand in range(known.kinds.size):
+        if known.kinds[demand] == LADDER or known.kinds[demand] == LEVERAGED:
+            usd, coin = answers[demand, 0], answers[demand, 1]
+            for path in range(walking.size):
+                reached[path] |= walking[path] and (usd[path] != 0.0 or coin[path] != 0.0)
+
+
+@_inside
+def _doubt(rows: FloatArray, walking: BoolArray, reached: BoolArray, doubtful: BoolArray) -> None:
+    """Strides that may hide something: a level was reached, or the slope is another at their far end."""
+    for path in range(walking.size):
+        near, far = rows[NEAR_SLOPE, path], rows[FAR_SLOPE, path]
+        doubtful[path] = walking[path] and (reached[path] or not abs(far - near) <= SMOOTH_SHARE * abs(near))
+
+
+@_inside
+def _miss(rows: FloatArray, missing: FloatArray) -> None:
+    """What the slopes lack to lead from one end of a bracket to the other; nothing where that is no matter of slopes."""
+    for path in range(missing.size):
+        stride, slope = rows[FAR, path] - rows[NEAR, path], 0.5 * (rows[NEAR_SLOPE, path] + rows[FAR_SLOPE, path])
+        lacks = (rows[FAR_VALUE, path] - rows[NEAR_VALUE, path]) / stride - slope if stride != 0.0 else 0.0
+        missing[path] = lacks if abs(lacks) <= SMOOTH_SHARE * abs(slope) else 0.0
+
+
+@_inside
+def _add_missing(slope: FloatArray, missing: FloatArray) -> None:
+    for path in range(slope.size):
+        slope[path] += missing[path]
 
 
 @_inside
