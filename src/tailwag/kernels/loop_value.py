@@ -23,7 +23,7 @@ def value_books(
     a put is its call less forward plus strike.
     """
     lanes, count = positions.shape
-    strike, log_strike, root, vol, skew = rows
+    strike, log_strike, root, vol, skew = rows[0], rows[1], rows[2], rows[3], rows[4]  # unpacked at once they would be read as if strided
     call, steady, rising = np.empty(count), np.zeros(lanes), np.zeros(lanes)
     for lane in range(lanes):
         for i in range(count):
