@@ -57,6 +57,8 @@ def row(values: Any, paths: int) -> FloatArray:
     """The values as compiled code takes them: one number for each path, side by side; the array itself where it is so already."""
     if isinstance(values, np.ndarray) and values.shape == (paths,) and values.dtype == np.float64 and values.flags.carray:
         return values
+    if isinstance(values, float):
+        return np.full(paths, values)
     return np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), (paths,)))
 
 

@@ -382,7 +382,9 @@ def _searched(
     paths, (per_usd, per_coin), thin = state.log_price.size, plan.scenario.impact.full_depth, np.exp(-before.impact.depth_log)
     pushed = vols.impact_per_usd * vols.arrived_usd
     columns = (before.log_pre, before.spot_pre_usd, thin, *fixed, vols.base, pushed, state.log_price, scan[0])
-    rows = np.array([np.broadcast_to(one, (paths,)) for one in columns])
+    rows = np.empty((len(columns), paths))
+    for row, column in zip(rows, columns):
+        row[:] = column
     return SearchedMarket(rows, per_usd, per_coin, float(plan.scenario.vol.spot_vol_beta), float(plan.scenario.stop_log_move), scan[1])
 
 

@@ -161,7 +161,16 @@ def with_gap(holding: Holding, gap_usd: FloatArray, move: Move) -> Holding:
     paths = move.live.size
     after = np.empty(paths)
     add_squared_gap(row(holding.gap_squared_years, paths), row(gap_usd, paths), float(move.step_years), move.live, after)
-    return replace(holding, gap_squared_years=after)
+    return Holding(
+        holding.position_coin,
+        holding.cash_usd,
+        holding.bought_usd,
+        holding.pnl_usd,
+        holding.turnover_usd,
+        holding.trades,
+        after,
+        holding.peak_position_usd,
+    )
 
 
 def open_shares(coins: Sequence[FloatArray], *, crossing: bool) -> list[FloatArray]:

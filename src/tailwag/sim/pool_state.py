@@ -81,7 +81,10 @@ class PoolTerms:
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """Where a pool stands: ln of its price over the market's first, and the recent variance a year that its fee follows.  (paths,)."""
+    """Where a pool stands: ln of its price over the market's first, and the recent variance a year that its fee follows.  (paths,).
+
+    The variance of a pool whose fee follows none stays where it was.
+    """
 
     pool_log: FloatArray
     variance: FloatArray
@@ -89,12 +92,13 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class PoolTrade:
-    """What arbitrageurs did in one block: coin out of the pool, cash into it, the fee on top in cash; + is the pool's sale.  (paths,)."""
+    """What arbitrageurs did in one block: coin out of the pool, cash into it, the fee on top in cash; + is the pool's sale; coin before.  (paths,)."""
 
     coin_out: FloatArray
     cash_in_usd: FloatArray
     fee_usd: FloatArray
     after: PoolState
+    coin_before: FloatArray
 
 
 def open_pool(terms: PoolTerms, paths: int) -> PoolState:
@@ -146,14 +150,23 @@ def trade_pool(
     trades = live & block
     pool_log = np.where(trades, reached_log(terms, state, logs[1]), state.pool_log)
     before, after = spot_usd * np.exp(state.pool_log), spot_usd * np.exp(pool_log)
-    moved = pool_log != state.pool_log
-    coin_out = np.where(moved, terms.pool.coin(before) - terms.pool.coin(after), 0.0)
-    cash_in = np.where(moved, terms.pool.cash_usd(after) - terms.pool.cash_usd(before), 0.0)
+    coin_before = terms.pool.coin(before)
+    coin_out = coin_before - terms.pool.coin(after)  # zero, to the bit, where the pool rests
+    cash_in = terms.pool.cash_usd(after) - terms.pool.cash_usd(before)
     fee = fee_log(terms, state)
+    if terms.fee.bps_per_vol == 0.0:
+        fee = fee[:1]  # the same everywhere
     paid = np.where(cash_in > 0.0, np.expm1(fee) * cash_in, np.expm1(-fee) * cash_in)
+    return PoolTrade(coin_out, cash_in, paid, PoolState(pool_log, _variance(terms, state, logs, step_years, live)), coin_before)
+
+
+def _variance(terms: PoolTerms, state: PoolState, logs: tuple[FloatArray, FloatArray], step_years: float, live: BoolArray) -> FloatArray:
+    """Recent variance after a step, if the fee follows it."""
+    if terms.fee.bps_per_vol == 0.0:
+        return state.variance
     kept = 0.5 ** (step_years * MINUTES_PER_YEAR / terms.fee.half_life_minutes)
     variance = kept * state.variance + (1.0 - kept) * (logs[1] - logs[0]) ** 2 / step_years
-    return PoolTrade(coin_out, cash_in, paid, PoolState(pool_log, np.where(live, variance, state.variance)))
+    return np.where(live, variance, state.variance)
 
 
 def two_way_fee_usd(terms: PoolTerms, state: PoolState, *, step_years: float, live: BoolArray) -> FloatArray:

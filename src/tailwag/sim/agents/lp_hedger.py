@@ -159,8 +159,7 @@ class LpHedgerTrader:
             block=block_now(terms, self.market.grid, move.step),
             live=move.live,
         )
-        held = terms.pool.coin(self.market.spot_usd * np.exp(state.pool.pool_log))
-        carried = np.where(move.live, held * (move.spot_usd - move.spot_before_usd), 0.0)
+        carried = np.where(move.live, trade.coin_before * (move.spot_usd - move.spot_before_usd), 0.0)
         lost = trade.coin_out * move.spot_usd - trade.cash_in_usd
         fees = trade.fee_usd + two_way_fee_usd(terms, state.pool, step_years=move.step_years, live=move.live)
         nothing = np.zeros(lost.shape)
