@@ -203,7 +203,7 @@ ASKED = {
     "shocks": "after hourly shocks",
     "expiry": "expiry, 08:00 UTC",
     "pinning": "pinning",
-    "out-of-sample": "forecast, unseen days",
+    "out-of-sample": "forecast (Clark-West)",
 }
 
 
@@ -231,8 +231,9 @@ def results(document: dict[str, Any]) -> str:
         ends = sorted(one[end] / unit for end in ("low", "high"))
         drawing.words(16, height + 5, ASKED[name], colour=INK)
         drawing.words(280, height + 5, "shown" if decisions[name] else "not shown", anchor="end")
-        drawing.line([(at(ends[0]), height), (at(ends[1]), height)], PAINTS[1] if place else PAINTS[0], width=5)
-        drawing.dot(at(one["value"] / unit), height, PAINTS[1] if place else PAINTS[0])
+        paint = PAINTS[0] if decisions[name] else PAINTS[1] if place else INK
+        drawing.line([(at(ends[0]), height), (at(ends[1]), height)], paint, width=5)
+        drawing.dot(at(one["value"] / unit), height, paint)
         if size:
             x = at(size / unit)
             drawing.line([(x - 7, height), (x, height - 7), (x + 7, height), (x, height + 7), (x - 7, height)], RUNAWAY, width=2)

@@ -17,6 +17,7 @@ from typing import Any
 
 from draw_evidence import results
 
+from tailwag.errors import TailwagError
 from tailwag.experiments.study.history import build_history
 from tailwag.experiments.study.history_maps import Processes
 from tailwag.experiments.study.history_options import HistoryOptions
@@ -44,7 +45,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--check", action="store_true")
     told = parser.parse_args()
-    found = short(evidence(told.data, told.store, workers=told.workers))
+    try:
+        found = short(evidence(told.data, told.store, workers=told.workers))
+    except TailwagError as error:
+        print(error, file=sys.stderr)
+        return 2
     if told.check:
         return _compared(found)
     PICTURE.write_text(results(found))
@@ -188,16 +193,6 @@ def _placebos(found: Document) -> str:
     return _rows(("hypothesis", "placebo", "drawn", "true", "middle 95 % of them", "as far from 0"), rows)
 
 
-def _forecasts(found: Document) -> str:
-    own = found["out_of_sample"]
-    if own["refused"]:
-        return str(own["refused"])
-    return _rows(
-        ("forecast of the next day's vol", "QLIKE (lower is better)"),
-        [(name, f"{loss:.4f}") for name, loss in sorted(own["qlike"].items(), key=lambda pair: pair[1])],
-    )
-
-
 def _signs(found: Document) -> str:
     told = found["identification"]
     if told["refused"]:
@@ -262,8 +257,16 @@ def _primary(found: Document, one: Document) -> str:
         f"**Mechanism, the primary hypothesis.** {one['rows']:,} quarters of an hour of BTCUSDT, {found['history']['rows']} snapshots of the chain. "
         f"The next return continues the present one by {_short(one['value'])} times the loop gain (95 % interval {_near(one)}; bootstrap "
         f"{_near(one, 'block_')}; p {p_value(one['p_value'])}). That it is 0 {decision}. An effect of {_short(one['seen_at'])} would have been seen in four of "
-        f"five such samples. 1, all hedging one candle late in a market of USD 500 million per 1 %, lies {bound} the interval."
+        f"five such samples. 1, all hedging one candle late in a market of USD 500 million per 1 %, lies {bound} the interval{_how_deep(found, one)}."
     )
+
+
+def _how_deep(found: Document, one: Document) -> str:
+    """Up to which depth the interval leaves 1 out: coefficients grow with it."""
+    if not one["low"] <= 1.0 <= one["high"] and one["high"] > 0.0:
+        most = found["assumptions"]["depth_usd_per_pct"] / max(one["high"], one["block_high"])
+        return f", and would up to a depth of USD {most / 1e9:.1f} billion per 1 % for the hedged share of the book"
+    return ""
 
 
 def _short(value: float) -> str:
@@ -303,8 +306,9 @@ def _readme(found: Document) -> str:
         f"{head} On {found['history']['rows']} recorded BTC chains of five months, the sign of dealers' gamma by the usual rule (long calls, short puts) says "
         f"nothing that we could see about whether the next quarter of an hour continues or reverses: {_short(one['value'])} (95 % interval {_near(one)}), where "
         f"1 would be all hedging one candle late in a market of USD 500 million per 1 %, and {_short(one['seen_at'])} would have been seen in four of five "
-        f"such samples. Nor about the vol of the next day or hour beyond implied and past vol, hourly shocks, the expiry at 08:00 UTC, pinning, or "
-        f"forecasts out of sample: the smallest of those six p-values is {p_value(min(found['rejected']['p_values'].values()))}."
+        f"such samples. Six other questions (the vol of the next day and hour beyond implied and past vol, hourly shocks, the expiry at 08:00 UTC, pinning, "
+        f"forecasts out of sample) have no p-value below {p_value(min(found['rejected']['p_values'].values()))}; they could have seen only large effects, "
+        f"the expiry not even the size that theory gives it."
     )
 
 
@@ -316,7 +320,7 @@ def _nominal(found: Document) -> str:
         if other["estimate"] is not None
     ]
     beyond = [(name, other) for name, other, one in cells if one["low"] > 0.0 or one["high"] < 0.0]
-    told = "; ".join(f"`{name}` under {_label(other)}" for name, other in beyond)
+    told = "; ".join(f"`{name}` under {_label(other)} (p {p_value(other['estimate']['p_value'])})" for name, other in beyond)
     return f"Of {len(cells)} such intervals {len(beyond)} leave{'s' if len(beyond) == 1 else ''} 0 out{': ' + told if told else ''}. One in twenty would by chance alone."
 
 
@@ -346,7 +350,55 @@ def _depth(found: Document) -> str:
     return (
         f"Signed taker flow of the same {told['windows']:,} candles of that one venue says USD {told['naive_usd_per_pct'] / 1e6:,.0f} million per 1 % by least squares, and USD "
         f"{told['cleaned_usd_per_pct'] / 1e6:,.0f} million if all hedging of the book by the rule went through it within the candle. At such a depth every gain is "
-        f"{5e8 / told['naive_usd_per_pct']:.1f} times as large and every coefficient of a gain as many times smaller."
+        f"{5e8 / told['naive_usd_per_pct']:.1f} to {5e8 / told['cleaned_usd_per_pct']:.1f} times as large, and the coefficients of `reversal` and `shocks`, which are linear in it, as many times smaller."
+    )
+
+
+def _beside(found: Document) -> str:
+    own = found["out_of_sample"]
+    if own["refused"]:
+        return str(own["refused"])
+    rows = [
+        (
+            name,
+            f"{own['qlike'][name]:.4f}",
+            f"{own['qlike_corrected'][name]:.4f}" if name in own["qlike_corrected"] else "",
+            *_against(own, name),
+        )
+        for name in sorted(own["qlike"], key=lambda name: own["qlike"][name])
+    ]
+    return _rows(
+        ("forecast of the next day's vol", "QLIKE (lower is better)", "mean corrected", "more than implied vol's (95 %)", "p"), rows
+    )
+
+
+def _against(own: Document, name: str) -> tuple[str, str]:
+    one = own["beside_implied"].get(name)
+    return ("", "") if one is None else (f"{number(one['value'])} ({_reach(one)})", p_value(one["p_value"]))
+
+
+def _unseen_others(found: Document) -> str:
+    rows = [
+        (_label(one), "none", "")
+        if one["refused"]
+        else (_label(one), f"{100 * one['r2']:.2f} %".replace("-", MINUS), p_value(one["clark_west"]["p_value"]))
+        for one in found["out_of_sample"]["other_assumptions"]
+    ]
+    return _rows(("assumed", "R2", "p"), rows)
+
+
+def _signs_note(found: Document) -> str:
+    told = found["identification"]
+    if told["refused"]:
+        return ""
+    beyond = [one["estimate"]["p_value"] for one in told["contrasts"] if one["estimate"]["low"] > 0.0 or one["estimate"]["high"] < 0.0]
+    count = len(told["contrasts"])
+    chance = 100 * (1.0 - 0.95**count)
+    held = sum(one["information"] for one in told["contrasts"][:2])
+    said = f" (p {', '.join(p_value(value) for value in beyond)})" if beyond else ""
+    return (
+        f"The first two sums carry {100 * held:.0f} % of the information. {len(beyond)} of {count} intervals leave{'s' if len(beyond) == 1 else ''} 0 out{said}; that at least one "
+        f"does by chance alone has a probability of {chance:.0f} %. All of it is descriptive."
     )
 
 
@@ -359,7 +411,9 @@ TABLES = {
     "hypotheses": _hypotheses,
     "other assumptions": _others,
     "placebos": _placebos,
-    "forecasts": _forecasts,
+    "forecasts": _beside,
+    "unseen others": _unseen_others,
+    "signs note": _signs_note,
     "signs": _signs,
     "coins": _coins,
     "left out": _left_out,

@@ -145,8 +145,14 @@ def far_apart(ours, theirs):
         (f"{theirs_of.name}.{entry.name}", getattr(ours_of, entry.name), getattr(theirs_of, entry.name))
         for ours_of, theirs_of in zip(ours.agents, theirs.agents)
         for entry in fields(theirs_of)
-        if entry.name not in ("name", "trades")
+        if entry.name not in ("name", "trades") and getattr(theirs_of, entry.name) is not None
     ]
+    assert all(
+        getattr(ours_of, entry.name) is None
+        for ours_of, theirs_of in zip(ours.agents, theirs.agents)
+        for entry in fields(theirs_of)
+        if getattr(theirs_of, entry.name) is None
+    )
     pairs += [(name, getattr(ours, name), getattr(theirs, name)) for name in BLOCK_ACCOUNTS]
     scale = 1e-3 * max(np.abs(agent.turnover_usd).max() for agent in theirs.agents) if theirs.agents else 0.0
     for pair_name, mine, his in pairs:

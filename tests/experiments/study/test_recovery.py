@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,24 @@ NULL: list[tuple[Markets, dict[str, Any], int]] = [
 ]
 
 
+PAGE = (Path(__file__).parents[3] / "docs" / "evidence" / "results.md").read_text()
+ROWS = {
+    (name, hours): row
+    for row, (name, hours) in zip(
+        ("reversal", "shocks", "realised-vol", "realised-vol-1h", "expiry"),
+        (("reversals", 24), ("shocked", 24), ("vols", 24), ("vols", 1), ("expiries", 24)),
+    )
+}
+"""What the page of results calls each design."""
+
+
+def told_of(markets: Markets, words: dict[str, Any]) -> tuple[str, str]:
+    """What the page says of a design: in how many markets its interval holds the truth, and its false positives."""
+    row = ROWS[markets.__name__, words.get("hours", 24)]
+    _, _, holds, false, _ = next(line for line in PAGE.splitlines() if line.startswith(f"| `{row}` |") and line.count("|") == 4).split("|")
+    return holds.strip(), false.strip()
+
+
 def fits(designs: Iterator[Design], days: int) -> list[Estimate]:
     return [robust_fit(design, block_ns=days * NS_PER_DAY)[0] for design in designs]
 
@@ -57,7 +76,9 @@ def test_intervals_cover_the_truth(markets: Markets, words: dict[str, Any], trut
     found = fits(markets(200, seed=31, **words), days)
     mean, error = told(found)
     assert abs(mean - truth) < 3.5 * error + BENDS.get(markets, 0.0), "right in size: within the noise and what is known to bend it"
-    assert 0.93 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.97
+    holds = float(np.mean([one.low <= truth <= one.high for one in found]))
+    assert 0.93 <= holds <= 0.97
+    assert told_of(markets, words)[0] == f"{100 * holds:.1f} %"
 
 
 @pytest.mark.slow
@@ -79,7 +100,9 @@ def test_nothing_is_found_where_nothing_is() -> None:
         mean, error = told(found)
         assert abs(mean) < 3.5 * error, markets
         rates.append(float(np.mean([one.p_value < 0.05 for one in found])))
+        assert told_of(markets, words)[1] == f"{100 * rates[-1]:.1f} %"
     assert np.mean(rates) <= 0.06
+    assert f"All false positives together: {100 * np.mean(rates):.1f} %" in PAGE
     assert max(rates) <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 200), rates
 
 
@@ -95,7 +118,9 @@ def test_the_primary_decides_by_both_intervals(words: dict[str, Any], most: floa
     for design in reversals(200, seed=51, **words):
         draws = block_bootstrap(design, block_ns=10 * NS_PER_DAY, draws=399, seed=1)
         found.append(with_blocks(robust_fit(design, block_ns=10 * NS_PER_DAY), draws)[0])
-    assert np.mean([one.rejects_zero for one in found]) <= most
+    rate = float(np.mean([one.rejects_zero for one in found]))
+    assert rate <= most
+    assert f"{100 * rate:.1f} %" in PAGE[PAGE.index("The primary by its own decision") :].partition("\n\n")[0]
 
 
 @pytest.mark.slow

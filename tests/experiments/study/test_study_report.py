@@ -116,7 +116,7 @@ def test_nulls_are_said_as_nulls(document: dict[str, Any], page: str) -> None:
     assert came(document, entries["realised-vol"]).startswith("Not shown: 0 cannot be rejected.")
     assert "not with 6 hypotheses taken together" in came(document, entries["realised-vol-1h"]), "p 0.021 alone"
     assert "more than the 1 that was predicted, so a null says little here" in seen(entries["expiry"])
-    assert came(document, entries["expiry"]).startswith("Undecided: neither 0 nor the predicted size")
+    assert came(document, entries["expiry"]).startswith("Not shown: neither 0 nor the predicted size")
     assert f"An effect of {number(3.01 * 0.071)}" in seen(entries["reversal"])
     assert secondary_sentence(document).endswith("none is shown.")
     assert headline(document).startswith("Shown: 15-minute returns")
@@ -170,8 +170,8 @@ def test_a_decision_follows_the_plan_and_the_sign(document: dict[str, Any]) -> N
     assert "both intervals" in came(null, primary)
     wide = copy.deepcopy(null)
     wide["hypotheses"][0]["estimates"][0] |= {"low": -2.0, "high": 3.0, "rejects_zero": False}
-    assert headline(wide).startswith("Undecided: whether 15-minute returns")
-    assert came(wide, wide["hypotheses"][0]).startswith("Undecided: neither 0 nor the predicted size can be ruled out.")
+    assert headline(wide).startswith("Not shown: that 15-minute returns")
+    assert came(wide, wide["hypotheses"][0]).startswith("Not shown: neither 0 nor the predicted size can be ruled out.")
     assert placebo_warning(null) == "", "nothing is shown that they could put in doubt"
     assert "drawn signs (2 of 10) and shifted dates (2 of 5)" in placebo_warning(document)
     flips = study_document("pinning", ("pinning",))

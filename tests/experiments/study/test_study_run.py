@@ -15,12 +15,13 @@ from tests.cli.command import tailwag
 
 from tailwag.errors import InputError
 from tailwag.experiments.study.estimates import regression
-from tailwag.experiments.study.inputs import candle_market
+from tailwag.experiments.study.inputs import candle_market, read_inputs
 from tailwag.experiments.study.plan import analysis_plan
 from tailwag.experiments.study.returns import last_price_log
 from tailwag.experiments.study.run import NAMES, StudyRequest, study
 from tailwag.experiments.study.simulated import SimulatedHistory, gain_path, simulated_moves, stretched
 from tailwag.experiments.study.words import study_sentences
+from tailwag.units import NS_PER_MINUTE
 
 DEPTH = 5e8
 
@@ -151,7 +152,9 @@ def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:
     assert moved["value"] == pytest.approx(own["value"] / 1.1, rel=1e-9), "what hedgers buy for 1 % each way, not the gamma at the strikes"
     assert others["short-all", "sticky-strike", "given"]["refused"].endswith("build the history under them too")
     assert others["long-calls-short-puts", "sticky-strike", "by volume"]["estimate"]["rows"] < own["rows"], "30 days have no volume yet"
-    assert named["pinning"]["other_assumptions"] == []
+    assert [one["later_minutes"] for one in named["pinning"]["other_assumptions"]] == [20.0], (
+        "whoever is short and however deep, but not whenever"
+    )
     p_values = document["rejected"]["p_values"]
     assert set(p_values) == {"realised-vol", "realised-vol-1h", "shocks", "expiry", "pinning", "out-of-sample"}
     assert p_values["expiry"] == 1.0, "nothing expires here: no estimate is no rejection"
@@ -163,11 +166,22 @@ def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:
     assert parts["depth_from_flow"]["naive_usd_per_pct"] > 0.0
     assert {one["currency"]: one["refused"] for one in document["replication"]} == {"BTC": None, "ETH": None}
     json.dumps(document, allow_nan=False)
+    inputs = read_inputs(str(folder), str(candles), currency="BTC")
+    late = inputs.variants[-1].known
+    assert late is not None
+    assert set((late.known_ns - inputs.view.known.known_ns).tolist()) == {20 * NS_PER_MINUTE}
+    own = document["out_of_sample"]
+    assert set(own["beside_implied"]) == {"with", "without", "held at 1", "past day's vol"}
+    assert own["beside_implied"]["with"]["value"] == pytest.approx(own["qlike"]["with"] - own["qlike"]["implied vol"])
 
 
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a study of reversal, realised-vol, expiry, pinning, all"):
         StudyRequest("momentum", "x", "y")
+    off = tmp_path / "off.csv"
+    off.write_text("timestamp,close\n" + "\n".join(f"{1_767_225_600 + 900 * step + 450},1" for step in range(20)) + "\n")
+    with pytest.raises(InputError, match="open on whole quarters of an hour"):
+        candle_market(off)
     path = tmp_path / "hours.csv"
     path.write_text("timestamp,close\n" + "\n".join(f"{1_767_225_600 + 3600 * hour},1" for hour in range(20)) + "\n")
     with pytest.raises(InputError, match="expected candles of 15 minutes, as the plan has them, got 60"):

@@ -9,7 +9,7 @@ from tailwag.errors import InputError
 from tailwag.experiments.study.depths import flow_depth
 from tailwag.experiments.study.estimates import hypothesis_design
 from tailwag.experiments.study.identification import Identification, identification
-from tailwag.experiments.study.inference import Estimate, robust_fit
+from tailwag.experiments.study.inference import robust_fit
 from tailwag.experiments.study.inputs import GIVEN, Inputs, Variant, planned
 from tailwag.experiments.study.known import Known
 from tailwag.experiments.study.out_of_sample import out_of_sample
@@ -43,7 +43,14 @@ def _forecast(variant: Variant, inputs: Inputs) -> Document:
         found = out_of_sample(hypothesis_design(FORECAST, variant.known, inputs.market.returns, inputs.plan), horizon_ns=NS_PER_DAY)
     except InputError as error:
         return told | {"refused": str(error)}
-    return told | {"r2": found.r2, "clark_west": asdict(found.clark_west), "qlike": found.qlike, "rows": found.rows}
+    return (
+        told
+        | {"r2": found.r2, "clark_west": found.clark_west.document(), "qlike": found.qlike, "rows": found.rows}
+        | {
+            "qlike_corrected": found.qlike_corrected,
+            "beside_implied": {name: one.document() for name, one in found.beside_implied.items()},
+        }
+    )
 
 
 def identified(inputs: Inputs, *, block_days: int) -> Document:
@@ -60,9 +67,9 @@ def identified(inputs: Inputs, *, block_days: int) -> Document:
 
 def _identified(found: Identification) -> Document:
     return {
-        "signs": [_estimate(one) for one in found.signs],
+        "signs": [one.document() for one in found.signs],
         "contrasts": [
-            {"weights": one.weights, "information": one.information, "estimate": _estimate(one.estimate)} for one in found.contrasts
+            {"weights": one.weights, "information": one.information, "estimate": one.estimate.document()} for one in found.contrasts
         ],
         "correlation": found.correlation.tolist(),
     }
@@ -90,8 +97,4 @@ def _replicated(panel: str, currency: str, inputs: Inputs) -> Document:
         found = robust_fit(design, block_ns=10 * NS_PER_DAY)
     except InputError as error:
         return {"currency": currency, "refused": str(error)}
-    return {"currency": currency, "refused": None, "estimates": [_estimate(one) for one in found], "left_out": design.left_out}
-
-
-def _estimate(one: Estimate) -> Document:
-    return {**asdict(one), "rejects_zero": one.rejects_zero}
+    return {"currency": currency, "refused": None, "estimates": [one.document() for one in found], "left_out": design.left_out}

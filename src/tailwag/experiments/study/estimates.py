@@ -8,7 +8,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.experiments.study.expiry import expiry_design
-from tailwag.experiments.study.inference import Design, Estimate, block_bootstrap, holm, robust_fit, with_blocks
+from tailwag.experiments.study.inference import Design, Estimate, block_bootstrap, robust_fit, with_blocks
 from tailwag.experiments.study.known import Known
 from tailwag.experiments.study.pinning import Pins, pins, sign_flips
 from tailwag.experiments.study.plan import AnalysisPlan
@@ -79,17 +79,3 @@ def pinned(known: Known, returns: Returns, plan: AnalysisPlan, *, seed: int) -> 
 def _mean(found: Pins) -> Design:
     ones = np.ones((found.nearer.size, 1))
     return Design(found.nearer, ones, ("mean",), found.expiry_ns, found.left_out)
-
-
-def confirmatory(known: Known, returns: Returns, plan: AnalysisPlan, *, seed: int) -> dict[str, Found]:
-    """The primary and the secondary hypotheses by name."""
-    found = {name: regression(name, known, returns, plan, seed=seed) for name in REGRESSIONS}
-    return found | {PINNING: pinned(known, returns, plan, seed=seed)}
-
-
-def rejected(found: dict[str, Found], plan: AnalysisPlan, *, others: dict[str, float]) -> dict[str, bool]:
-    """What the plan calls rejected: the primary where both its intervals leave 0 out, the secondary by Holm over their p-values and ``others``'."""
-    primary = plan.content["primary"]["name"]
-    estimate = found[primary].estimate
-    p_values = {name: one.estimate.p_value for name, one in found.items() if name != primary and one.estimate is not None}
-    return {primary: estimate is not None and estimate.rejects_zero} | holm(p_values | others)

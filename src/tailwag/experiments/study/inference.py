@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,10 @@ class Estimate:
     seen_at: float
     block_low: float | None = None
     block_high: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As plain values, with the decision."""
+        return {**asdict(self), "rejects_zero": self.rejects_zero}
 
     @property
     def rejects_zero(self) -> bool:

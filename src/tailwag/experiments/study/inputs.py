@@ -130,6 +130,10 @@ def candle_market(path: str | os.PathLike[str]) -> Market:
     minutes = candles.candle_ns / 6e10
     if minutes != 15.0:
         raise InputError(f"{raw.name}: expected candles of 15 minutes, as the plan has them, got {minutes:g}; take another file")
+    if bool((candles.time_ns % candles.candle_ns).any()):
+        raise InputError(
+            f"{raw.name}: expected candles that open on whole quarters of an hour, got others; take another file or mend its times"
+        )
     returns = grid_returns(candles.time_ns, candles.close_usd, candles.candle_ns, traded=candles.traded)
     volume, flow = (on_grid(candles.time_ns, column, candles.candle_ns) for column in (candles.volume_usd, candles.taker_flow_usd))
     return Market(returns, volume, flow, _told(candles, raw.sha256))

@@ -9,7 +9,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.experiments.study.inference import Design, Estimate, robust_fit
 from tailwag.experiments.study.realised import AMPLIFICATION
-from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.units import NS_PER_DAY
 
 FIRST_FIT_DAYS = 60
@@ -22,12 +22,15 @@ class OutOfSample:
     """How well each forecast did on the days after the first fit.
 
     ``r2``: 1 less the squared errors with -log(1 - gain) over those without it.  ``clark_west``: the mean of their adjusted difference, above 0 where it
-    helps; its p-value is one-sided.  ``qlike``: mean loss by forecast, lower is better.  ``rows``: forecasts made.
+    helps; its p-value is one-sided.  ``qlike``: mean loss by forecast, lower is better; ``qlike_corrected``: with the mean of exponentiated residuals of the
+    fit taken into the fitted ones.  ``beside_implied``: each forecast's loss less that of implied vol as it is.  ``rows``: forecasts made.
     """
 
     r2: float
     clark_west: Estimate
     qlike: dict[str, float]
+    qlike_corrected: dict[str, float]
+    beside_implied: dict[str, Estimate]
     rows: int
 
 
@@ -43,11 +46,15 @@ def out_of_sample(design: Design, *, horizon_ns: int) -> OutOfSample:
     others = [column for column in range(len(design.names)) if column != gain]
     x, y = design.regressors, design.outcome
     forecasts = {name: np.full(y.size, np.nan) for name in ("with", "without", "held at 1")}
+    corrections = {name: np.zeros(y.size) for name in forecasts}
+    held = x[:, gain]
+    fitted = {"with": (x, 0.0 * held), "without": (x[:, others], 0.0 * held), "held at 1": (x[:, others], held)}
     for rows, before in _days(design, horizon_ns):
-        forecasts["with"][rows] = x[rows] @ _fitted(x[before], y[before])
-        forecasts["without"][rows] = x[rows][:, others] @ _fitted(x[before][:, others], y[before])
-        own = _fitted(x[before][:, others], y[before] - x[before][:, gain])
-        forecasts["held at 1"][rows] = x[rows][:, others] @ own + x[rows][:, gain]
+        for name, (columns, taken) in fitted.items():
+            beta = _fitted(columns[before], y[before] - taken[before])
+            forecasts[name][rows] = columns[rows] @ beta + taken[rows]
+            left = y[before] - taken[before] - columns[before] @ beta
+            corrections[name][rows] = 0.5 * np.log(np.mean(np.exp(2.0 * left)))
     made = np.isfinite(forecasts["with"])
     if made.sum() < 20:
         raise InputError(
@@ -58,8 +65,16 @@ def out_of_sample(design: Design, *, horizon_ns: int) -> OutOfSample:
     better = wrong["without"] ** 2 - (wrong["with"] ** 2 - (forecasts["without"] - forecasts["with"])[made] ** 2)
     return OutOfSample(
         r2=1.0 - float((wrong["with"] ** 2).sum() / (wrong["without"] ** 2).sum()),
-        clark_west=_one_sided(Design(better, np.ones((better.size, 1)), ("mean",), design.time_ns[made], {})),
-        qlike={name: float(np.mean(np.exp(2.0 * one) - 2.0 * one - 1.0)) for name, one in wrong.items()},
+        clark_west=_one_sided(_mean_of(better, design.time_ns[made])),
+        qlike={name: float(_losses(one).mean()) for name, one in wrong.items()},
+        qlike_corrected={name: float(_losses(wrong[name] - corrections[name][made]).mean()) for name in corrections},
+        beside_implied={
+            name: robust_fit(
+                _mean_of(_losses(one) - _losses(wrong["implied vol"]), design.time_ns[made]), block_ns=BLOCK_DAYS * NS_PER_DAY
+            )[0]
+            for name, one in wrong.items()
+            if name != "implied vol"
+        },
         rows=int(made.sum()),
     )
 
@@ -67,6 +82,8 @@ def out_of_sample(design: Design, *, horizon_ns: int) -> OutOfSample:
 def _days(design: Design, horizon_ns: int) -> list[tuple[BoolArray, BoolArray]]:
     """For each day after the first fit its rows, and the earlier rows whose outcome was over as it began."""
     time_ns = np.asarray(design.time_ns, dtype=np.int64)
+    if not time_ns.size:
+        return []
     first = time_ns[0] + FIRST_FIT_DAYS * NS_PER_DAY
     found = []
     for start in range(int(-(-first // NS_PER_DAY)) * NS_PER_DAY, int(time_ns[-1]) + 1, NS_PER_DAY):
@@ -74,6 +91,15 @@ def _days(design: Design, horizon_ns: int) -> list[tuple[BoolArray, BoolArray]]:
         if rows.any() and before.sum() > 2 * len(design.names):
             found.append((rows, before))
     return found
+
+
+def _losses(wrong: FloatArray) -> FloatArray:
+    """QLIKE of variances, from errors in log vol: e^(2 error) - 2 error - 1."""
+    return np.asarray(np.exp(2.0 * wrong) - 2.0 * wrong - 1.0)
+
+
+def _mean_of(values: FloatArray, time_ns: IntArray) -> Design:
+    return Design(values, np.ones((values.size, 1)), ("mean",), time_ns, {})
 
 
 def _fitted(x: FloatArray, y: FloatArray) -> FloatArray:

@@ -111,13 +111,18 @@ def _tables(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
         raise InputError(
             f"{folder}: expected a folder of tailwag history build with {HISTORY}, {SNAPSHOTS} and {PANEL}; build it first"
         ) from None
-    if document.get("schema") != SCHEMA:
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise FileFormatError(
-            f"{folder}/{HISTORY}: expected schema {SCHEMA}, got {str(document.get('schema'))[:40]!a}; build it with this version"
+            f"{folder}/{HISTORY}: expected schema {SCHEMA}, got {str(document.get('schema') if isinstance(document, dict) else document)[:40]!a}; build it with this version"
+        )
+    told = document.get("tables")
+    if not isinstance(told, dict) or not all(isinstance(told.get(name), dict) for name in raw):
+        raise FileFormatError(
+            f"{folder}/{HISTORY}: expected the digests of {SNAPSHOTS} and {PANEL} under tables, got none; build the history anew"
         )
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in raw.items()}
     for name, digest in digests.items():
-        if document["tables"][name]["sha256"] != digest:
+        if told[name].get("sha256") != digest:
             raise FileFormatError(f"{folder}/{name} is not what {HISTORY} names (another SHA-256); build the history anew")
     tables = {name: pl.read_parquet(data) for name, data in raw.items()}
     for name, columns in NEEDED.items():

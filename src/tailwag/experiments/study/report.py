@@ -159,7 +159,7 @@ def _glance(document: Document) -> Iterator[Block]:
         yield Block(
             "no-size",
             "Where only a direction was predicted",
-            f"{MARKS}.",
+            f"{MARKS}; of the forecast it is Clark and West's adjusted difference, which can lie there although the R2 is below 0.",
             interval_rows(others, axis_title=IN_SEEN),
         )
 

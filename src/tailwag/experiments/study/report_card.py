@@ -148,7 +148,7 @@ def _line(axes: Axes, ends: tuple[float, float], height: float, reach: float, *,
 def _foot(figure: Figure, document: Document, colours: Palette) -> None:
     marks = (
         "Orange: 0 is rejected as the plan asks; hollow: it is not; grey: descriptive. Thick: 95 %, jackknife over blocks of days; thin: bootstrap of them. Grey: effects too small to be "
-        "seen in four of five samples. Diamond: predicted size."
+        "seen in four of five samples. Diamond: predicted size. Forecast: Clark and West's adjusted difference."
     )
     placed = placebo_sentence(document["hypotheses"][0])
     texts = (marks, placed, " ".join(assumed_sentences(document)))

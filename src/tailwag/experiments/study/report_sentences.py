@@ -54,7 +54,7 @@ def headline(document: Document) -> str:
         return f"No answer: whether {claim} could not be estimated"
     verdict = judged(document, entry)
     if not verdict.rejected:
-        return f"Undecided: whether {claim}" if _undecided(entry, verdict) else f"Not shown: that {claim}"
+        return f"Not shown: that {claim}"
     how = "" if verdict.corrected else " at 5 %, taken alone"
     return (
         f"The opposite of what was predicted is shown{how}: {claim}, with its sign turned round"
@@ -90,9 +90,9 @@ def _decision(entry: Document, verdict: Judged) -> str:
         shown = "The opposite of what was predicted is shown" if verdict.against else "Shown"
         return f"{shown}: 0 is rejected{'' if verdict.corrected else ' at 5 %, on its own'}."
     if _undecided(entry, verdict):
-        return "Undecided: neither 0 nor the predicted size can be ruled out."
+        return "Not shown: neither 0 nor the predicted size can be ruled out."
     if entry["name"] == PRIMARY:
-        return "Not shown: the plan asks that both intervals leave 0 out, and not both do."
+        return "Not shown: the plan asks that both intervals leave 0 out, and they do not."
     if verdict.alone:
         return f"Not shown: rejected on its own, but not with {SECONDARY} hypotheses taken together (Holm)."
     return "Not shown: 0 cannot be rejected."
@@ -159,8 +159,9 @@ def forecast_figures(document: Document) -> list[str]:
     test, loss = told["clark_west"], told["qlike"]
     best = min(loss, key=lambda name: loss[name])
     return [
-        f"Out-of-sample R2 {number(told['r2'])} over {told['rows']:,} forecasts; Clark and West's test p {p_value(test['p_value'])}, one-sided: "
-        f"{number(test['value'])} less squared error, 95 % interval {between(test['low'], test['high'])}.",
+        f"Out-of-sample R2 {number(told['r2'])} over {told['rows']:,} forecasts: {'less' if told['r2'] > 0.0 else 'more'} squared error with the gain than without. Clark and "
+        f"West's test p {p_value(test['p_value'])}, one-sided, on their adjusted difference (squared error less what one more fitted coefficient costs): "
+        f"{number(test['value'])}, 95 % interval {between(test['low'], test['high'])}.",
         f"A difference of {number(test['seen_at'])} would have been seen in four of five such samples. QLIKE loss: {number(loss['with'])} with the gain, "
         f"{number(loss['without'])} without, {number(loss['held at 1'])} for sigma/(1-G) as the model has it; the least is that of {_FORECASTS.get(best, best)}, {number(loss[best])}.",
     ]
@@ -197,7 +198,9 @@ def secondary_sentence(document: Document) -> str:
     found = [name for name, ruled in told["secondary"].items() if ruled]
     count = len(told["secondary"])
     if not found:
-        return f"Of {count} secondary hypotheses, taken together by Holm at 5 %, none is shown."
+        short = [name for name in unanswered(document) if name != PRIMARY]
+        missing = f"; {len(short)} could not be estimated" if short else ""
+        return f"Of {count} secondary hypotheses, taken together by Holm at 5 %, none is shown{missing}."
     return f"Of {count} secondary hypotheses, taken together by Holm at 5 %, {len(found)} {'is' if len(found) == 1 else 'are'} shown: {', '.join(found)}."
 
 
@@ -241,6 +244,8 @@ def flow_depth_sentence(document: Document) -> str:
     if told["refused"]:
         return f"Depth from signed flow: {told['refused']}"
     cleaned, assumed = told["cleaned_usd_per_pct"], document["assumptions"]["depth_usd_per_pct"]
+    if told["naive_usd_per_pct"] is None:
+        return f"The price did not move with the signed flow of these {told['windows']:,} candles: flow says no depth."
     said = (
         f"Returns against the signed flow of these candles say that {money(told['naive_usd_per_pct'])} moves the price 1 % as it stands, and "
         f"{money(cleaned)} with hedgers' own trades taken out; {money(assumed)} is assumed ({told['windows']:,} candles)."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,8 +146,3 @@ def hourly(returns: Returns, steps: int) -> Returns:
     ends = ends[ends >= steps - 1]
     total = sum((returns.log_return[ends - back] for back in range(steps)), start=np.zeros(ends.size))
     return Returns(returns.end_ns[ends], total, returns.log_price[ends], length)
-
-
-def steps_in(hours: float, returns: Returns) -> int:
-    """Whole steps in so many hours."""
-    return max(math.floor(hours * 3.6e12 / returns.step_ns + 1e-9), 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tailwag.errors import InputError
@@ -42,7 +42,7 @@ class StudyRequest:
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise InputError(f"expected a study of {', '.join(NAMES)}, got {self.name[:40]!a}")
+            raise InputError(f"expected a study of {', '.join(NAMES)}, trades or case, got {self.name[:40]!a}")
 
 
 def study(request: StudyRequest, *, say: Say = lambda text: None) -> Document:
@@ -93,8 +93,9 @@ def _entry(name: str, inputs: Inputs, seed: int) -> Document:
     if name in ("realised-vol", "realised-vol-1h"):
         entry["without_implied_vol"] = _told(regression(name, known, returns, plan, seed=seed, implied=False))
     entry["placebos"] = [] if found.estimate is None else [_placebo(one) for one in _placebos(name, known, inputs, seed)]
-    # the strike and the spot of pinning are the same whoever is short and however deep the market is
-    entry["other_assumptions"] = [] if name == PINNING else [_under(name, variant, inputs, seed) for variant in inputs.variants]
+    # the strike and the spot of pinning are the same whoever is short and however deep the market is, not whenever they are known
+    others = [variant for variant in inputs.variants if name != PINNING or variant.later_minutes]
+    entry["other_assumptions"] = [_under(name, variant, inputs, seed) for variant in others]
     return entry
 
 
@@ -111,13 +112,13 @@ def _under(name: str, variant: Variant, inputs: Inputs, seed: int) -> Document:
         return told | {"estimate": None, "refused": variant.refused}
     found = _found(name, variant.known, inputs, seed)
     first = found.estimate
-    return told | {"estimate": None if first is None else {**asdict(first), "rejects_zero": first.rejects_zero}, "refused": found.refused}
+    return told | {"estimate": None if first is None else first.document(), "refused": found.refused}
 
 
 def _told(found: Found) -> Document:
     return {
         "name": found.name,
-        "estimates": [{**asdict(one), "rejects_zero": one.rejects_zero} for one in found.estimates],
+        "estimates": [one.document() for one in found.estimates],
         "left_out": found.left_out,
         "refused": found.refused,
     }
