@@ -24,6 +24,7 @@ __all__ = [
     "excess_rows",
     "look_within",
     "narrow",
+    "narrow_path",
     "note",
     "reach_out",
     "take_in",
@@ -37,6 +38,7 @@ LEAST_HIDING_LOG = 1e-7
 """Strides this short are not looked into, whatever the demand may hide in them."""
 
 _clearing = njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
+_inside = njit(error_model="numpy", fastmath=False, forceinline=True)
 
 
 @_clearing
@@ -98,23 +100,28 @@ def narrow(rows: FloatArray, direction: FloatArray, value: FloatArray, slope: Fl
     """Whether a bracket is still open after these answers at the guesses: Newton's step that never leaves it, bisection where it would."""
     still = False
     for path in range(open_paths.size):
-        if not open_paths[path]:
-            continue
-        guess, found, steep = rows[GUESS, path], value[path], slope[path]
-        rows[NEAR if found * direction[path] > 0.0 else FAR, path] = guess
-        near, far = rows[NEAR, path], rows[FAR, path]
-        newton = guess - found / (-1.0 if steep == 0.0 else steep)
-        wide = abs(far - near)
-        slow = wide > 0.5 * rows[WIDTH, path]
-        rows[WIDTH, path] = wide
-        if abs(found) <= TOLERANCE_LOG * max(1.0, 0.1 + abs(guess)) or wide <= 4e-16 * max(abs(near), 1e-3):
-            open_paths[path] = False
-            continue
-        within = min(near, far) < newton < max(near, far)
-        halves = not within or (slow and abs(newton - guess) > 0.5 * wide)
-        rows[GUESS, path] = 0.5 * (near + far) if halves else newton
-        still = True
+        if open_paths[path]:
+            open_paths[path] = narrow_path(rows, direction, path, value[path], slope[path])
+            still |= open_paths[path]
     return still
+
+
+@_inside
+def narrow_path(rows: FloatArray, direction: FloatArray, path: int, found: float, steep: float) -> bool:
+    """Whether one path's bracket is still open after an excess and its slope at the guess."""
+    guess = rows[GUESS, path]
+    rows[NEAR if found * direction[path] > 0.0 else FAR, path] = guess
+    near, far = rows[NEAR, path], rows[FAR, path]
+    newton = guess - found / (-1.0 if steep == 0.0 else steep)
+    wide = abs(far - near)
+    slow = wide > 0.5 * rows[WIDTH, path]
+    rows[WIDTH, path] = wide
+    if abs(found) <= TOLERANCE_LOG * max(1.0, 0.1 + abs(guess)) or wide <= 4e-16 * max(abs(near), 1e-3):
+        return False
+    within = min(near, far) < newton < max(near, far)
+    halves = not within or (slow and abs(newton - guess) > 0.5 * wide)
+    rows[GUESS, path] = 0.5 * (near + far) if halves else newton
+    return True
 
 
 @_clearing

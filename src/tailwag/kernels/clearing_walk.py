@@ -23,7 +23,7 @@ from tailwag.kernels.clearing import (
     ROWS,
     WIDTH,
     look_within,
-    narrow,
+    narrow_path,
     note,
     reach_out,
     take_in,
@@ -32,7 +32,8 @@ from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, Scr
 
 __all__ = ["MOST_REFINEMENTS", "MOST_SCANS", "TILE", "Market", "Tile", "search"]
 
-TILE = 256
+TILE = 1024
+"""Paths together: few enough to stay in a near cache, so many that what each question costs by itself is shared."""
 LOG_PRE, SPOT, THIN, FIXED_USD, FIXED_COIN, SHIFT_BASE, SHIFT_MORE, LAST_LOG, SCALE, MARKET_ROWS = range(10)
 MOST_SCANS = 20_000
 MOST_REFINEMENTS = 200
@@ -114,13 +115,14 @@ def _bring(market: Market, tile: Tile, count: int) -> None:
 def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray, found: BoolArray) -> None:
     """The search on one tile, from question to question: everybody is asked in one place, or compiling it would take several times as long."""
     count = log_price.size
-    rows, direction, wanted = np.empty((ROWS, count)), np.empty(count), np.ones(count, dtype=np.bool_)
+    rows, direction, doubtful, number = np.empty((ROWS, count)), np.empty(count), np.ones(count, dtype=np.bool_), count
     walking, hides, open_paths = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
     reached, missing_slope = np.zeros(count, dtype=np.bool_), np.empty(count)
     scale, phase, rounds, still = tile.market[SCALE][:count], START, 0, False
-    _copy(tile.market[LOG_PRE], log_price)
+    for path in range(count):
+        log_price[path], tile.chosen[path] = tile.market[LOG_PRE, path], path
     while True:
-        _excess(known, market, tile, log_price, wanted)
+        _excess(known, market, tile, log_price, number)
         if phase == SETTLE:
             break
         if phase == START:
@@ -128,19 +130,15 @@ def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray,
             if market.jumps:
                 _mark_reached(known, tile.answers, walking, reached)
         elif phase == REFINE:
-            _leave(tile.hard, open_paths)
-            _add_missing(tile.slope, missing_slope)
-            still = narrow(rows, direction, tile.value, tile.slope, open_paths)
+            number = _narrow_chosen(tile, rows, direction, missing_slope, number)
         else:
             _leave(tile.hard, walking)
             note(rows, tile.value, tile.slope, walking if phase == SCAN else hides)
             if phase == SCAN and market.jumps:
                 _mark_reached(known, tile.answers, walking, reached)
-                _doubt(rows, walking, reached, wanted)
-                if look_within(rows, direction, wanted, hides):
-                    phase = LOOK
-                    _copy(rows[FAR], log_price)
-                    _choose(hides, wanted)
+                _doubt(rows, walking, reached, doubtful)
+                if look_within(rows, direction, doubtful, hides):
+                    phase, number = LOOK, _choose(hides, rows[FAR], tile, log_price)
                     continue
             still = take_in(rows, direction, market.bound_log, walking, found)
         rounds += 1
@@ -148,35 +146,65 @@ def _clear_tile(known: Known, market: Market, tile: Tile, log_price: FloatArray,
             if still and rounds <= MOST_SCANS:
                 phase = SCAN
                 reach_out(rows, direction, scale, walking)
-                _copy(rows[FAR], log_price)
-                _choose(walking, wanted)
+                number = _choose(walking, rows[FAR], tile, log_price)
                 continue
             phase, rounds = REFINE, 0
-            still = _bracket(tile, rows, direction, found, open_paths)
-            if still:
-                _miss(rows, missing_slope)
-                _add_missing(rows[FAR_SLOPE], missing_slope)
-                still = narrow(rows, direction, rows[FAR_VALUE], rows[FAR_SLOPE], open_paths)
-        if still and rounds + 1 < MOST_REFINEMENTS:
-            _copy(rows[GUESS], log_price)
-            _choose(open_paths, wanted)
+            number = _refine(tile, rows, direction, (found, open_paths), missing_slope, log_price)
+        if number and rounds + 1 < MOST_REFINEMENTS:
+            for path in tile.chosen[:number]:
+                log_price[path] = rows[GUESS, path]
             continue
-        phase = SETTLE
-        for path in range(count):
-            log_price[path] = rows[GUESS, path] if found[path] else direction[path] * market.bound_log
-            wanted[path] = tile.asked[path] != log_price[path]
+        phase, number = SETTLE, _settle(tile, rows[GUESS], direction, market.bound_log, found, log_price)
 
 
 @_inside
-def _copy(one: FloatArray, other: FloatArray) -> None:
-    for path in range(other.size):
-        other[path] = one[path]
+def _choose(some: BoolArray, prices: FloatArray, tile: Tile, log_price: FloatArray) -> int:
+    """How many paths are asked next, and at which prices; the last choice is undone."""
+    number = 0
+    for path in range(some.size):
+        log_price[path] = prices[path]
+        if some[path]:
+            tile.chosen[number] = path
+            number += 1
+    return number
 
 
 @_inside
-def _choose(some: BoolArray, wanted: BoolArray) -> None:
-    for path in range(wanted.size):
-        wanted[path] = some[path]
+def _refine(
+    tile: Tile, rows: FloatArray, direction: FloatArray, paths: tuple[BoolArray, BoolArray], missing: FloatArray, log_price: FloatArray
+) -> int:
+    """How many brackets stay open after the first step into them, and the prices to ask about."""
+    found, open_paths = paths
+    _bracket(tile, rows, direction, found, open_paths)
+    _miss(rows, missing)
+    for path in range(found.size):
+        if open_paths[path]:
+            open_paths[path] = narrow_path(rows, direction, path, rows[FAR_VALUE, path], rows[FAR_SLOPE, path] + missing[path])
+    return _choose(open_paths, rows[GUESS], tile, log_price)
+
+
+@_inside
+def _settle(tile: Tile, guess: FloatArray, direction: FloatArray, bound_log: float, found: BoolArray, log_price: FloatArray) -> int:
+    """How many paths were last asked about at another price than the one that is found."""
+    number = 0
+    for path in range(found.size):
+        log_price[path] = guess[path] if found[path] else direction[path] * bound_log
+        if tile.asked[path] != log_price[path]:
+            tile.chosen[number] = path
+            number += 1
+    return number
+
+
+@_inside
+def _narrow_chosen(tile: Tile, rows: FloatArray, direction: FloatArray, missing: FloatArray, number: int) -> int:
+    """How many of the paths that were asked about stay open: they are chosen once more."""
+    left = 0
+    for place in range(number):
+        path = tile.chosen[place]
+        if not tile.hard[path] and narrow_path(rows, direction, path, tile.value[path], tile.slope[path] + missing[path]):
+            tile.chosen[left] = path
+            left += 1
+    return left
 
 
 @_inside
@@ -214,12 +242,6 @@ def _miss(rows: FloatArray, missing: FloatArray) -> None:
 
 
 @_inside
-def _add_missing(slope: FloatArray, missing: FloatArray) -> None:
-    for path in range(slope.size):
-        slope[path] += missing[path]
-
-
-@_inside
 def _begin(tile: Tile, log_price: FloatArray, rows: FloatArray, direction: FloatArray, paths: tuple[BoolArray, BoolArray]) -> bool:
     """Whether somebody has to walk: where the excess is not zero at the price before trading."""
     walking, found = paths
@@ -237,26 +259,18 @@ def _begin(tile: Tile, log_price: FloatArray, rows: FloatArray, direction: Float
 
 
 @_inside
-def _bracket(tile: Tile, rows: FloatArray, direction: FloatArray, found: BoolArray, open_paths: BoolArray) -> bool:
-    """Whether there is a bracket to close around a sign change."""
-    still = False
+def _bracket(tile: Tile, rows: FloatArray, direction: FloatArray, found: BoolArray, open_paths: BoolArray) -> None:
+    """Where there is a bracket to close around a sign change."""
     for path in range(found.size):
         open_paths[path] = found[path] and direction[path] != 0.0 and not tile.hard[path]
         rows[GUESS, path] = rows[FAR, path] if open_paths[path] else rows[NEAR, path]
         rows[WIDTH, path] = abs(rows[FAR, path] - rows[NEAR, path])
-        still |= open_paths[path]
-    return still
 
 
 @_inside
-def _excess(known: Known, market: Market, tile: Tile, log_price: FloatArray, wanted: BoolArray) -> None:
-    """Excess and slope of the wanted paths under linear impact: x_pre + impact(flow(x)) - x."""
-    rows, answers, number = tile.market, tile.answers, 0
-    for path in range(wanted.size):
-        if wanted[path]:
-            tile.chosen[number] = path
-            number += 1
-    chosen = tile.chosen[:number]
+def _excess(known: Known, market: Market, tile: Tile, log_price: FloatArray, number: int) -> None:
+    """Excess and slope of the chosen paths, so many, under linear impact: x_pre + impact(flow(x)) - x."""
+    rows, answers, chosen = tile.market, tile.answers, tile.chosen[:number]
     for path in chosen:
         x = log_price[path]
         tile.asked[path] = x
