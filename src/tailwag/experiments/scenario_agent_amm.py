@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from tailwag.experiments.scenario_agent_dealer import read_policy
 from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_market import MOST_HOURS
 from tailwag.experiments.scenario_tables import Table
 from tailwag.hedging.policies import NoHedge
 from tailwag.market.clock import parse_time_ns
@@ -98,9 +99,11 @@ def read_stale_taker(table: Table, name: str, setting: Setting) -> Read:
             name,
             table.number("coin", least=0.0, above=True, hint="of one order"),
             table.number("strike_step_usd", least=0.0, above=True, hint="distance of listed strikes"),
-            table.number("first_expiry_hours", least=0.0, above=True, hint="hours from the start of the run to the first expiry"),
-            expiry_every_hours=table.number("expiry_every_hours", 168.0, least=0.0, above=True),
-            least_hours=table.number("least_hours", 24.0, least=0.0),
+            table.number(
+                "first_expiry_hours", least=0.0, most=MOST_HOURS, above=True, hint="hours from the start of the run to the first expiry"
+            ),
+            expiry_every_hours=table.number("expiry_every_hours", 168.0, least=0.0, most=MOST_HOURS, above=True),
+            least_hours=table.number("least_hours", 24.0, least=0.0, most=MOST_HOURS),
             edge_bps=table.number("edge_bps", 0.0, least=0.0, most=1e4, hint="of spot"),
             right=RIGHTS[table.text("right", "call", choices=tuple(RIGHTS))],
             slots=table.whole("slots", MOST_SLOTS, least=1, most=MOST_SLOTS),

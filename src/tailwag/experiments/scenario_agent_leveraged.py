@@ -30,6 +30,8 @@ TERMS = (
 )
 VENUES = ("deribit-btc", "deribit-eth", "deribit-btc-usdc", "deribit-sol-usdc", "binance-btcusdt")
 """Contracts whose rules of margin and liquidation are known: one dated table each."""
+LEAST_LEVERAGE = 0.01
+"""An account of a hundred times its position is never liquidated: such open interest is held without leverage."""
 
 
 def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
@@ -72,7 +74,7 @@ def _mix(table: Table, side: str) -> dict[float, float]:
     table.needed(side, f"state {side} = [{{leverage = 10, share = 0.3}}], or [] for none on margin")
     for row in table.tables(side):
         row.only("leverage", "share")
-        leverage = row.number("leverage", least=0.0, most=1000.0, above=True, hint="10 is ten times the margin")
+        leverage = row.number("leverage", least=LEAST_LEVERAGE, most=1000.0, hint="10 is ten times the margin")
         if leverage in mix:
             raise row.refuse(f"leverage {leverage:g} is named twice; join the two shares")
         mix[leverage] = row.number("share", least=0.0, most=1.0, hint="part of the open interest's side, 0.3 is 30 %")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_market import MOST_HOURS
 from tailwag.experiments.scenario_tables import Table
 from tailwag.sim.agents.option_flow import OptionFlow
 from tailwag.sim.flow_arrivals import LAWS, SizeLaw
@@ -50,8 +51,10 @@ def read_option_flow(table: Table, name: str, setting: Setting) -> Read:
             coin=table.number("coin", least=0.0, above=True, hint="coin of one order on average"),
             strike_step_usd=table.number("strike_step_usd", 500.0, least=0.0, above=True, hint="distance of listed strikes"),
             first_expiry_hours=_first_expiry(table, setting),
-            expiry_every_hours=table.number("expiry_every_hours", DAY_HOURS, least=0.0, above=True),
-            least_hours=table.number("least_hours", kind.least_hours, least=0.0, hint="an order takes the first expiry this far away"),
+            expiry_every_hours=table.number("expiry_every_hours", DAY_HOURS, least=0.0, most=MOST_HOURS, above=True),
+            least_hours=table.number(
+                "least_hours", kind.least_hours, least=0.0, most=MOST_HOURS, hint="an order takes the first expiry this far away"
+            ),
             size=SizeLaw(table.text("size_law", "fixed", choices=LAWS), table.number("tail_exponent", 1.5)),
             legs=tuple(map(_leg, table.tables("legs"))),
             most_over_model=table.number("most_over_model", 0.5, least=0.0, most=10.0, hint="0.5 pays half above the model at most"),
@@ -76,7 +79,8 @@ def _leg(table: Table) -> FlowLeg:
 
 def _first_expiry(table: Table, setting: Setting) -> float:
     if "first_expiry_hours" in table:
-        return table.number("first_expiry_hours", least=0.0, above=True, hint="hours from the start of the run to an expiry")
+        hint = "hours from the start of the run to an expiry"
+        return table.number("first_expiry_hours", least=0.0, most=MOST_HOURS, above=True, hint=hint)
     if setting.start_ns is None:
         raise table.refuse("daily options expire at 08:00 UTC: state first_expiry_hours, or [run] start")
     return (EXPIRY_HOUR_UTC - setting.start_ns / NS_PER_HOUR) % DAY_HOURS or DAY_HOURS

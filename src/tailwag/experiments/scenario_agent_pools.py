@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_market import MOST_USD
 from tailwag.experiments.scenario_tables import Table
 from tailwag.hedging.policies import policy_from_mapping, policy_from_text
 from tailwag.liquidity.pools import Pool, RangePool, WeightedPool, break_even_volume_usd_per_day
@@ -106,13 +107,14 @@ def _terms(table: Table, setting: Setting) -> PoolTerms:
         _pool(table, setting.spot_usd),
         _fee(table, setting.vol),
         table.number("block_minutes", 0.0, least=0.0),
-        table.number("two_way_usd_per_day", 0.0, least=0.0),
+        table.number("two_way_usd_per_day", 0.0, least=0.0, most=MOST_USD),
     )
 
 
 def _pool(table: Table, spot_usd: float) -> Pool:
     """The pool that is worth ``value_usd`` at the first price."""
-    value = table.number("value_usd", least=0.0, above=True, hint="what the pool (or the owner's share of it) is worth at the first price")
+    hint = "what the pool (or the owner's share of it) is worth at the first price"
+    value = table.number("value_usd", least=0.0, most=MOST_USD, above=True, hint=hint)
     table.exclusive("range_usd", "weight")
     if "range_usd" not in table:
         weight = table.number("weight", 0.5, hint="share of the pool's value in coin; 0.5 is a constant product")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_market import MOST_HOURS
 from tailwag.experiments.scenario_tables import Table, shown
 from tailwag.sim.agents.block_seller import BlockSeller
 from tailwag.sim.agents.squeezer import GammaSqueezer
@@ -41,7 +42,9 @@ def read_squeezer(table: Table, name: str, setting: Setting) -> Read:
             table.whole("delay_steps", least=0, hint="steps between a decision to push and its trade; 0 trades in the same step"),
             premium_usd=table.number("premium_usd", least=0.0, hint="the most it pays for options, USD; 0 pushes alone"),
             push_usd=table.number("push_usd", least=0.0, hint="coin bought (with puts: sold) after the options, USD"),
-            expiry_hours=table.number("expiry_hours", least=0.0, above=True, hint="hours from the start of the run to their expiry"),
+            expiry_hours=table.number(
+                "expiry_hours", least=0.0, most=MOST_HOURS, above=True, hint="hours from the start of the run to their expiry"
+            ),
             buys_hours=_hours(table, "buys_hours"),
             pushes_hours=_hours(table, "pushes_hours"),
             sells_spot_hours=_hours(table, "sells_spot_hours"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tailwag.experiments.scenario_agent_setting import Read, Setting
+from tailwag.experiments.scenario_market import MOST_HOURS, MOST_USD
 from tailwag.experiments.scenario_tables import Table
 from tailwag.market.clock import parse_time_ns
 from tailwag.sim.agents.vault import OptionVault
@@ -57,7 +58,7 @@ def read_vault(table: Table, name: str, setting: Setting) -> Read:
         agent = OptionVault(
             name=name,
             right=right,
-            assets=_assets(table, right),
+            assets=_assets(table, right, setting.spot_usd),
             strike_delta=table.number("strike_delta", figures["strike_delta"], least=0.0, most=0.5, above=True, hint="0.1 is 10 delta"),
             strike_step_usd=table.number("strike_step_usd", figures["strike_step_usd"], least=0.0, above=True),
             epochs=_epochs(table, setting, figures),
@@ -87,21 +88,22 @@ def _figures(table: Table, setting: Setting) -> Figures:
         return {key: rules.in_force(key, at_ns).value for key in rules.rows}
 
 
-def _assets(table: Table, right: int) -> float:
+def _assets(table: Table, right: int, spot_usd: float) -> float:
     """Coin of a call vault, USD of a put vault: what stands behind the options it sells."""
     own, other = ("assets_coin", "assets_usd") if right > 0 else ("assets_usd", "assets_coin")
     if other in table:
         raise table.refuse(
             f"{'covered calls are sold against coin' if right > 0 else 'puts are secured by cash'}: state {own}, not {other}"
         )
-    return table.number(own, least=0.0, above=True, hint="all of it stands behind the options that are sold")
+    most = MOST_USD / spot_usd if right > 0 else MOST_USD
+    return table.number(own, least=0.0, most=most, above=True, hint="all of it stands behind the options that are sold")
 
 
 def _epochs(table: Table, setting: Setting, figures: Figures) -> VaultEpochs:
     pause = (figures["dispute_seconds"] + figures["lock_seconds"] + figures["auction_seconds"]) / 3600.0
     return VaultEpochs(
         first_hours=_first_hours(table, setting, figures),
-        length_hours=table.number("epoch_hours", figures["epoch_hours"], least=0.0, above=True, hint="168 is a week"),
+        length_hours=table.number("epoch_hours", figures["epoch_hours"], least=0.0, most=MOST_HOURS, above=True, hint="168 is a week"),
         auction_after_hours=table.number("auction_after_hours", pause, least=0.0, hint="hours from an expiry to the next auction"),
         jitter_hours=table.number("jitter_hours", 0.0, least=0.0, hint="each auction comes later by a draw between 0 and this"),
         tranches=table.whole("tranches", 1, least=1, most=MOST_TRANCHES, hint="parts of an epoch that are sold one after another"),
@@ -113,7 +115,8 @@ def _first_hours(table: Table, setting: Setting, figures: Figures) -> float:
     """Hours from the start of the run to the start of the first epoch: as stated, else the next expiry of the week."""
     table.exclusive("first_epoch", "first_epoch_hours")
     if "first_epoch_hours" in table:
-        return table.number("first_epoch_hours", least=0.0, hint="hours from the start of the run to the start of the first epoch")
+        hint = "hours from the start of the run to the start of the first epoch"
+        return table.number("first_epoch_hours", least=0.0, most=MOST_HOURS, hint=hint)
     if setting.start_ns is None:
         raise table.refuse("epochs start at a time of the week: state first_epoch_hours, or [run] start")
     stated = table.time_ns("first_epoch")

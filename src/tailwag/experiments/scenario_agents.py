@@ -45,6 +45,7 @@ READERS: dict[str, Reader] = {
 """One line for each kind; its keys are the ``TERMS`` of its reader's module."""
 MOST_AGENTS = 100
 _NAME = re.compile(r"[\w][\w .@+-]{0,59}")
+"""What agents and venues may be called: their names stand in sentences, legends and file names."""
 
 
 def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Agent, ...], tuple[str, ...]]:
@@ -55,13 +56,18 @@ def read_agents(tables: list[Table], setting: Setting) -> tuple[tuple[Agent, ...
     return tuple(agent for agent, _ in made), tuple(note for _, notes in made for note in notes)
 
 
-def _agent(table: Table, number: int, setting: Setting) -> Read:
-    kind = _kind(table)
-    name = table.text("name", f"{kind}-{number}")
+def checked_name(table: Table, name: str) -> str:
+    """A name that can stand in a sentence; InputError for any other."""
     if not _NAME.fullmatch(name):
         raise table.refuse(
             f"expected a name of 1 to 60 letters, digits, spaces and . _ - + @ that starts with a letter or digit, got {shown(name)}"
         )
+    return name
+
+
+def _agent(table: Table, number: int, setting: Setting) -> Read:
+    kind = _kind(table)
+    name = checked_name(table, table.text("name", f"{kind}-{number}"))
     return READERS[kind](Table(f"agent {shown(name)}", table.values), name, setting)
 
 

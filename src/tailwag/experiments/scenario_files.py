@@ -22,10 +22,12 @@ from tailwag.experiments.scenario_source import Source, source_of
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.experiments.scenario_venues import places, with_venues
 from tailwag.sim.blocks import ARRAYS_KEPT, paths_per_block
+from tailwag.sim.engine import plan_run
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.run import KEPT_BYTES
 from tailwag.sim.scenario import CLEARINGS, MOST_PATHS, Scenario
-from tailwag.sim.venues_home import everybody
+from tailwag.sim.venues_engine import plan_venues
+from tailwag.sim.venues_home import everybody, venues_of
 from tailwag.sources.opening import RawFile, read_file
 from tailwag.sources.strict_json import parse_json
 
@@ -221,6 +223,7 @@ def _made(top: dict[str, Any], named: NamedFiles) -> dict[str, Any]:
     paths = run.whole("paths", least=1, most=MOST_PATHS, hint="how many price paths to run")
     write_paths = output.truth("paths", False)
     _refuse_memory(scenario, paths if write_paths else 0)
+    _refuse_unplanned(scenario)
     return {
         "scenario": scenario,
         "paths": paths,
@@ -246,6 +249,14 @@ def _refuse_memory(scenario: Scenario, kept_paths: int) -> None:
             f"[output]: paths = true would hold {written / 2**30:.1f} GiB ({kept_paths:,} paths of {steps:,} steps, {2 + agents} arrays), the "
             f"limit is {KEPT_BYTES / 2**30:g} GiB; lower paths, lengthen step_minutes, or leave paths = true out"
         )
+
+
+def _refuse_unplanned(scenario: Scenario) -> None:
+    """Refuse what an agent can only find out in its seat: hours and windows that the grid does not hold, less than an initial margin."""
+    if scenario.elsewhere is None:
+        plan_run(scenario, seed=0, full_pnl=False)
+    else:
+        plan_venues(venues_of(scenario), seed=0, full_pnl=False)
 
 
 def _table(top: dict[str, Any], name: str) -> Table:

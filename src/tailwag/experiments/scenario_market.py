@@ -10,6 +10,8 @@ from tailwag.sim.scenario import Costs, VolDynamics
 
 LEAST_DAYS, MOST_DAYS = 1e-5, 36_500.0
 """From a second to a century."""
+MOST_HOURS = 24.0 * MOST_DAYS
+"""The same century, for what a file counts in hours: no expiry and no epoch is further away."""
 MOST_USD = 1e15
 MOST_GAS_USD = 1e6
 MOST_PER_USD = 1e-3

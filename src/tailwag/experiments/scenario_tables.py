@@ -71,7 +71,7 @@ class Table:
         """A finite number within bounds; ``above``: the least itself is refused.  Without a default the key is required."""
         if default is not None and key not in self.values:
             return default
-        value = self._finite(key, self.needed(key, hint and f"expected {hint}"), hint)
+        value = self._sized(key, self._finite(key, self.needed(key, hint and f"expected {hint}"), hint))
         if not least <= value <= most or (above and value == least):
             raise self.refuse(f"expected {key} {_bounds(least, most, above)}, got {value:g}" + (f"; {hint}" if hint else ""))
         return value
@@ -170,9 +170,12 @@ class Table:
             number = math.inf
         if not math.isfinite(number):
             raise self.refuse(f"expected {key} as a finite number, got {shown(value)}; state a number or leave the key out")
-        if number != 0.0 and not (LEAST_SIZE <= abs(number) <= MOST_SIZE or isinstance(value, int)):
+        return number if isinstance(value, int) else self._sized(key, number)
+
+    def _sized(self, key: str, number: float) -> float:
+        if number != 0.0 and not LEAST_SIZE <= abs(number) <= MOST_SIZE:
             raise self.refuse(
-                f"expected {key} of a size from {LEAST_SIZE:g} to {MOST_SIZE:g} (or 0), got {value:g}; no market has such a number"
+                f"expected {key} of a size from {LEAST_SIZE:g} to {MOST_SIZE:g} (or 0), got {number:g}; no market has such a number"
             )
         return number
 

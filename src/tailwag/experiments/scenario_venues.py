@@ -12,8 +12,9 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_agent_leveraged import VENUES as CONTRACTS
 from tailwag.experiments.scenario_agent_setting import Setting
-from tailwag.experiments.scenario_agents import read_agents
+from tailwag.experiments.scenario_agents import checked_name, read_agents
 from tailwag.experiments.scenario_doubts import doubts
+from tailwag.experiments.scenario_market import MOST_DAYS as MOST_EXPIRY_DAYS
 from tailwag.experiments.scenario_market import costs, impact_model
 from tailwag.experiments.scenario_tables import Table, nearest, shown
 from tailwag.experiments.scenario_venues_chain import chain_of
@@ -120,7 +121,7 @@ def _venue_tables(value: Any) -> tuple[Table, ...]:
 
 
 def _name(table: Table) -> str:
-    return table.text("name", hint="what agents call it in trades_on and between")
+    return checked_name(table, table.text("name", hint="what agents call it in trades_on and between"))
 
 
 def with_venues(home: Scenario, told: Places, setting: Setting, said: Sequence[str] = ()) -> tuple[Scenario, tuple[str, ...]]:
@@ -154,7 +155,8 @@ def _elsewhere(home: Scenario, table: Table, agents: list[Table], setting: Setti
     """A venue's own market: home's clock, shocks and clearing, with its depth, costs and agents."""
     bare = replace(home, agents=(), options=None)
     if table.text("instrument", "spot", choices=INSTRUMENTS) == "future":
-        bare = future_scenario(bare, carry_per_year=_carry(table), expiry_years=_expiry_years(table, home.grid))
+        with table.named():
+            bare = future_scenario(bare, carry_per_year=_carry(table), expiry_years=_expiry_years(table, home.grid))
     table.needed("impact", "state impact = {permanent_per_usd = 0.01 / depth}; each venue has its own depth")
     read, notes = read_agents(agents, replace(setting, spot_usd=bare.spot_usd))
     scenario = replace(
@@ -206,7 +208,8 @@ def _carry(table: Table) -> float:
 
 def _expiry_years(table: Table, grid: TimeGrid) -> float:
     """The expiry; inside the run it is the nearest step."""
-    stated = table.number("expiry_days", least=0.0, above=True, hint="days from the start to the future's expiry") / DAYS_PER_YEAR
+    hint = "days from the start to the future's expiry"
+    stated = table.number("expiry_days", least=0.0, most=MOST_EXPIRY_DAYS, above=True, hint=hint) / DAYS_PER_YEAR
     nearest_step = int(np.abs(grid.years - stated).argmin())
     return float(grid.years[nearest_step]) if stated <= grid.horizon_years * (1.0 + 1e-9) and nearest_step else stated
 
@@ -235,7 +238,7 @@ def _mark_seconds(rules: tuple[RuleTable, int] | None) -> float:
 
 def _arbitrageur(table: Table, number: int) -> Arbitrageur:
     table.only(*ARBITRAGEUR_KEYS)
-    name = table.text("name", f"arbitrageur-{number}")
+    name = checked_name(table, table.text("name", f"arbitrageur-{number}"))
     between = table.needed("between", 'state between = ["spot", "perp"], the two venues')
     if not isinstance(between, list) or len(between) != 2 or not all(isinstance(one, str) for one in between):
         raise table.refuse(f'expected between as two names of venues, ["spot", "perp"], got {shown(between)}')

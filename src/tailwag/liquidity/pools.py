@@ -55,8 +55,7 @@ class WeightedPool:
     weight: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.weight < 1.0:
-            raise InputError(f"expected weight above 0 and below 1 (share of the pool's value in coin), got {self.weight:g}; 0.5 is half")
+        _share_in_coin(self.weight)
         _positive("the pool's scale", self.scale)
 
     @classmethod
@@ -64,6 +63,7 @@ class WeightedPool:
         """The pool that is worth so much at a price."""
         _positive("value_usd", value_usd)
         _positive("price_usd", price_usd)
+        _share_in_coin(weight)
         return cls(value_usd / price_usd**weight, weight)
 
     @property
@@ -284,6 +284,11 @@ def _inside(pool: Pool, price_usd: float) -> None:
 def _vol(vol: float) -> None:
     if not 0.0 <= vol <= 10.0:
         raise UnitError(f"expected vol as a decimal from 0 to 10, got {vol:g}; 0.6 is 60 %")
+
+
+def _share_in_coin(weight: float) -> None:
+    if not 0.0 < weight < 1.0:
+        raise InputError(f"expected weight above 0 and below 1 (share of the pool's value in coin), got {weight:g}; 0.5 is half")
 
 
 def _positive(name: str, value: float) -> None:

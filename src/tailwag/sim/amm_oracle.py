@@ -44,9 +44,10 @@ class OracleRule:
             raise InputError(f"expected heartbeat_hours above 0, got {self.heartbeat_hours:g}; inf has none")
 
     def lag_steps(self, grid: TimeGrid) -> int:
-        """Steps between a cleared price and the first quote that knows it."""
+        """Steps between a cleared price and the first quote that knows it; no later than the step after the run, where nobody quotes any more."""
         step_seconds = float(grid.step_years[0]) * SECONDS_PER_YEAR
-        return max(math.ceil(self.lag_seconds / step_seconds - SAME_SHARE), 1)
+        wanted = self.lag_seconds / step_seconds - SAME_SHARE
+        return grid.steps + 1 if wanted > grid.steps else max(math.ceil(wanted), 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ def _span(plan: RunPlan, place: int) -> tuple[int, int, int] | None:
     trader = plan.seats[place].trader
     assert isinstance(trader, VaultTrader)
     grid, epochs = plan.scenario.grid, trader.vault.epochs
+    if trader.found.epochs == 0:
+        return None
     expiry = int(trader.found.expiry_step[0])
     if expiry > grid.steps:
         return None

@@ -28,6 +28,8 @@ from tailwag.sim.venues_price import Carried, Expiry, expiry_of, same_shocks
 INSTRUMENTS = ("spot", "perp", "future")
 MARKS = ("last", "mark", "index")
 MOST_VENUES = 16
+MOST_CARRY_LOG = 5.0
+"""A future that costs more than 148 times spot, or less than a 148th, is a carry of the wrong unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,13 @@ def _refuse_settling(venue: Venue, expiry: Expiry) -> None:
 def future_scenario(spot: Scenario, *, carry_per_year: float, expiry_years: float) -> Scenario:
     """A spot scenario as the market of a future: it starts at S e^(carry T), and its fundamental price sheds the carry as time goes by.
 
-    Where it expires inside the run, that price fades into the mean of the last 30 minutes.
+    Where it expires inside the run, that price fades into the mean of the last 30 minutes.  InputError for a carry to expiry beyond 5 in logs.
     """
+    if not abs(carry_per_year * expiry_years) <= MOST_CARRY_LOG:
+        raise InputError(
+            f"expected a carry to expiry of at most {MOST_CARRY_LOG:g} in logs (148 times spot), got {carry_per_year:g} a year for {expiry_years:g} years; "
+            "0.08 a year is 8 %"
+        )
     first = spot.spot_usd * math.exp(carry_per_year * expiry_years)
     return replace(spot, spot_usd=first, price=Carried(spot.price, -carry_per_year, expiry_of(spot.grid.years, expiry_years)))
 
