@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,13 @@ def test_what_is_large_and_possible_runs(tmp_path: Path, key: str, odd: Any) -> 
     inside[key] = odd
     path = saved(tmp_path, "".join(f"{name} = {word(value)}\n" for name, value in top.items()))
     assert strict_json(simulate_file(load_scenario(path)).document)
+
+
+@pytest.mark.parametrize("key", ["first_expiry_hours", "expiry_every_hours", "least_hours"])
+def test_the_hours_of_those_who_trade_at_random_end_too(tmp_path: Path, key: str) -> None:
+    top, inside = example_of("agent", "orders_per_hour")
+    inside[key] = 1e6
+    assert re.search(rf"expected {key} .* 876000, got 1e\+06", said_of(tmp_path, top))
 
 
 def test_an_arbitrageurs_name_stands_in_sentences_too(tmp_path: Path) -> None:
