@@ -175,7 +175,8 @@ def averaged_delta_kernel(
 def greeks_kernel(columns: FloatArray, spot_usd: float, log_price: FloatArray, vol_shift: FloatArray, out: FloatArray) -> None:
     """Add a book's value and greeks by spot to `out` (8, paths). `columns` (7, n): right, strike, forward at the start, years, vol, skew, contracts."""
     count = columns.shape[1]
-    right, strike, forward, years, vol, skew, contracts = columns
+    # row by row: an array unpacked at once is read as if its rows were strided, and then nothing is done eight at a time
+    right, strike, forward, years, vol, skew, contracts = columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6]
     log_strike, root = np.empty(count), np.empty(count)
     for i in range(count):
         log_strike[i] = math.log(strike[i] / forward[i])
