@@ -14,6 +14,7 @@ import pytest
 from tests.cli.command import tailwag
 
 from tailwag.errors import InputError
+from tailwag.experiments.study.depths import volume_depth
 from tailwag.experiments.study.estimates import regression
 from tailwag.experiments.study.inputs import candle_market, read_inputs
 from tailwag.experiments.study.plan import analysis_plan
@@ -158,6 +159,7 @@ def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:
     p_values = document["rejected"]["p_values"]
     assert set(p_values) == {"realised-vol", "realised-vol-1h", "shocks", "expiry", "pinning", "out-of-sample"}
     assert p_values["expiry"] == 1.0, "nothing expires here: no estimate is no rejection"
+    assert p_values["out-of-sample"] == document["out_of_sample"]["clark_west"]["p_value"]
     assert document["rejected"]["primary"] == {"reversal": True}
     assert document["out_of_sample"]["rows"] > 100
     parts = document["identification"]
@@ -170,6 +172,13 @@ def test_all_of_it_stands_in_one_document(tmp_path: Path) -> None:
     late = inputs.variants[-1].known
     assert late is not None
     assert set((late.known_ns - inputs.view.known.known_ns).tolist()) == {20 * NS_PER_MINUTE}
+    (deep,) = [one.known for one in inputs.variants if one.depth == "by volume"]
+    assert deep is not None
+    depth = volume_depth(inputs.view.known, inputs.market.returns, inputs.market.volume_usd, mean_usd_per_pct=DEPTH)
+    there = np.isfinite(depth)
+    assert 100 < there.sum() < depth.size, "30 days have no volume yet"
+    np.testing.assert_array_equal(np.isfinite(deep.gain), there)
+    np.testing.assert_allclose((deep.gain * depth)[there], inputs.view.known.gain[there] * DEPTH, rtol=1e-12)
     own = document["out_of_sample"]
     assert set(own["beside_implied"]) == {"with", "without", "held at 1", "past day's vol"}
     assert own["beside_implied"]["with"]["value"] == pytest.approx(own["qlike"]["with"] - own["qlike"]["implied vol"])
