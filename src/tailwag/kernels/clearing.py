@@ -16,6 +16,8 @@ __all__ = [
     "FAR_SLOPE",
     "FAR_VALUE",
     "GUESS",
+    "MOST_REFINEMENTS",
+    "MOST_SCANS",
     "NEAR",
     "NEAR_SLOPE",
     "NEAR_VALUE",
@@ -32,6 +34,9 @@ __all__ = [
 
 NEAR, NEAR_VALUE, NEAR_SLOPE, FAR, FAR_VALUE, FAR_SLOPE, GUESS, WIDTH, ROWS = range(9)
 """Rows of a search, (paths,) each: the bracket's ends with the excess and its slope there, the next price to ask about, the bracket's last width."""
+
+MOST_SCANS, MOST_REFINEMENTS = 20_000, 200
+"""Questions that a search asks at most to bracket a root, and to find it in its bracket."""
 
 TOLERANCE_LOG = 2e-16
 LEAST_HIDING_LOG = 1e-7

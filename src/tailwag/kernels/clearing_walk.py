@@ -17,6 +17,8 @@ from tailwag.kernels.clearing import (
     FAR_SLOPE,
     FAR_VALUE,
     GUESS,
+    MOST_REFINEMENTS,
+    MOST_SCANS,
     NEAR,
     NEAR_SLOPE,
     NEAR_VALUE,
@@ -30,13 +32,11 @@ from tailwag.kernels.clearing import (
 )
 from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, Scratch, ask, near_rows, new_scratch
 
-__all__ = ["MOST_REFINEMENTS", "MOST_SCANS", "TILE", "Market", "Tile", "search"]
+__all__ = ["TILE", "Market", "Tile", "search"]
 
 TILE = 1024
 """Paths together: few enough to stay in a near cache, so many that what each question costs by itself is shared."""
 LOG_PRE, SPOT, THIN, FIXED_USD, FIXED_COIN, SHIFT_BASE, SHIFT_MORE, LAST_LOG, SCALE, MARKET_ROWS = range(10)
-MOST_SCANS = 20_000
-MOST_REFINEMENTS = 200
 START, SCAN, LOOK, REFINE, SETTLE = range(5)
 SMOOTH_SHARE = 0.01
 """Slopes that agree to this share are those of a smooth stride."""

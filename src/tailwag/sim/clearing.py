@@ -18,6 +18,8 @@ from tailwag.kernels.clearing import (
     FAR_SLOPE,
     FAR_VALUE,
     GUESS,
+    MOST_REFINEMENTS,
+    MOST_SCANS,
     NEAR,
     NEAR_SLOPE,
     NEAR_VALUE,
@@ -34,9 +36,6 @@ Excess = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
 """``excess(log_price, wanted)`` -> x_pre + impact(flow(x)) - x and its slope, (paths,); only the wanted paths need be right.
 
 It may answer with the same arrays each time."""
-
-MOST_SCANS = 20_000
-MOST_REFINEMENTS = 200
 
 
 @dataclass(frozen=True, slots=True)
