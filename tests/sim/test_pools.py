@@ -23,7 +23,7 @@ from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.ledger import PART
-from tailwag.sim.pool_state import PoolFee, PoolTerms, fee_log, open_pool, trade_pool
+from tailwag.sim.pool_state import PoolFee, PoolTerms, open_pool, trade_pool
 from tailwag.sim.pool_statement import pool_statement
 from tailwag.sim.scenario import Costs, Scenario, starting_gain
 
@@ -304,7 +304,7 @@ def test_a_moving_fee_forgets_half_of_what_it_saw_in_a_half_life():
     terms, live = PoolTerms(WeightedPool.worth(1.0, price_usd=1.0), fee), np.ones(1, dtype=bool)
     state, years, told = open_pool(terms, 1), 30.0 / 525_600, []
     for logs in ((0.0, 0.0), (0.0, 0.01), (0.01, 0.01)):
-        told.append(float(fee_log(terms, state)[0]) * 1e4)
+        told.append(float(state.fee_log[0]) * 1e4)
         pair = (np.full(1, logs[0]), np.full(1, logs[1]))
         state = trade_pool(terms, state, spot_usd=1.0, logs=pair, step_years=years, block=True, live=live).after
     assert told[:2] == pytest.approx([8.0, 2.0 + 6.0 / math.sqrt(2.0)], rel=1e-12)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from tailwag.errors import InputError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.liquidity.pools import MOST_FEE_LOG, Pool
+from tailwag.kernels.booking import row
+from tailwag.kernels.pool_step import CASH_IN, FEE, STEP_ROWS, WeightedCurve, coin_along, step_weighted
+from tailwag.liquidity.pools import MOST_FEE_LOG, Pool, WeightedPool
 from tailwag.sim.grid import TimeGrid
 from tailwag.units import HOURS_PER_YEAR
 
@@ -81,13 +84,15 @@ class PoolTerms:
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """Where a pool stands: ln of its price over the market's first, and the recent variance a year that its fee follows.  (paths,).
+    """Where a pool stands: ln of its price over the market's first, the recent variance a year that its fee follows, and the fee of the coming
+    step in log price.  (paths,).
 
-    The variance of a pool whose fee follows none stays where it was.
+    The variance and the fee of a pool whose fee follows none stay the arrays that they were.
     """
 
     pool_log: FloatArray
     variance: FloatArray
+    fee_log: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +108,42 @@ class PoolTrade:
 
 def open_pool(terms: PoolTerms, paths: int) -> PoolState:
     """The pool at the market's price, its fee at the start."""
-    return PoolState(np.zeros(paths), np.full(paths, terms.fee.start_vol**2))
+    variance = np.full(paths, terms.fee.start_vol**2)
+    return PoolState(np.zeros(paths), variance, _fee_log(terms, variance))
 
 
-def fee_log(terms: PoolTerms, state: PoolState) -> FloatArray:
-    """The fee of the coming step in log price, (paths,)."""
+def _fee_log(terms: PoolTerms, variance: FloatArray) -> FloatArray:
+    """The fee of a step in log price where recent variance is known before it, (paths,)."""
     fee = terms.fee
-    if fee.bps_per_vol == 0.0:
-        return np.full(state.variance.shape, BPS * min(fee.base_bps, fee.most_bps))
-    return np.asarray(BPS * np.minimum(fee.base_bps + fee.bps_per_vol * np.sqrt(state.variance), fee.most_bps))
+    return np.asarray(BPS * np.minimum(fee.base_bps + fee.bps_per_vol * np.sqrt(variance), fee.most_bps))
 
 
-def reached_log(terms: PoolTerms, state: PoolState, log_price: FloatArray) -> FloatArray:
+def coin_at(pool: Pool, spot_usd: float, log_price: FloatArray) -> FloatArray:
+    """Coin in a pool where ln of the price over ``spot_usd`` is ``log_price``, (paths,)."""
+    if not isinstance(pool, WeightedPool):
+        return pool.coin(spot_usd * np.exp(log_price))
+    coin = np.empty(log_price.size)
+    coin_along(weighted_curve(pool, spot_usd), row(log_price, log_price.size), coin)
+    return coin
+
+
+def coin_slope(pool: Pool, spot_usd: float, log_price: FloatArray, coin: FloatArray) -> FloatArray:
+    """Slope of the coin in a pool per unit of log price, where it holds ``coin``, (paths,)."""
+    if isinstance(pool, WeightedPool):
+        return (pool.weight - 1.0) * coin
+    price = np.asarray(spot_usd * np.exp(log_price))
+    return pool.coin_per_usd(price) * price
+
+
+@lru_cache(maxsize=64)
+def weighted_curve(pool: WeightedPool, spot_usd: float) -> WeightedCurve:
+    """A pool of constant weight as compiled code reads it."""
+    return WeightedCurve(float(pool.coin(np.asarray(spot_usd))), float(pool.cash_usd(np.asarray(spot_usd))), pool.weight)
+
+
+def reached_log(state: PoolState, log_price: FloatArray) -> FloatArray:
     """Where arbitrage leaves the pool when the market stands at ``log_price``: as near as the fee lets it pay, else where it was."""
-    fee = fee_log(terms, state)
-    return within(state.pool_log, log_price, fee)
+    return within(state.pool_log, log_price, state.fee_log)
 
 
 def within(pool_log: FloatArray, log_price: FloatArray, fee: FloatArray) -> FloatArray:
@@ -148,22 +174,43 @@ def trade_pool(
     Out of the pool: coin(p0) - coin(p1), for cash(p1) - cash(p0).  Who buys pays exp(fee) times that cash, who sells gets exp(-fee) of it.
     """
     trades = live & block
-    pool_log = np.where(trades, reached_log(terms, state, logs[1]), state.pool_log)
-    before, after = spot_usd * np.exp(state.pool_log), spot_usd * np.exp(pool_log)
-    coin_before = terms.pool.coin(before)
-    coin_out = coin_before - terms.pool.coin(after)  # zero, to the bit, where the pool rests
-    cash_in = terms.pool.cash_usd(after) - terms.pool.cash_usd(before)
-    fee = fee_log(terms, state)
+    if isinstance(terms.pool, WeightedPool):
+        pool_log, coin_before, coin_out, cash_in, paid = _weighted_step(terms, terms.pool, state, spot_usd, logs[1], trades)
+    else:
+        pool_log, coin_before, coin_out, cash_in, paid = _step(terms.pool, state, spot_usd, logs[1], trades)
     if terms.fee.bps_per_vol == 0.0:
-        fee = fee[:1]  # the same everywhere
-    paid = np.where(cash_in > 0.0, np.expm1(fee) * cash_in, np.expm1(-fee) * cash_in)
-    return PoolTrade(coin_out, cash_in, paid, PoolState(pool_log, _variance(terms, state, logs, step_years, live)), coin_before)
+        return PoolTrade(coin_out, cash_in, paid, PoolState(pool_log, state.variance, state.fee_log), coin_before)
+    variance = _variance(terms, state, logs, step_years, live)
+    return PoolTrade(coin_out, cash_in, paid, PoolState(pool_log, variance, _fee_log(terms, variance)), coin_before)
+
+
+def _step(pool: Pool, state: PoolState, spot_usd: float, log_price: FloatArray, trades: BoolArray) -> tuple[FloatArray, ...]:
+    """Log price reached, coin before, coin out, cash in and fee of a pool of any rule: the plain twin of the compiled step."""
+    pool_log = np.where(trades, reached_log(state, log_price), state.pool_log)
+    before, after = spot_usd * np.exp(state.pool_log), spot_usd * np.exp(pool_log)
+    coin_before = pool.coin(before)
+    coin_out = coin_before - pool.coin(after)  # zero, to the bit, where the pool rests
+    cash_in = pool.cash_usd(after) - pool.cash_usd(before)
+    return pool_log, coin_before, coin_out, cash_in, _paid(state.fee_log, cash_in)
+
+
+def _paid(fee_log: FloatArray, cash_in: FloatArray) -> FloatArray:
+    return np.expm1(np.where(cash_in > 0.0, fee_log, -fee_log)) * cash_in
+
+
+def _weighted_step(
+    terms: PoolTerms, pool: WeightedPool, state: PoolState, spot_usd: float, log_price: FloatArray, trades: BoolArray
+) -> tuple[FloatArray, ...]:
+    """The same of a pool of constant weight, compiled."""
+    paths, fee, moves = trades.size, float(state.fee_log[0]), terms.fee.bps_per_vol != 0.0
+    rows = tuple([np.empty(paths) for _ in range(STEP_ROWS)])  # not one array of them: so large a one is new to memory in every step
+    shares = (0.0, 0.0) if moves else (math.expm1(fee), math.expm1(-fee))  # the same everywhere, unless it moves
+    step_weighted(weighted_curve(pool, spot_usd), state.pool_log, row(log_price, paths), state.fee_log, trades, shares, rows)
+    return (*rows[:FEE], _paid(state.fee_log, rows[CASH_IN])) if moves else rows
 
 
 def _variance(terms: PoolTerms, state: PoolState, logs: tuple[FloatArray, FloatArray], step_years: float, live: BoolArray) -> FloatArray:
-    """Recent variance after a step, if the fee follows it."""
-    if terms.fee.bps_per_vol == 0.0:
-        return state.variance
+    """Recent variance after a step, of a pool whose fee follows it."""
     kept = 0.5 ** (step_years * MINUTES_PER_YEAR / terms.fee.half_life_minutes)
     variance = kept * state.variance + (1.0 - kept) * (logs[1] - logs[0]) ** 2 / step_years
     return np.where(live, variance, state.variance)
@@ -171,4 +218,6 @@ def _variance(terms: PoolTerms, state: PoolState, logs: tuple[FloatArray, FloatA
 
 def two_way_fee_usd(terms: PoolTerms, state: PoolState, *, step_years: float, live: BoolArray) -> FloatArray:
     """What uninformed traders paid in a step: the fee on their volume, (paths,)."""
-    return np.where(live, fee_log(terms, state) * terms.two_way_usd_per_day * 365.0 * step_years, 0.0)
+    if terms.two_way_usd_per_day == 0.0:
+        return np.zeros(live.shape)
+    return np.where(live, state.fee_log * terms.two_way_usd_per_day * 365.0 * step_years, 0.0)

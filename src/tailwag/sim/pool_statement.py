@@ -9,7 +9,7 @@ import numpy as np
 from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.liquidity.pools import dollar_gamma_usd
 from tailwag.sim.grid import TimeGrid
-from tailwag.sim.pool_state import PoolTerms, block_now, fee_log, open_pool, trade_pool, two_way_fee_usd
+from tailwag.sim.pool_state import PoolTerms, block_now, open_pool, trade_pool, two_way_fee_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def pool_statement(
         sums[3] += two_way_fee_usd(terms, state, step_years=years, live=live)
         sums[4] -= 0.5 * dollar_gamma_usd(pool, spot_before) * (after - before) ** 2
         sums[5] += trade.after.pool_log != state.pool_log
-        sums[6] += np.where(live, fee_log(terms, state), 0.0)
+        sums[6] += np.where(live, state.fee_log, 0.0)
         state = trade.after
     last = spot_usd * np.exp(state.pool_log)
     end = pool.coin(last) * spot_usd * np.exp(log_price[:, -1]) + pool.cash_usd(last)

@@ -14,7 +14,17 @@ from tailwag.kernels.demands import OWNER
 from tailwag.liquidity.pools import RangePool, WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.hedge_terms import decide
-from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, open_pool, trade_pool, two_way_fee_usd
+from tailwag.sim.pool_state import (
+    PoolState,
+    PoolTerms,
+    block_now,
+    coin_at,
+    coin_slope,
+    open_pool,
+    trade_pool,
+    two_way_fee_usd,
+    weighted_curve,
+)
 from tailwag.sim.walked import Walked
 
 SCAN_SHARE = 0.25
@@ -135,7 +145,8 @@ class LpHedgerTrader:
         pool = self.agent.terms.pool
         if not isinstance(pool, WeightedPool):
             return None
-        return Walked(OWNER, rows, (self.agent.hedge_share, float(pool.coin(np.asarray(self.market.spot_usd))), pool.weight - 1.0))
+        curve = weighted_curve(pool, self.market.spot_usd)
+        return Walked(OWNER, rows, (self.agent.hedge_share, curve.coin, curve.weight - 1.0))
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LpState) -> FloatArray:
         """P^2 V'' that is hedged, at the price."""
@@ -170,13 +181,14 @@ class LpHedgerTrader:
         self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: LpState
     ) -> FloatArray:
         """USD still to be bought, orders in flight not counted as bought."""
-        return np.asarray((self._target(log_price)[0] - account.position_coin) * spot_usd)
+        target = -self.agent.hedge_share * coin_at(self.agent.terms.pool, self.market.spot_usd, log_price)
+        return np.asarray((target - account.position_coin) * spot_usd)
 
     def _target(self, log_price: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Coin to hold, and its slope per unit of log price."""
-        price = np.asarray(self.market.spot_usd * np.exp(log_price))
-        pool, share = self.agent.terms.pool, self.agent.hedge_share
-        return -share * pool.coin(price), -share * pool.coin_per_usd(price) * price
+        pool, share, spot_usd = self.agent.terms.pool, self.agent.hedge_share, self.market.spot_usd
+        coin = coin_at(pool, spot_usd, log_price)
+        return -share * coin, -share * coin_slope(pool, spot_usd, log_price, coin)
 
     def _scale(self) -> float:
         """A price that jumps over a range must not be cleared behind it unseen."""

@@ -11,7 +11,18 @@ from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.demands import POOL
 from tailwag.liquidity.pools import WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
-from tailwag.sim.pool_state import PoolState, PoolTerms, block_now, fee_log, open_pool, reached_log, trade_pool, within
+from tailwag.sim.pool_state import (
+    PoolState,
+    PoolTerms,
+    block_now,
+    coin_at,
+    coin_slope,
+    open_pool,
+    reached_log,
+    trade_pool,
+    weighted_curve,
+    within,
+)
 from tailwag.sim.walked import Walked
 
 
@@ -80,37 +91,37 @@ class PoolArbitrageTrader:
         if self.delay_steps:
             return Orders(usd=nothing, coin=np.where(view.live, -held, 0.0))
         trades = view.live & block_now(self.terms, self.market.grid, view.step)
-        before, fee = self.terms.pool.coin(self._price(state.pool.pool_log)), fee_log(self.terms, state.pool)
-        rows = np.stack((state.pool.pool_log, fee, before, held))
+        before = coin_at(self.terms.pool, self.market.spot_usd, state.pool.pool_log)
+        rows = (state.pool.pool_log, state.pool.fee_log, before, held)
 
         def some(paths: IntArray) -> Demand:
-            return self._leg(rows[:, paths], view.live[paths], trades[paths])
+            return self._leg(tuple(row[paths] for row in rows), view.live[paths], trades[paths])
 
         walked = self._walked(rows, view.live, trades)
         return Orders(usd=nothing, coin=nothing, demand=self._leg(rows, view.live, trades), some=some, walked=walked)
 
-    def _walked(self, rows: FloatArray, live: BoolArray, trades: BoolArray) -> Walked | None:
+    def _walked(self, rows: tuple[FloatArray, ...], live: BoolArray, trades: BoolArray) -> Walked | None:
         """The leg as compiled code reads it: of a weighted pool."""
         pool = self.terms.pool
         if not isinstance(pool, WeightedPool):
             return None
-        coin = float(pool.coin(np.asarray(self.market.spot_usd)))
-        return Walked(POOL, (*rows, live, trades), (coin, pool.weight - 1.0, float(self._free())))
+        curve = weighted_curve(pool, self.market.spot_usd)
+        return Walked(POOL, (*rows, live, trades), (curve.coin, curve.weight - 1.0, float(self._free())))
 
-    def _leg(self, rows: FloatArray, live: BoolArray, trades: BoolArray) -> Demand:
+    def _leg(self, rows: tuple[FloatArray, ...], live: BoolArray, trades: BoolArray) -> Demand:
         """What comes out of the pool at a clearing price, sold, with what is held, and its slope.
 
-        ``rows`` (4, paths): the pool's log price, its fee, coin in it before, coin held.
+        ``rows`` (paths,) each: the pool's log price, its fee, coin in it before, coin held.
         """
         pool_log, fee, before, held = rows
-        pool, nothing, free = self.terms.pool, np.zeros(held.shape), self._free()
+        pool, spot_usd, nothing, free = self.terms.pool, self.market.spot_usd, np.zeros(held.shape), self._free()
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             reached = within(pool_log, log_price, fee)
-            price, edge = self._price(reached), reached != pool_log
-            coin = np.where(trades & edge, pool.coin(price) - before, 0.0)
-            slope = np.where(trades & (edge | free), pool.coin_per_usd(price) * price, 0.0)
-            return nothing, np.where(live, coin - held, 0.0), nothing, slope
+            coin, edge = coin_at(pool, spot_usd, reached), reached != pool_log
+            out = np.where(trades & edge, coin - before, 0.0)
+            slope = np.where(trades & (edge | free), coin_slope(pool, spot_usd, reached, coin), 0.0)
+            return nothing, np.where(live, out - held, 0.0), nothing, slope
 
         return demand
 
@@ -153,5 +164,5 @@ class PoolArbitrageTrader:
         return np.asarray(self.market.spot_usd * np.exp(log_price))
 
     def _at_edge(self, log_price: FloatArray, state: ArbitrageState) -> FloatArray:
-        reached = reached_log(self.terms, state.pool, log_price)
+        reached = reached_log(state.pool, log_price)
         return np.asarray((reached != state.pool.pool_log) | self._free())
