@@ -34,7 +34,7 @@ def book_step(
         position,
         holding.cash_usd - value - spread - fees - gas - funding + paid,
         holding.bought_usd + fill.usd,
-        holding.pnl_usd + _parts(holding, fill, option, move, (spread, fees, gas, funding)),
+        tuple(holding.pnl_usd + _parts(holding, fill, option, move, (spread, fees, gas, funding))),
         holding.turnover_usd + np.abs(value),
         holding.trades + traded,
         holding.gap_squared_years,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.hedging.policies import AtTimes, Band, EveryStep, HedgeView, NoHedge, WhalleyWilmott
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.booking import row
+from tailwag.kernels.booking import row, zero_row
 from tailwag.kernels.demands import BOOK
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
@@ -191,8 +191,8 @@ class BookTrader:
         traded = np.where(move.live, move.step, state.last_step)
         if not (self.market.full_pnl or leaving.any() or move.step == self.market.grid.steps):
             delta = self._carried(move, state)
-            nothing = np.zeros(delta.shape)
-            return OptionStep(delta, nothing, nothing, nothing, delta, nothing), BookState(
+            none = zero_row(delta.size)
+            return OptionStep(delta, none, none, none, delta, none), BookState(
                 held,
                 state.value_usd,
                 state.delta_since_usd + delta,
@@ -322,8 +322,7 @@ class BookTrader:
     def _split(self, move: Move, total: FloatArray, paid: FloatArray, state: BookState) -> OptionStep:
         if not self.market.full_pnl:
             delta = self._carried(move, state)
-            nothing = np.zeros(delta.shape)
-            return OptionStep(delta, total - delta, nothing, nothing, total, paid)
+            return OptionStep(delta, total - delta, zero_row(delta.size), zero_row(delta.size), total, paid)
         fixed = self.fixing_step == move.step - 1  # paid out: what its hedge earns from here on is carry, and no option's
         _, delta, gamma, vega, theta, vanna, _, vomma = book_greeks(
             self.book.where(~fixed) if fixed.any() else self.book,

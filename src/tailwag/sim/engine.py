@@ -19,6 +19,7 @@ from tailwag.errors import InputError
 from tailwag.hedging.execution import Maker
 from tailwag.hedging.policies import Predictive
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import zero_row
 from tailwag.kernels.random import uniforms
 from tailwag.sim.agents.protocol import (
     TO_FILL,
@@ -271,7 +272,7 @@ def _trade_options(plan: RunPlan, model: OptionModel, state: State, before: Exog
     after = trade_options(model, view, state.recent_usd, desks)
     nothing = np.zeros(state.log_price.shape)
     seats = [
-        replace(own, memory=desk.memory, holding=own.holding.with_option_trades(nothing + desk.premium_usd, nothing + desk.edge_usd))
+        replace(own, memory=desk.memory, holding=own.holding.earning("spread_usd", nothing + desk.edge_usd, -(nothing + desk.premium_usd)))
         if desk.trades
         else own
         for own, desk in zip(state.seats, after)
@@ -454,7 +455,7 @@ def _book(
         entry = book_step(own.holding, fill, option, move, seat.terms, open_share=share)
         seats.append(SeatState(_with_gap(seat, entry, move, memory), flight, memory, own.desk))
         booked.append(entry)
-        paid.append(np.zeros(spot.shape) if option is None else option.paid_usd)
+        paid.append(zero_row(spot.size) if option is None else option.paid_usd)
     seats, vega_gain = _vega_books(plan, seats, bought_vega, move, vols)
     net_usd = sum_in_order([fill.usd for fill in fills], spot.shape)
     net_coin = sum_in_order([fill.coin for fill in fills], spot.shape)
@@ -502,7 +503,7 @@ def _vega_books(
         arrived, later = own.desk.arrive()
         purchase = arrived * vols.live + (next(same_step) if seat.agent.delay_steps == 0 else 0.0)
         gain = own.desk.held_usd * vol_move + 0.5 * vols.impact_per_usd * total * purchase
-        after.append(replace(own, holding=own.holding.with_vega_gain(gain), desk=VegaDesk(own.desk.held_usd + purchase, later)))
+        after.append(replace(own, holding=own.holding.earning("vega_usd", gain), desk=VegaDesk(own.desk.held_usd + purchase, later)))
         gained = gained + gain
     return after, gained
 

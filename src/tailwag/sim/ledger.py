@@ -15,17 +15,30 @@ from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.booking import (
     BOUGHT,
     CASH,
+    DELTA,
+    EXECUTION,
+    FEES,
     FIGURES,
+    FUNDING,
+    GAMMA_THETA,
+    GAS,
     NO_OPTION,
+    PARTS,
     PEAK,
     POSITION,
+    RESIDUAL,
+    RESTS,
+    SPREAD,
     TO_LIQUIDITY,
     TO_VENUE,
     TURNOVER,
+    VANNA,
+    VEGA,
     Rates,
     add_squared_gap,
     book_paths,
     row,
+    zero_row,
 )
 from tailwag.kernels.loop_rows import DUST_SHARE, DUST_USD
 from tailwag.sim.agents.protocol import Move, OptionStep
@@ -38,12 +51,12 @@ PART = {name: row for row, name in enumerate(PNL_PARTS)}
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One agent's account over a block of paths.  Shapes: (paths,); ``pnl_usd`` (parts, paths)."""
+    """One agent's account over a block of paths.  Shapes: (paths,); ``causes_usd``: profit by cause, in the order of PNL_PARTS."""
 
     position_coin: FloatArray
     cash_usd: FloatArray
     bought_usd: FloatArray
-    pnl_usd: FloatArray
+    causes_usd: tuple[FloatArray, ...]
     turnover_usd: FloatArray
     trades: IntArray
     gap_squared_years: FloatArray
@@ -52,31 +65,21 @@ class Holding:
     @classmethod
     def opened(cls, position_coin: FloatArray, spot_usd: float, *, cost_usd: float = 0.0) -> Holding:
         """The account at the start: the coin it begins with, and no cash but what it paid in spreads for options it starts with."""
-        paths = position_coin.size
-        nothing, parts = np.zeros(paths), np.zeros((len(PNL_PARTS), paths))
-        parts[PART["spread_usd"]] -= cost_usd
-        return cls(
-            position_coin,
-            nothing - cost_usd,
-            nothing,
-            parts,
-            nothing,
-            np.zeros(paths, dtype=np.int64),
-            nothing,
-            np.abs(position_coin) * spot_usd,
-        )
+        zero = np.zeros(position_coin.size)
+        spent = zero - cost_usd
+        causes = tuple(spent if name == "spread_usd" else zero for name in PNL_PARTS)
+        trades = np.zeros(position_coin.size, dtype=np.int64)
+        return cls(position_coin, spent, zero, causes, zero, trades, zero, np.abs(position_coin) * spot_usd)
 
-    def with_vega_gain(self, gain_usd: FloatArray) -> Holding:
-        """What a vega hedge gained, settled in cash."""
-        parts = self.pnl_usd.copy()
-        parts[PART["vega_usd"]] += gain_usd
-        return replace(self, pnl_usd=parts, cash_usd=self.cash_usd + gain_usd)
+    @property
+    def pnl_usd(self) -> FloatArray:
+        """Profit by cause, (parts, paths)."""
+        return np.stack(self.causes_usd)
 
-    def with_option_trades(self, premium_usd: FloatArray, edge_usd: FloatArray) -> Holding:
-        """Options bought (+ paid) from other agents or sold to them: premium in cash, and what they gained against the model as spread."""
-        parts = self.pnl_usd.copy()
-        parts[PART["spread_usd"]] += edge_usd
-        return replace(self, pnl_usd=parts, cash_usd=self.cash_usd - premium_usd)
+    def earning(self, cause: str, earned_usd: FloatArray, cash_usd: FloatArray | None = None) -> Holding:
+        """The account after profit of one cause beside the step's trades; ``cash_usd`` came with it (None: as much)."""
+        causes = tuple(was + earned_usd if name == cause else was for name, was in zip(PNL_PARTS, self.causes_usd))
+        return replace(self, causes_usd=causes, cash_usd=self.cash_usd + (earned_usd if cash_usd is None else cash_usd))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,7 @@ def book_step(
     carry = position (S_t - S_{t-1}); execution = coin bought (S_t - fill price), the half-lambda term of a linear market.
     What the options' greeks do not explain is the residual.  Compiled: :mod:`tailwag.kernels.booking`.
     """
-    paths = move.live.size
-    figures, pnl_usd, trades = np.empty((FIGURES, paths)), np.empty((len(PNL_PARTS), paths)), np.empty(paths, dtype=np.int64)
-    costs = terms.costs
+    paths, costs = move.live.size, terms.costs
     rates = Rates(
         float(costs.half_spread_bps * BPS),
         -1.0 if terms.makes else 1.0,
@@ -126,34 +127,59 @@ def book_step(
         DUST_USD,
         DUST_SHARE,
     )
+    earned = NO_OPTION if option is None else _earned(option, paths)
+    moving = _moving(rates, earned)
+    pays = rates.fee_share != 0.0 or rates.gas_usd != 0.0
+    figures, written = np.empty((FIGURES if pays else FIGURES - 1, paths)), np.empty((len(moving), paths))
+    trades, rows = np.empty(paths, dtype=np.int64), [RESTS] * PARTS
+    for place, cause in enumerate(moving):
+        rows[cause] = written[place]
     before = (holding.position_coin, holding.cash_usd, holding.bought_usd, holding.turnover_usd, holding.peak_position_usd)
     book_paths(
         tuple(row(figure, paths) for figure in before),
-        holding.pnl_usd,
+        holding.causes_usd,
         holding.trades,
         (row(fill.usd, paths), row(fill.coin, paths), row(open_share, paths)),
         (row(move.spot_before_usd, paths), row(move.spot_usd, paths), row(move.fill_usd, paths)),
         move.live,
-        NO_OPTION if option is None else _earned(option, paths),
+        earned,
         rates,
-        (figures, pnl_usd, trades),
+        (figures, tuple(rows), trades),
     )
     position, cash, bought, turnover, peak = figures[POSITION], figures[CASH], figures[BOUGHT], figures[TURNOVER], figures[PEAK]
-    after = Holding(position, cash, bought, pnl_usd, turnover, trades, holding.gap_squared_years, peak)
-    return Booked(after, figures[TO_VENUE], figures[TO_LIQUIDITY])
+    causes = tuple(now if now.size else was for now, was in zip(rows, holding.causes_usd))
+    after = Holding(position, cash, bought, causes, turnover, trades, holding.gap_squared_years, peak)
+    return Booked(after, figures[TO_VENUE] if pays else zero_row(paths), figures[TO_LIQUIDITY])
 
 
 def _earned(option: OptionStep, paths: int) -> tuple[FloatArray, ...]:
-    parts = (
-        option.delta_usd,
-        option.gamma_theta_usd,
-        option.vanna_usd,
-        option.vega_usd,
-        option.total_usd,
-        option.paid_usd,
-        option.fees_usd,
+    """The options' parts as compiled code reads them; those that are known to be zero rest, and so does a total that is nothing but delta."""
+    parts = (option.gamma_theta_usd, option.vanna_usd, option.vega_usd)
+    greeks = tuple(RESTS if part is zero_row(paths) else row(part, paths) for part in parts)
+    managed = RESTS if isinstance(option.fees_usd, float) and option.fees_usd == 0.0 else row(option.fees_usd, paths)
+    delta = row(option.delta_usd, paths)
+    explained = option.total_usd is option.delta_usd and not any(part.size for part in (*greeks, managed))
+    total, paid = (
+        RESTS if explained else row(option.total_usd, paths),
+        RESTS if option.paid_usd is zero_row(paths) else row(option.paid_usd, paths),
     )
-    return tuple(row(part, paths) for part in parts)
+    return (delta, *greeks, total, paid, managed)
+
+
+def _moving(rates: Rates, option: tuple[FloatArray, ...]) -> list[int]:
+    """Causes of profit that can move in a step."""
+    _, gamma_theta, vanna, vega, total, _, managed = option
+    moves = (
+        (GAMMA_THETA, gamma_theta.size > 0),
+        (VANNA, vanna.size > 0),
+        (VEGA, vega.size > 0),
+        (SPREAD, rates.half_spread_share != 0.0),
+        (FEES, rates.fee_share != 0.0 or managed.size > 0),
+        (GAS, rates.gas_usd != 0.0),
+        (FUNDING, rates.funding != 0.0),
+        (RESIDUAL, total.size > 0),
+    )
+    return [DELTA, EXECUTION, *(cause for cause, does in moves if does)]
 
 
 def with_gap(holding: Holding, gap_usd: FloatArray, move: Move) -> Holding:
@@ -165,7 +191,7 @@ def with_gap(holding: Holding, gap_usd: FloatArray, move: Move) -> Holding:
         holding.position_coin,
         holding.cash_usd,
         holding.bought_usd,
-        holding.pnl_usd,
+        holding.causes_usd,
         holding.turnover_usd,
         holding.trades,
         after,

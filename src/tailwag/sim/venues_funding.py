@@ -9,7 +9,6 @@ import numpy as np
 
 from tailwag.kernels.arrays import FloatArray
 from tailwag.sim.engine import RunPlan, SeatState, State
-from tailwag.sim.ledger import PART
 from tailwag.sim.venues_chain import SECONDS_PER_YEAR
 
 
@@ -38,9 +37,7 @@ def charged(plan: RunPlan, state: State, rate: FloatArray) -> State:
             continue
         paid = live_rate * own.holding.position_coin * spot
         received = received + paid
-        parts = own.holding.pnl_usd.copy()
-        parts[PART["funding_usd"]] -= paid
-        seats.append(replace(own, holding=replace(own.holding, cash_usd=own.holding.cash_usd - paid, pnl_usd=parts)))
+        seats.append(replace(own, holding=own.holding.earning("funding_usd", -paid)))
     return replace(state, seats=tuple(seats), liquidity_usd=state.liquidity_usd + received)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.sim.engine import RunPlan, SeatState, State
-from tailwag.sim.ledger import PART
 from tailwag.sim.orders import Flight
 from tailwag.sim.venues_price import Expiry
 
@@ -80,9 +79,8 @@ def settle(plan: RunPlan, state: State, told: Settling) -> tuple[State, Settling
 def _closed_seat(own: SeatState, price: FloatArray, last: FloatArray, live: BoolArray) -> tuple[SeatState, FloatArray]:
     holding = own.holding
     received = np.where(live, holding.position_coin * price, 0.0)
-    parts = holding.pnl_usd.copy()
-    parts[PART["delta_usd"]] += np.where(live, holding.position_coin * (price - last), 0.0)
-    closed = replace(holding, position_coin=np.where(live, 0.0, holding.position_coin), cash_usd=holding.cash_usd + received, pnl_usd=parts)
+    carried = np.where(live, holding.position_coin * (price - last), 0.0)
+    closed = replace(holding.earning("delta_usd", carried, received), position_coin=np.where(live, 0.0, holding.position_coin))
     void = Flight(np.where(live, 0.0, own.flight.usd), np.where(live, 0.0, own.flight.coin))
     return replace(own, holding=closed, flight=void), received
 
