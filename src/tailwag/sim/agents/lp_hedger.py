@@ -117,11 +117,11 @@ class LpHedgerTrader:
             return no_orders(view.log_price.size)
         owned = account.position_coin + account.flight_coin
         target, slope = self._target(view.log_price)
-        gamma, vol = -slope * view.spot_usd, np.full(owned.shape, UNREAD_VOL)
-        decision = decide(self.agent, view, draw, gap=target - owned, unit="coin", dollar_gamma_usd=gamma, vol=vol, years_left=float("inf"))
+        gap, gamma, vol = target - owned, -slope * view.spot_usd, np.full(owned.shape, UNREAD_VOL)
+        decision = decide(self.agent, view, draw, gap=gap, unit="coin", dollar_gamma_usd=gamma, vol=vol, years_left=float("inf"))
         nothing = np.zeros(owned.shape)
         if self.agent.delay_steps:
-            return Orders(usd=nothing, coin=decision.speed * (target - owned - decision.offset))
+            return Orders(usd=nothing, coin=decision.speed * (gap - decision.offset))
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             there, steepness = self._target(log_price)
@@ -173,8 +173,8 @@ class LpHedgerTrader:
         carried = np.where(move.live, trade.coin_before * (move.spot_usd - move.spot_before_usd), 0.0)
         lost = trade.coin_out * move.spot_usd - trade.cash_in_usd
         fees = trade.fee_usd + two_way_fee_usd(terms, state.pool, step_years=move.step_years, live=move.live)
-        nothing = np.zeros(lost.shape)
-        step = OptionStep(carried, fees - lost, nothing, nothing, carried + fees - lost, fees)
+        earned, nothing = fees - lost, np.zeros(lost.shape)
+        step = OptionStep(carried, earned, nothing, nothing, carried + earned, fees)
         return step, LpState(trade.after, state.lost_usd + lost, state.fees_usd + fees)
 
     def gap_usd(
