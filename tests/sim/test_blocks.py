@@ -22,12 +22,17 @@ def market(steps: int, ladders: int = 1) -> Scenario:
 
 
 def test_paths_stepped_together_leave_two_blocks_to_share_and_stay_within_memory() -> None:
-    together = [paths_together(market(288), paths) for paths in (500, 4000, 4096, 8192, 100_000)]
-    assert together == [1024, 1024, 2048, 4096, 4096]
+    together = [paths_together(market(288), paths) for paths in (500, 4000, 4096, 8192, 16_384, 100_000)]
+    assert together == [1024, 1024, 2048, 4096, 8192, 8192]
     assert paths_together(market(2016, 7), 100_000) == paths_per_block(2016) == 512
     for steps, ladders in ((288, 7), (1000, 3), (2016, 1)):
         size = paths_together(market(steps, ladders), 1_000_000)
         assert 8 * size * (steps + 1) * (4 + 2 * ladders) <= 192 * 2**20
+        more = paths_together(market(steps, ladders), 1_000_000, keep_agents=False)
+        assert size <= more
+        assert 8 * more * (steps + 1) * 4 <= 192 * 2**20
+    assert paths_together(market(288, 7), 100_000) == 4096
+    assert paths_together(market(288, 7), 100_000, keep_agents=False) == 8192
 
 
 def test_no_metric_depends_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tailwag.sim.state import AgentPaths, BlockPaths
 
 LEAST_BLOCK, MOST_BLOCK = 64, 1024
 BLOCK_BYTES = 48 * 2**20
-MOST_TOGETHER, TOGETHER_BYTES, ROWS_BYTES, ACCOUNT_BYTES = 4096, 192 * 2**20, 512 * 2**20, 72
+MOST_TOGETHER, TOGETHER_BYTES, ROWS_BYTES, ACCOUNT_BYTES = 8192, 192 * 2**20, 512 * 2**20, 72
 ARRAYS_KEPT = 4
 """Trajectories that every block holds: price, fundamental, flow, vol shift."""
 
@@ -28,17 +28,17 @@ def paths_per_block(steps: int) -> int:
     return int(min(max(1 << max(fitting.bit_length() - 1, 0), LEAST_BLOCK), MOST_BLOCK))
 
 
-def paths_together(scenario: Scenario, paths: int) -> int:
+def paths_together(scenario: Scenario, paths: int, *, keep_agents: bool = True) -> int:
     """Paths of one block where agents of all kinds are stepped one after another: many, as every step of every agent costs the same for few.
 
-    At least ``paths_per_block``, and more while two blocks are left to share, kept trajectories of all agents stay below 192 MiB and leveraged accounts
-    below 512 MiB.  It depends on the scenario and the number of paths alone, never on threads; no number of a run depends on it.
+    At least ``paths_per_block``, and more while two blocks are left to share, trajectories (those of agents only where they are kept) stay below 192 MiB and
+    leveraged accounts below 512 MiB.  It never depends on threads, and no number of a run depends on it.
     """
     grid, size = scenario.grid, paths_per_block(scenario.grid.steps)
     if scenario.elsewhere is not None:
         return size
     accounts = sum(bucket.accounts for agent in scenario.agents for bucket in getattr(agent, "buckets", ()))
-    a_path = 8 * (grid.steps + 1) * (ARRAYS_KEPT + 2 * len(scenario.agents))
+    a_path = 8 * (grid.steps + 1) * (ARRAYS_KEPT + (2 * len(scenario.agents) if keep_agents else 0))
     while (
         size < MOST_TOGETHER
         and 4 * size <= paths

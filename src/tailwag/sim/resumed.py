@@ -54,7 +54,7 @@ def simulate_rest(
     split, engine = _split(scenario, "auto"), _engine(scenario, "auto")
     prepared = plan_run(scenario, seed=seed, full_pnl=split == "steps")
     step_block = partial(fast.run_block, fast.prepare(prepared, threads=threads)) if engine == "fast" else partial(run_block, prepared)
-    missing = [(first, size) for first, size in _firsts(scenario, paths) if part.done.get(first) != size]
+    missing = [(first, size) for first, size in _firsts(scenario, paths, keep_agents=False) if part.done.get(first) != size]
     for (first, _), (_, found) in zip(missing, _blocks(partial(_folded, step_block, plan), missing, threads, False)):
         part.add(first, found)
         if progress is not None:

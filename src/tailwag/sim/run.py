@@ -121,7 +121,9 @@ def simulate(
     merged: BlockSums | None = None
     blocks: list[BlockPaths] = []
     done = 0
-    for block, sums in _blocks(partial(_folded, step_block, measured), _firsts(scenario, paths), threads, keep_paths):
+    for block, sums in _blocks(
+        partial(_folded, step_block, measured), _firsts(scenario, paths, keep_agents=keep_paths), threads, keep_paths
+    ):
         merged = sums if merged is None else merge([merged, sums])
         if block is not None:
             blocks.append(block)
@@ -162,9 +164,10 @@ def _engine(scenario: Scenario, engine: str) -> str:
     return "tabulated" if any(_rows(agent) > TABLE_ROWS for agent in scenario.agents) else "plain"
 
 
-def _firsts(scenario: Scenario, paths: int) -> list[tuple[int, int]]:
+def _firsts(scenario: Scenario, paths: int, *, keep_agents: bool = True) -> list[tuple[int, int]]:
     """First path and size of every block."""
-    size = paths_per_block(scenario.grid.steps) if fast.supports(scenario) is None else paths_together(scenario, paths)
+    small, slow = paths_per_block(scenario.grid.steps), fast.supports(scenario) is not None
+    size = paths_together(scenario, paths, keep_agents=keep_agents) if slow else small
     return [(first, min(size, paths - first)) for first in range(0, paths, size)]
 
 
