@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.kernels.clearing import (
     FAR,
     FAR_SLOPE,
@@ -30,7 +30,7 @@ from tailwag.kernels.clearing import (
     reach_out,
     take_in,
 )
-from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, Scratch, ask, near_rows, new_scratch
+from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, PathArray, Scratch, ask, near_rows, new_scratch
 
 __all__ = ["TILE", "Market", "Tile", "search"]
 
@@ -71,7 +71,7 @@ class Tile(NamedTuple):
     slope: FloatArray
     asked: FloatArray
     shift: FloatArray
-    chosen: IntArray
+    chosen: PathArray
     hard: BoolArray
     scratch: Scratch
 
@@ -90,7 +90,7 @@ def search(known: Known, market: Market, answers: FloatArray, log_price: FloatAr
     for start in range(0, log_price.size, TILE):
         count = min(TILE, log_price.size - start)
         four, said = np.empty((4, count)), np.empty((known.kinds.size, 4, count))
-        numbers, left = np.empty(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
+        numbers, left = np.empty(count, dtype=np.uint64), np.zeros(count, dtype=np.bool_)
         tile = Tile(start, rows, said, four[0], four[1], four[2], four[3], numbers, left, scratch)
         _bring(market, tile, count)
         _clear_tile(near_rows(known, start, count, room), market, tile, log_price[start : start + count], found[start : start + count])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.ladder import fired_at
@@ -32,6 +33,7 @@ __all__ = [
     "SLOTS",
     "Asked",
     "Known",
+    "PathArray",
     "Scratch",
     "ask",
     "near_rows",
@@ -45,6 +47,9 @@ TRADING, LOW, HIGH, FIRST_SLOT = range(4)
 SLOTS, NUMBERS = 24, 5
 FLOATS = (9, 4, 3, 2, 3, 3)
 """How many of its own slots, the first ones, are numbers of each path; by kind."""
+
+PathArray = NDArray[np.uint64]
+"""Numbers of paths, unsigned: a signed index might count from the end, and every access would ask whether it does."""
 
 _inside = njit(error_model="numpy", fastmath=False, forceinline=True)
 _asking = njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
@@ -74,7 +79,7 @@ class Asked(NamedTuple):
     start: int
     log_price: FloatArray
     vol_shift: FloatArray
-    chosen: IntArray
+    chosen: PathArray
     hard: BoolArray
 
 
@@ -274,7 +279,7 @@ def _leveraged(paths: int, slots: IntArray, start_usd: float, asked: Asked, scra
         at = mark_log[path] if marked else asked.log_price[path]
         if at <= low[path] or at >= high[path]:
             own = start_usd * math.exp(asked.log_price[path])
-            scratch.reached[number], scratch.fill[number] = asked.start + path, 0.5 * (spot_pre[path] + own)
+            scratch.reached[number], scratch.fill[number] = asked.start + np.int64(path), 0.5 * (spot_pre[path] + own)
             scratch.mark[number] = start_usd * math.exp(at) if marked else own
             number += 1
     if number:

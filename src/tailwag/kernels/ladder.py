@@ -25,31 +25,20 @@ def _share(x: float) -> float:
 
 
 @_inside
-def _passed(clusters: FloatArray, density_usd: float, side: float, reach: float) -> float:
-    """Notional between the start and a distance on one side."""
-    total = density_usd * reach
-    for cluster in range(clusters.shape[0]):
-        distance, width, notional = clusters[cluster]
-        if distance * side > 0.0:
-            center = abs(distance)
-            total += notional * (_share((max(reach, 0.0) - center) / width) - _share(-center / width))
-    return total
-
-
-@_inside
 def fired_at(clusters: FloatArray, density_usd: float, x: float, low: float, high: float) -> tuple[float, float]:
     """What is bought on the way to `x`, beyond `low` or `high`, and its slope."""
-    if x < low:
-        usd = -(_passed(clusters, density_usd, -1.0, -x) - _passed(clusters, density_usd, -1.0, -low))
-    else:
-        usd = _passed(clusters, density_usd, 1.0, x) - _passed(clusters, density_usd, 1.0, high)
-    total = density_usd
+    side, been = (-1.0, -low) if x < low else (1.0, high)
+    reach = side * x
+    passed, slope = density_usd * reach - density_usd * been, density_usd
     for cluster in range(clusters.shape[0]):
         distance, width, notional = clusters[cluster]
+        center = abs(distance)
+        if distance * side > 0.0:
+            passed += notional * (_share((max(reach, 0.0) - center) / width) - _share((max(been, 0.0) - center) / width))
         if distance * x >= 0.0:
-            z = (abs(x) - abs(distance)) / width
-            total += notional / (width * ROOT_TWO_PI) * math.exp(-0.5 * z * z)
-    return usd, total
+            z = (abs(x) - center) / width
+            slope += notional / (width * ROOT_TWO_PI) * math.exp(-0.5 * z * z)
+    return side * passed, slope
 
 
 @njit(error_model="numpy", fastmath=False, cache=True, nogil=True)

@@ -22,17 +22,17 @@ Answer = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 class Demands:
-    """The demands of one step and what they answered last: USD, coin and their slopes, (4, paths) each; ``asked`` (2, paths): at which price and vol shift.
+    """The demands of one step and what they answered last: USD, coin and their slopes, (4, paths) each.
 
-    A scratch of one clearing, written to as it asks.
+    ``asked`` (2, paths): at which price and vol shift (None: the agents themselves were not asked yet).  A scratch of one clearing, written to as it asks.
     """
 
     __slots__ = ("answers", "asked", "orders", "searched")
 
     def __init__(self, orders: Sequence[Orders], paths: int) -> None:
         self.orders = [one for one in orders if one.demand is not None]
-        self.answers = np.zeros((len(self.orders), 4, paths))
-        self.asked = np.full((2, paths), np.nan)
+        self.answers = np.empty((len(self.orders), 4, paths))
+        self.asked: FloatArray | None = None
         self.searched: BoolArray | None = None
 
     @property
@@ -48,15 +48,16 @@ class Demands:
 
     def ask(self, log_price: FloatArray, vol_shift: FloatArray, chosen: IntArray | None) -> FloatArray:
         """The answers on the chosen paths (None: all), (demands, 4, chosen); ``log_price`` and ``vol_shift`` (paths,)."""
+        last = self._asked_last()
         if chosen is None:
             for kept, one in zip(self.answers, self.orders):
                 assert one.demand is not None
                 for row, part in zip(kept, one.demand(log_price, vol_shift)):
                     row[:] = part
-            self.asked[0], self.asked[1] = log_price, vol_shift
+            last[0], last[1] = log_price, vol_shift
             return self.answers
         price, shift = log_price[chosen], vol_shift[chosen]
-        self.asked[0, chosen], self.asked[1, chosen] = price, shift
+        last[0, chosen], last[1, chosen] = price, shift
         found = np.empty((len(self.orders), 4, chosen.size))
         for rows, one in zip(found, self.orders):
             assert one.demand is not None
@@ -66,6 +67,14 @@ class Demands:
         self.answers[:, :, chosen] = found
         return found
 
+    def _asked_last(self) -> FloatArray:
+        """At which price and vol shift each path was asked about; nobody answers anything on a path before its first question."""
+        if self.asked is None:
+            self.asked = np.full((2, self.answers.shape[2]), np.nan)
+            if self.searched is None:
+                self.answers[:] = 0.0
+        return self.asked
+
     @property
     def settled(self) -> bool:
         """Whether everybody's answers at the clearing prices are there already: compiled code asked about every path."""
@@ -73,7 +82,8 @@ class Demands:
 
     def settle(self, log_price: FloatArray, vol_shift: FloatArray) -> None:
         """Have everybody's answer at these prices: asked again only where it was another that was asked about last."""
-        others = (self.asked[0] != log_price) | (self.asked[1] != vol_shift)
+        last = self._asked_last()
+        others = (last[0] != log_price) | (last[1] != vol_shift)
         other = np.flatnonzero(others if self.searched is None else others & self.searched)
         if other.size:
             every = self.searched is None and other.size > MOST_CHOSEN_SHARE * log_price.size

@@ -34,7 +34,7 @@ from tailwag.sim.agents.protocol import (
     checked_orders,
     missing_words,
 )
-from tailwag.sim.clearing import clear
+from tailwag.sim.clearing import Cleared, clear
 from tailwag.sim.demands import Demands, chosen_paths, only_where
 from tailwag.sim.impact import ImpactState
 from tailwag.sim.ledger import Booked, Fill, Holding, Terms, book_step, open_shares, with_gap
@@ -255,8 +255,7 @@ def _exogenous(plan: RunPlan, state: State) -> Exogenous:
 
 def _trade_options(plan: RunPlan, model: OptionModel, state: State, before: Exogenous) -> State:
     """Agents trade options with each other at the price before trading; premium goes from one account to another."""
-    shift = _shift_before(plan, state, before)
-    view = _view(plan, state, before.step, before.step_years, before.log_pre, shift)
+    view = _view_before(plan, state, before)
     desks = [
         OptionDesk(
             seat.agent.name,
@@ -280,9 +279,10 @@ def _trade_options(plan: RunPlan, model: OptionModel, state: State, before: Exog
     return replace(state, seats=tuple(seats))
 
 
-def _shift_before(plan: RunPlan, state: State, before: Exogenous) -> FloatArray:
-    """Vol shift at the price before trading."""
-    return before.shift_base + plan.scenario.vol.spot_vol_beta * (before.log_pre - state.log_price)
+def _view_before(plan: RunPlan, state: State, before: Exogenous) -> View:
+    """What everybody sees at the price before trading."""
+    shift = before.shift_base + plan.scenario.vol.spot_vol_beta * (before.log_pre - state.log_price)
+    return _view(plan, state, before.step, before.step_years, before.log_pre, shift)
 
 
 def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill], list[Orders | None], list[Flight]]:
@@ -290,17 +290,17 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> tuple[list[Fill]
     arrived: list[Fill] = []
     same_step: list[Orders | None] = []
     flights: list[Flight] = []
-    shift = _shift_before(plan, state, before)
     clearing_now = clears(plan.scenario, before.step)
+    at_once = any(seat.agent.delay_steps == 0 for seat in plan.seats)
+    view = _view_before(plan, state, before) if at_once else None
     for seat, own in zip(plan.seats, state.seats):
         prompt = seat.agent.delay_steps == 0 and plan.scenario.batch_steps == 1  # nothing is ever on its way
         usd, coin, flight = (own.flight.usd[0], own.flight.coin[0], own.flight) if prompt else own.flight.arrive()
         orders = None
         if not clearing_now:
             usd, coin, flight = np.zeros(usd.shape), np.zeros(coin.shape), own.flight.hold()
-        if seat.agent.delay_steps == 0:
-            view = _seeing(plan, state, seat, _view(plan, state, before.step, before.step_years, before.log_pre, shift))
-            orders = _orders(plan, state, seat, own.memory, view, _account(own, own.flight))
+        if view is not None and seat.agent.delay_steps == 0:
+            orders = _orders(plan, state, seat, own.memory, _seeing(plan, state, seat, view), _account(own, own.flight))
             if clearing_now:
                 usd, coin = (orders.usd, orders.coin) if prompt else (usd + orders.usd, coin + orders.coin)
             else:
@@ -337,30 +337,19 @@ def _clear(
     """Clearing log price, everybody's fills (USD and coin orders, not yet in one unit), and which paths found a price."""
     spot, impact, vols = before.spot_pre_usd, plan.scenario.impact, _vol_market(plan, state, before, state.live)
     beta = plan.scenario.vol.spot_vol_beta
-    fixed_usd = sum_in_order([fill.usd for fill in arrived], spot.shape)
-    fixed_coin = sum_in_order([fill.coin for fill in arrived], spot.shape)
     demands = Demands([orders for orders in same_step if orders is not None], spot.size)
     found = np.ones(spot.shape, dtype=bool)
     log_price = before.log_pre
     if demands.orders:
-        fixed, out = np.stack((fixed_usd, fixed_coin)), np.zeros((2, spot.size))
-        market, everybody = np.stack((spot, before.log_pre, np.exp(-before.impact.depth_log))), np.arange(spot.size)
-
+        fixed = (sum_in_order([fill.usd for fill in arrived], spot.shape), sum_in_order([fill.coin for fill in arrived], spot.shape))
         scales = [orders.scale_log for orders in same_step if orders is not None and orders.scale_log is not None]
         scale = reduce(np.minimum, scales) if scales else np.full(spot.shape, np.inf)
         jumps = any(orders is not None and hasattr(seat.trader, "liquidation_usd") for seat, orders in zip(plan.seats, same_step))
         walks = plan.walks and not vols.holders and impact.is_linear and demands.known
         walked = demands.walk(_searched(plan, state, before, fixed, vols, (scale, jumps))) if walks else None
         hard = None if walked is None else walked.hard
-
-        def excess(price: FloatArray, wanted: BoolArray) -> tuple[FloatArray, FloatArray]:
-            chosen = chosen_paths(wanted) if hard is None else np.flatnonzero(wanted)
-            answers = demands.ask(price, vols.shift(price, beta * (price - state.log_price))[0], chosen)
-            impact.excess(answers, everybody if chosen is None else chosen, fixed, market, price, out)
-            return out[0], out[1]
-
         if walked is None or hard is not None:
-            cleared = clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale, jumps=jumps, wanted=hard)
+            cleared = _clear_plainly(plan, state, before, demands, fixed, vols, (scale, jumps), hard)
             log_price, found = cleared.log_price, cleared.found
         if walked is not None:
             log_price = walked.log_price if hard is None else np.where(hard, log_price, walked.log_price)
@@ -376,13 +365,43 @@ def _clear(
     return log_price, [Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin) for fill in fills], found
 
 
+def _clear_plainly(
+    plan: RunPlan,
+    state: State,
+    before: Exogenous,
+    demands: Demands,
+    arrived: tuple[FloatArray, FloatArray],
+    vols: VegaMarket,
+    scan: tuple[FloatArray, bool],
+    wanted: BoolArray | None,
+) -> Cleared:
+    """The search that asks the agents themselves; ``wanted``: only on these paths."""
+    spot, impact, beta = before.spot_pre_usd, plan.scenario.impact, plan.scenario.vol.spot_vol_beta
+    fixed, out = np.stack(arrived), np.zeros((2, spot.size))
+    market, everybody = np.stack((spot, before.log_pre, np.exp(-before.impact.depth_log))), np.arange(spot.size)
+
+    def excess(price: FloatArray, asked: BoolArray) -> tuple[FloatArray, FloatArray]:
+        chosen = chosen_paths(asked) if wanted is None else np.flatnonzero(asked)
+        answers = demands.ask(price, vols.shift(price, beta * (price - state.log_price))[0], chosen)
+        impact.excess(answers, everybody if chosen is None else chosen, fixed, market, price, out)
+        return out[0], out[1]
+
+    scale, jumps = scan
+    return clear(excess, before.log_pre, bound_log=plan.scenario.stop_log_move, scale_log=scale, jumps=jumps, wanted=wanted)
+
+
 def _searched(
-    plan: RunPlan, state: State, before: Exogenous, fixed: FloatArray, vols: VegaMarket, scan: tuple[FloatArray, bool]
+    plan: RunPlan,
+    state: State,
+    before: Exogenous,
+    arrived: tuple[FloatArray, FloatArray],
+    vols: VegaMarket,
+    scan: tuple[FloatArray, bool],
 ) -> SearchedMarket:
     """The market of a step as compiled code reads it."""
     paths, (per_usd, per_coin), thin = state.log_price.size, plan.scenario.impact.full_depth, np.exp(-before.impact.depth_log)
     pushed = vols.impact_per_usd * vols.arrived_usd
-    columns = (before.log_pre, before.spot_pre_usd, thin, *fixed, vols.base, pushed, state.log_price, scan[0])
+    columns = (before.log_pre, before.spot_pre_usd, thin, *arrived, vols.base, pushed, state.log_price, scan[0])
     rows = np.empty((len(columns), paths))
     for row, column in zip(rows, columns):
         row[:] = column

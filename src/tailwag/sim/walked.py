@@ -51,7 +51,7 @@ def searched(walked: Sequence[Walked], market: Market, answers: FloatArray) -> F
             if isinstance(value, np.ndarray):
                 value = np.ascontiguousarray(value)
                 kept.append(value)  # or what stands at its address would be gone
-                value = value.ctypes.data
+                value = value.__array_interface__["data"][0]  # what `ctypes.data` says, without its detours
             slots[place, slot] = value
     known = Known(np.array([one.kind for one in walked], dtype=np.int64), slots, numbers, paths)
     log_price, found, hard = np.empty(paths), np.empty(paths, dtype=np.bool_), np.empty(paths, dtype=np.bool_)
