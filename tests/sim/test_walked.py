@@ -22,7 +22,7 @@ from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.protocol import Agent
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm
-from tailwag.sim.engine import plan_run
+from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.leverage_buckets import LeverageBucket
@@ -150,6 +150,32 @@ def test_a_book_outside_its_table_is_summed(looked: list[Any]) -> None:
     walked = run_block(plan, 0, 64)
     assert any(found.hard is not None for found in looked)
     alike(walked, run_block(replace(plan, walks=False), 0, 64))
+
+
+@pytest.mark.parametrize(("vol", "stop"), [(1.2, 0.5), (3.0, 0.004), (1.2, 0.0015)])
+def test_a_book_is_not_read_again_where_the_search_has_read_it(vol: float, stop: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only paths on which nobody asked at the cleared price are: those that stopped, and those that have nothing to trade."""
+    agents = (EVERYBODY["book"][0], PriceBand(EVERYBODY["book"][1], 0.001, 3.0, 5.0))
+    plan = plan_run(replace(world(agents, vol=vol), stop_log_move=stop), seed=4, tabulate=True, full_pnl=False)
+    seat = next(seat for seat in plan.seats if seat.agent is agents[0])
+    place, source, sizes = plan.seats.index(seat), seat.trader.net_delta, []
+    read, state = type(source).at, init(plan, 0, PATHS)
+    monkeypatch.setattr(
+        type(source), "at", lambda self, now, *at, **more: sizes.append((self is source, at[0].size)) or read(self, now, *at, **more)
+    )
+    for _ in range(9):
+        state = step(plan, state)
+        memory = state.seats[place].memory
+        assert np.array_equal(memory.read.log_price, state.log_price)
+        fresh = read(source, state.step, state.log_price, state.vol_shift, running_average_usd=memory.average_usd)
+        for ours, theirs in zip(memory.read.found, fresh):
+            assert np.abs(ours - theirs).max() < 1e-7
+        assert memory.read.answers(state.step, state.log_price.copy(), state.vol_shift.copy())
+    mine = [size for own, size in sizes if own]
+    stopped = int((~state.live).sum())
+    assert (stopped > 0) == (stop < 0.1)
+    assert sum(size for size in mine if size == PATHS) == 10 * PATHS, "at the start, and once a step before the search"
+    assert max([size for size in mine if size < PATHS], default=0) <= stopped
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tailwag.kernels.clearing import (
     reach_out,
     take_in,
 )
-from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, PathArray, Scratch, ask, near_rows, new_scratch
+from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, PathArray, Scratch, ask, near_rows, new_scratch, tell
 
 __all__ = ["TILE", "Market", "Tile", "search"]
 
@@ -93,7 +93,9 @@ def search(known: Known, market: Market, answers: FloatArray, log_price: FloatAr
         numbers, left = np.empty(count, dtype=np.uint64), np.zeros(count, dtype=np.bool_)
         tile = Tile(start, rows, said, four[0], four[1], four[2], four[3], numbers, left, scratch)
         _bring(market, tile, count)
-        _clear_tile(near_rows(known, start, count, room), market, tile, log_price[start : start + count], found[start : start + count])
+        near = near_rows(known, start, count, room)
+        _clear_tile(near, market, tile, log_price[start : start + count], found[start : start + count])
+        tell(near, start, count)
         for path in range(count):
             hard[start + path] = left[path]
             some |= left[path]

@@ -38,6 +38,7 @@ __all__ = [
     "ask",
     "near_rows",
     "new_scratch",
+    "tell",
 ]
 
 BOOK, POOL, OWNER, LADDER, LEVERAGED, GAMMA = range(6)
@@ -59,8 +60,8 @@ class Known(NamedTuple):
     """All demands of a step: `kinds` (demands,), `slots` (demands, SLOTS) addresses and whole numbers, `numbers` (demands, NUMBERS).
 
     Slots from FIRST_SLOT on, addresses of (paths,) unless named, first those of the numbers that belong to each path (FLOATS of them).
-    BOOK: held on, owned, offset, speed, shift on top, a price, target and slope there, vol shift there, then the reader's state and numbers;
-    numbers: hedge share.  GAMMA: owed, offset, speed; numbers: hedged dollar gamma.  OWNER: owned, offset, speed; numbers: hedge share, coin in the pool
+    BOOK: held on, owned, offset, speed, shift on top, a price, vol shift, delta and slope there, then where these four are told of the price asked about
+    last (4, paths) or 0, the reader's state and numbers; numbers: hedge share.  GAMMA: owed, offset, speed; numbers: hedged dollar gamma.  OWNER: owned, offset, speed; numbers: hedge share, coin in the pool
     at the first price, weight less 1.  POOL: the pool's log price, fee, coin before, coin held, then live, trades; numbers: coin, weight less 1, 1 where it
     takes no fee.  LADDER: lowest, highest, then live, clusters (k, 3), k; numbers: density.  LEVERAGED: first log prices that liquidate below and above, price
     before trading, then log of the mark (0: its own price), rows, their number, entries, their number, accounts, row, drift, factor, fund, pointer
@@ -135,6 +136,19 @@ def near_rows(known: Known, start: int, count: int, room: FloatArray) -> Known:
 
 
 @_asking
+def tell(known: Known, start: int, count: int) -> None:
+    """Copy what hedgers of books read at the last question on a tile to where they want it told; `known` as `near_rows` made it."""
+    for demand in range(known.kinds.size):
+        told = known.slots[demand, FIRST_SLOT + 9]
+        if known.kinds[demand] == BOOK and told != 0:
+            for row in range(4):
+                here = floats_at(known.slots[demand, FIRST_SLOT + 5 + row] + 8 * start, count)
+                there = floats_at(told + 8 * (row * known.paths + start), count)
+                for path in range(count):
+                    there[path] = here[path]
+
+
+@_asking
 def ask(known: Known, asked: Asked, scratch: Scratch, answers: FloatArray) -> None:
     """Write USD, coin and their slopes of the chosen paths to `answers` (demands, 4, tile)."""
     within, moving = scratch.within[: asked.log_price.size], scratch.moving[: asked.log_price.size]
@@ -195,20 +209,20 @@ def _book(slots: IntArray, numbers: FloatArray, asked: Asked, read: FloatArray, 
     held, owned = floats_at(slots[first] + skipped, count), floats_at(slots[first + 1] + skipped, count)
     offset, speed = floats_at(slots[first + 2] + skipped, count), floats_at(slots[first + 3] + skipped, count)
     raised, share = floats_at(slots[first + 4] + skipped, count), numbers[0]
-    begun, known = floats_at(slots[first + 5] + skipped, count), floats_at(slots[first + 6] + skipped, count)
-    bend, begun_shift = floats_at(slots[first + 7] + skipped, count), floats_at(slots[first + 8] + skipped, count)
-    state_at, numbers_at, read_to = slots[first + 9], slots[first + 10], address_of(read)
+    last, last_shift = floats_at(slots[first + 5] + skipped, count), floats_at(slots[first + 6] + skipped, count)
+    delta, bend = floats_at(slots[first + 7] + skipped, count), floats_at(slots[first + 8] + skipped, count)
+    state_at, numbers_at, read_to = slots[first + 10], slots[first + 11], address_of(read)
     for path in asked.chosen:
         coin, slope, x = 0.0, 0.0, asked.log_price[path]
         if speed[path] != 0.0:
-            target, steep = known[path], bend[path]
-            if x != begun[path] or asked.vol_shift[path] != begun_shift[path]:
+            if x != last[path] or asked.vol_shift[path] != last_shift[path]:
                 missing = read_at(state_at, numbers_at, x, asked.vol_shift[path] + raised[path], read_to, True)
+                delta[path], bend[path] = float_at(read_to), float_at(read_to + 8)
+                last[path], last_shift[path] = math.nan if missing else x, asked.vol_shift[path]
                 if missing:
                     asked.hard[path] = True
-                target, steep = held[path] - share * float_at(read_to), -share * float_at(read_to + 8)
-            coin = speed[path] * (target - owned[path] - offset[path])
-            slope = speed[path] * steep
+            coin = speed[path] * (held[path] - share * delta[path] - owned[path] - offset[path])
+            slope = speed[path] * (-share * bend[path])
         _put(rows, path, 0.0, coin, 0.0, slope)
 
 

@@ -30,6 +30,8 @@ SCAN_SHARE = 0.25
 """The clearing scan moves no further than this share of the nearest expiry's standard deviation at a time."""
 SAME_YEARS = 1e-12
 """Grid times and expiries nearer than this (thirty microseconds) are the same time."""
+SAME_LOG = 1e-14
+"""Log prices (and vol shifts) nearer than this are the same: the search stops where two prices differ by rounding alone."""
 FIXING_YEARS = 2.0 * SETTLED_YEARS
 """An option is alive at the grid time that fixes it, and gone at the next."""
 
@@ -127,7 +129,8 @@ class BookTrader:
             return no_orders(view.log_price.size)
         shift = self._policy_shift(view, draw, state)
         owned = account.position_coin + account.flight_coin
-        target, slope = self._target(view.step, view.log_price, view.vol_shift + shift, state)
+        read = self._read(view.step, view.log_price, view.vol_shift + shift, state)
+        target, slope = self._hedge(view.step, read, state)
         decision = decide(
             self.terms,
             view,
@@ -161,7 +164,7 @@ class BookTrader:
             return chosen
 
         scale = np.where(decision.active, self.scale_log(view), np.inf)
-        known = (view.log_price, target, slope, view.vol_shift)
+        known = (view.log_price, view.vol_shift, *read)
         walked = self._walked(view.step, (state.held_at(view.step), owned, decision.offset, decision.speed, shift, *known))
         return Orders(usd=nothing, coin=nothing, demand=demand, scale_log=scale, some=some, walked=walked)
 
@@ -218,8 +221,11 @@ class BookTrader:
         return np.asarray((self._target(step, log_price, vol_shift, state)[0] - account.position_coin) * spot_usd)
 
     def _target(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
-        delta, slope = self._read(step, log_price, vol_shift, state)
-        return state.held_at(step) - self.terms.hedge_share * delta, -self.terms.hedge_share * slope
+        return self._hedge(step, self._read(step, log_price, vol_shift, state), state)
+
+    def _hedge(self, step: int, read: tuple[FloatArray, FloatArray], state: BookState) -> tuple[FloatArray, FloatArray]:
+        """Coin that hedges a net delta, and its slope."""
+        return state.held_at(step) - self.terms.hedge_share * read[0], -self.terms.hedge_share * read[1]
 
     def _read(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: BookState) -> tuple[FloatArray, FloatArray]:
         if state.read is not None and state.read.answers(step, log_price, vol_shift):
@@ -227,8 +233,18 @@ class BookTrader:
         return self.net_delta.at(step, log_price, vol_shift, running_average_usd=state.average_usd)
 
     def _read_there(self, move: Move, average: FloatArray) -> Read:
-        found = self.net_delta.at(move.step, move.log_price, move.vol_shift, running_average_usd=average)
-        return Read(move.step, move.log_price, move.vol_shift, found)
+        """At the cleared price: as the search read it there, else anew."""
+        told = None if move.orders is None or move.orders.walked is None else move.orders.walked.told
+        if told is None:
+            found = self.net_delta.at(move.step, move.log_price, move.vol_shift, running_average_usd=average)
+            return Read(move.step, move.log_price, move.vol_shift, found)
+        price, shift, delta, slope = told
+        there = (np.abs(price - move.log_price) <= SAME_LOG) & (np.abs(shift - move.vol_shift) <= SAME_LOG)
+        if not there.all():
+            others = np.flatnonzero(~there)
+            at = (move.log_price[others], move.vol_shift[others])
+            delta[others], slope[others] = self.net_delta.at(move.step, *at, running_average_usd=average[others])
+        return Read(move.step, move.log_price, move.vol_shift, (delta, slope))
 
     def _walked(self, step: int, rows: tuple[FloatArray, ...]) -> Walked | None:
         """The demand as compiled code reads it: of a book in a table."""
@@ -236,12 +252,18 @@ class BookTrader:
         reader = source.walked(step) if isinstance(source, TabulatedNetDelta) else None
         if reader is None or not isinstance(source, TabulatedNetDelta):
             return None
-        slots = (*(row(one, rows[1].size) for one in rows), *reader)
-        return Walked(BOOK, slots, (self.terms.hedge_share,), begin=partial(source.begun, step))
+        paths = rows[1].size
+        told = np.full((4, paths), np.nan) if self._reads_at_market() else None
+        slots = (*(row(one, paths) for one in rows), 0 if told is None else told, *reader)
+        return Walked(BOOK, slots, (self.terms.hedge_share,), begin=partial(source.begun, step), told=told)
+
+    def _reads_at_market(self) -> bool:
+        """Whether the policy reads the book at the market's vol."""
+        return isinstance(self.terms.policy, EveryStep | Band | AtTimes | WhalleyWilmott)
 
     def _policy_shift(self, view: View, draw: Draws, state: BookState) -> FloatArray:
         """What a cost-aware policy adds to the vol at which the target is read."""
-        if isinstance(self.terms.policy, EveryStep | Band | AtTimes | WhalleyWilmott):  # they read the book at the market's vol
+        if self._reads_at_market():
             return np.zeros(view.log_price.shape)
         gamma = self.dollar_gamma_usd(view.step, view.log_price, view.vol_shift, state)
         blank = np.zeros(view.log_price.shape)

@@ -225,7 +225,7 @@ def step(plan: RunPlan, state: State) -> State:
     trading = state.live & (stopped == int(Outcome.FINISHED))
     if not trading.all():
         fills = [Fill(np.where(trading, fill.usd, 0.0), np.where(trading, fill.coin, 0.0)) for fill in fills]
-    after = _book(plan, state, before, log_price, fills, flights, trading)
+    after = _book(plan, state, before, log_price, fills, flights, trading, same_step)
     return _submit(plan, state, _stop(plan, state, after, stopped))
 
 
@@ -445,6 +445,7 @@ def _book(
     fills: Sequence[Fill],
     flights: Sequence[Flight],
     trading: BoolArray,
+    same_step: Sequence[Orders | None],
 ) -> State:
     """Accounts, impact and vol after the trades; liquidity providers are the other side of every fill."""
     scenario = plan.scenario
@@ -469,8 +470,9 @@ def _book(
     )
     seats, booked, paid = [], [], []
     shares = open_shares([fill.coin for fill in fills], crossing=scenario.costs.internal_crossing)
-    for seat, own, fill, flight, share in zip(plan.seats, state.seats, fills, flights, shares):
-        option, memory = seat.trader.options(move, own.memory)
+    for seat, own, fill, flight, share, orders in zip(plan.seats, state.seats, fills, flights, shares, same_step):
+        told = orders is not None and orders.walked is not None and orders.walked.told is not None
+        option, memory = seat.trader.options(replace(move, orders=orders) if told else move, own.memory)
         entry = book_step(own.holding, fill, option, move, seat.terms, open_share=share)
         seats.append(SeatState(_with_gap(seat, entry, move, memory), flight, memory, own.desk))
         booked.append(entry)

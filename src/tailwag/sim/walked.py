@@ -20,7 +20,8 @@ class Walked:
     """A same-step demand as compiled code reads it: its kind, what stands in its slots (arrays or whole numbers) and its numbers.
 
     ``begin`` is called right before; ``band``: where it trades, and the ends of a band at which it stops, (paths,) each.  The kinds and their slots are
-    those of :class:`tailwag.kernels.demands.Known`.
+    those of :class:`tailwag.kernels.demands.Known`.  ``told`` (4, paths), one of the slots, is written to: log price, vol shift, and a book's delta and
+    slope, where it was asked about last.
     """
 
     kind: int
@@ -28,6 +29,7 @@ class Walked:
     numbers: tuple[float, ...]
     begin: Callable[[], object] | None = None
     band: tuple[BoolArray, FloatArray, FloatArray] | None = None
+    told: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,8 @@ class Move:
 
     Shapes: (paths,); ``step`` is the index of the grid time that was reached.  ``market_gain``: everybody's loop gain at the cleared price, for
     agents that say ``reads_gain``; None where nobody does.  ``traded``: paths on which the step's orders were filled, all that are live but those that
-    stop in this step, and none between two auctions; None: all that are live.
+    stop in this step, and none between two auctions; None: all that are live.  ``orders``: the agent's own of this step, where compiled code has
+    asked about them; what it was told on the way is in there.
     """
 
     step: int
@@ -109,6 +110,7 @@ class Move:
     live: BoolArray
     market_gain: FloatArray | None = None
     traded: BoolArray | None = None
+    orders: Orders | None = None
 
 
 @dataclass(frozen=True, slots=True)
