@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from tests.contracts.policy import PolicyContract, view_of
 from tests.hedging.loops import option_price, play, replicate
+from tests.hedging.outside_plain import plain_outside
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import (
@@ -31,6 +32,7 @@ from tailwag.hedging.policies import (
     policy_to_mapping,
     policy_to_text,
 )
+from tailwag.kernels.hedge_band import outside
 
 MINUTES_PER_YEAR = 525_600.0
 
@@ -458,3 +460,17 @@ class TestSpelling:
         assert str(Band(half_width_usd=2e6)) == "band of +-2.0 M USD, to the edge"
         assert str(Band(half_width_coin=0.125)) == "band of +-0.125 coin, to the edge"
         assert str(AtTimes(1440.0)) == "every 1 day"
+
+
+@pytest.mark.parametrize("to_edge", [False, True])
+def test_the_band_in_one_pass_is_its_plain_twin_to_the_bit(to_edge: bool) -> None:
+    """Both signs, gaps on the edge and at 0, widths of 0 and without end."""
+    rng = np.random.default_rng(4)
+    for paths in (1, 5, 3000):
+        gap = rng.choice([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 1e-300, 1e300], paths)
+        width = rng.choice([0.0, 1.0, 2.5, 2.0, np.inf, 1e-9], paths)
+        active, offset = np.empty(paths, dtype=np.bool_), np.empty(paths)
+        outside(gap, width, to_edge, active, offset)
+        plain_active, plain_offset = plain_outside(gap, width, to_edge=to_edge)
+        assert (active == plain_active).all()
+        assert offset.tobytes() == plain_offset.tobytes()

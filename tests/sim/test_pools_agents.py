@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from tailwag.hedging.policies import Band, EveryStep, Leland
 from tailwag.liquidity.pools import RangePool, WeightedPool
 from tailwag.sim.agents.lp_hedger import LpHedger
 from tailwag.sim.agents.pool import PoolArbitrage
-from tailwag.sim.agents.power_perp import Crab, PerpFunding, TimeOrThreshold
+from tailwag.sim.agents.power_perp import Crab, Owed, PerpFunding, TimeOrThreshold
+from tailwag.sim.agents.protocol import Market
+from tailwag.sim.grid import TimeGrid
 from tailwag.sim.pool_state import PoolFee, PoolTerms
+from tailwag.units import HOURS_PER_YEAR
 
 HALF = WeightedPool.worth(4e8, price_usd=SPOT)
 RANGE = RangePool.worth(4e7, price_usd=SPOT, low_usd=0.7 * SPOT, high_usd=1.3 * SPOT)
@@ -102,6 +106,30 @@ class TestCrab(AgentContract):
 
 class TestCrabOfEveryStep(AgentContract):
     agent = Crab("crab", 2, 1e8, 0.6, TimeOrThreshold(24.0, 0.0), FUNDING)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 1.0, 2.0])
+def test_the_rule_calls_after_a_move_of_its_share_to_the_bit(share: float) -> None:
+    """Moves beside the thresholds, at them and far from them: the same answers as of the rule's formula on every path."""
+    rule, down, up = TimeOrThreshold(1.0, share), math.log1p(-share) if share < 1.0 else -40.0, math.log1p(share)
+    hairs = np.concatenate(([0.0], np.outer([1.0, -1.0], 10.0 ** np.arange(-16.0, -1.0)).ravel()))
+    moved = np.concatenate((down * (1.0 + hairs), up * (1.0 + hairs), hairs, [-5.0, 5.0, 0.0, -0.0]))
+    for hours in (0.0, 0.5, 1.0 - 1e-10, 1.0):
+        since = np.full(moved.size, hours / HOURS_PER_YEAR)
+        late = since >= (1.0 / HOURS_PER_YEAR) * (1.0 - 1e-9)
+        told = late | ((np.abs(np.expm1(moved)) >= share * (1.0 - 1e-9)) & (moved != 0.0))
+        assert (rule.due(since, moved) == told).all()
+
+
+def test_what_the_short_owes_is_not_taken_from_another_step_or_price() -> None:
+    """What is kept from the last step answers for that step and those prices alone."""
+    trader = CRAB.at_work(Market(SPOT, TimeGrid.uniform(horizon_days=1.0, step_minutes=60.0)))
+    price, blank = np.array([0.01, -0.02]), np.zeros(2)
+    kept = replace(trader.init(2), owed=Owed(3, price, np.array([1.0, 2.0])))
+    for step, log_price in ((3, price), (3, price.copy()), (4, price)):
+        fresh = trader.dollar_gamma_usd(step, log_price, blank, trader.init(2))
+        told = trader.dollar_gamma_usd(step, log_price, blank, kept)
+        assert (told == (np.array([-2.0, -4.0]) if step == 3 and log_price is price else fresh)).all()
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.contracts.agent import SPOT, AgentContract, market
+from tests.sim.price_band_plain import plain_edges, plain_step
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import EveryStep
+from tailwag.kernels.price_band import Times, edges, stepped
 from tailwag.sim.agents.dealer import Dealer
 from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.price_band import PriceBand
@@ -101,3 +103,37 @@ def test_a_late_ladder_waits_and_loses_no_level() -> None:
     assert not found[:3].any()
     assert found.sum() == pytest.approx(-0.03 * 4e9)
     assert flows(banded(late), [-0.03, 0.01, 0.015]).sum() == pytest.approx(-0.005 * 4e9, rel=1e-9), "levels that price left are spared"
+
+
+def on_edges(rng: np.random.Generator, paths: int) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+    """Prices on, inside and beyond a band of 1/64; references due and fresh; pauses over, ending now, running and none; some paths stopped."""
+    reference = rng.integers(-4, 5, paths) / 32.0
+    price = reference + rng.choice([-1.0, 0.0, 1.0, 0.5, -1.5, 3.0, 0.999999], paths) / 64.0
+    since = rng.choice([0.0, 1.0, 1.5, 1.75, 2.0], paths)
+    return price, reference, since, rng.choice([-1.0, 0.0, 1.5, 2.0, 2.0 - 1e-12, 2.0 + 2e-12, 2.5], paths), rng.random(paths) < 0.8
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("paths", [1, 7, 2000])
+def test_the_band_in_one_pass_is_its_plain_twin_to_the_bit(late: bool, paths: int) -> None:
+    rng, times, band = np.random.default_rng(paths), Times(2.0, 0.5, 0.25), 1.0 / 64.0
+    price, reference, since, until, live = on_edges(rng, paths)
+    scale = np.where(rng.random(paths) < 0.3, np.inf, rng.random(paths) / 128.0)
+    trading, (low, high, finest) = np.empty(paths, dtype=np.bool_), np.empty((3, paths))
+    everybody = edges(2.0, band, reference, until, scale, (trading, low, high, finest))
+    told = plain_edges(2.0, band, reference, until, scale)
+    assert all((one == other).all() for one, other in zip((trading, low, high, finest), told))
+    assert everybody == bool(told[0].all())
+    (*after, seen), moving = tuple(np.empty((4, paths))), np.empty(paths, dtype=np.bool_)
+    differs = stepped(times, band, late, (reference, since, until), price, live, tuple(after), (seen, moving))
+    told_after = plain_step(times, band, late, (reference, since, until), price, live)
+    for one, other in zip((*after, seen, moving), told_after):
+        assert one.tobytes() == other.tobytes()
+    assert differs == bool((seen != price).any() or (moving != live).any())
+
+
+def test_a_quiet_band_leaves_the_move_as_it_is() -> None:
+    quiet, nothing = np.full(3, 1e-4), np.zeros(3)
+    (*after, seen), moving = tuple(np.empty((4, 3))), np.empty(3, dtype=np.bool_)
+    state = (nothing, nothing, nothing - 1.0)
+    assert not stepped(Times(1.0, 5.0, 1.0), 0.01, True, state, quiet, np.array([True, False, True]), tuple(after), (seen, moving))

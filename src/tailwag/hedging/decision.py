@@ -8,6 +8,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import row
+from tailwag.kernels.hedge_band import outside
 
 GapUnit = Literal["usd", "coin"]
 
@@ -84,9 +86,9 @@ def trade_to(view: HedgeView, active: BoolArray) -> Decision:
 
 def trade_outside(view: HedgeView, half_width: FloatArray, *, to_edge: bool) -> Decision:
     """Trade where the gap is strictly wider than the band, back to its nearer edge or to its centre."""
-    active = np.abs(view.gap) > half_width
-    offset = np.copysign(half_width, view.gap) if to_edge else np.zeros(view.gap.shape)
-    return Decision(active, np.where(active, offset, 0.0), np.ones(view.gap.shape))  # an infinite band must not become inf * 0
+    active, offset = np.empty(view.gap.shape, dtype=np.bool_), np.empty(view.gap.shape)
+    outside(row(view.gap, active.size), row(half_width, active.size), to_edge, active, offset)
+    return Decision(active, offset, np.ones(view.gap.shape))
 
 
 def no_shift(view: HedgeView) -> FloatArray:

@@ -347,113 +347,77 @@ def close_whole(
     touched: IntArray,
     begin: tuple[int, int],
     prices_usd: tuple[FloatArray, FloatArray],
-    after: tuple[Paths, IntArray, FloatArray, FloatArray],
+    after: tuple[IntArray, FloatArray, FloatArray, IntArray, FloatArray, FloatArray],
     hard: BoolArray,
 ) -> tuple[int, int]:
     """Settle whole positions on the touched paths; the answer: how many of them were settled before the log was full, and its entries.
 
-    `begin`: the first path to settle and the entries there are.  `after`: paths, each one's newest entry, net size and bad debt, all written to.
-    Hard paths are left as they were, and so are those where order and rounding disagree about who is next.
+    `begin`: the first path to settle and the entries there are.  `after`: pointer, edge, fund, each path's newest entry, net size and bad debt, all
+    written to.  Hard paths are left as they were, and so are those where order and rounding disagree about who is next.
     """
-    settled, heads, net, bad_debt = after
-    used, count = begin[1], book.entry.shape[1]
-    gone = np.empty(venue.side.size, dtype=np.int64)
+    # One loop in another: arrays handed to an inlined function are counted in and out each time, which took as long as the work itself.
+    (pointers, edges, funds, heads, net, bad_debt), used, (rows, entry) = after, begin[1], book
+    count, groups, each = entry.shape[1], venue.side.size, entry.shape[0] > 1
+    reach, edge = np.empty(groups, dtype=np.int64), np.empty(groups)
     for number in range(begin[0], touched.size):
         if used + count > log.account.size:
             return number, used
-        path, head, first = touched[number], heads[touched[number]], used
-        value, fill = _value(venue.linear, prices_usd[0][path]), _value(venue.linear, prices_usd[1][path])
-        lack, fees, lacking, sold, orderly = 0.0, 0.0, 0.0, 0.0, True
-        for group in range(venue.side.size):
-            terms = (venue.side[group], venue.share[group] * paths.factor[path], value, fill)
-            gone[group], more = _go(
-                venue, book, log, (paths.row[path], path, group, paths.pointer[group, path], used), paths.drift[path], terms
-            )
-            orderly &= more >= 0
-            for entry in range(used, used + max(more, 0)):
-                short, fee, missing = _paid_off(venue, book, log, (paths.row[path], path, entry), paths.drift[path], terms)
-                log.before[entry], head = head, entry
-                lack, fees, lacking = lack + short, fees + fee, lacking + missing
-                sold += venue.side[group] * book.rows[paths.row[path], log.account[entry]]
-            used += max(more, 0)
-        held = paths.fund[path] + fees
+        path = touched[number]
+        value, fill, fund = _value(venue.linear, prices_usd[0][path]), _value(venue.linear, prices_usd[1][path]), paths.fund[path]
+        row, drift, factor, head, first = paths.row[path], paths.drift[path], paths.factor[path], heads[path], used
+        lack, fees, lacking, sold, orderly, entry_path = 0.0, 0.0, 0.0, 0.0, True, path if each else 0
+        for group in range(groups):
+            side, share, reach[group] = venue.side[group], venue.share[group] * factor, -1
+            if _beyond(side * (value - paths.edge[group, path] - drift), share, value):
+                continue
+            start, last, stays = venue.first[group], venue.last[group], False
+            reach[group], edge[group] = last - start, -side * np.inf
+            for place in range(start + paths.pointer[group, path], last):
+                account = int(rows[row, 2 * count + place])
+                size, wallet, open_at = rows[row, account], rows[row, count + account], entry[entry_path, account]
+                if size <= 0.0:
+                    continue
+                bankrupt, wallet = open_at - side * wallet / size, wallet - side * size * drift
+                ends = _beyond(side * (value - bankrupt - drift), share, value)
+                if ends or wallet + side * size * (value - open_at) > share * abs(value) * size:
+                    if not stays:
+                        reach[group], edge[group] = place - start, bankrupt
+                    if ends:
+                        break
+                    stays = True
+                    continue
+                if stays:
+                    orderly = False
+                    break
+                notional, fee = size * abs(fill), venue.fee_share * size * abs(fill)
+                short, fee, missing, left = _sold_whole(wallet + side * size * (fill - open_at), notional, fee)
+                log.account[used], log.wallet[used], log.before[used], head, used = account, left, head, used, used + 1
+                lack, fees, lacking, sold = lack + short, fees + fee, lacking + missing, sold + side * size
+        held = fund + fees
         paid = min(max(held, 0.0), lacking)
-        if not orderly or (venue.deleverages and lack > max(paths.fund[path], 0.0)) or (not venue.deleverages and lacking > paid):
+        if not orderly or (venue.deleverages and lack > max(fund, 0.0)) or (not venue.deleverages and lacking > paid):
             hard[path], used = True, first
             continue
-        settled.fund[path], heads[path] = held - paid, head
+        funds[path], heads[path] = held - paid, head
         net[path] -= sold
         bad_debt[path] += lacking - paid
-        for group in range(venue.side.size):
-            _step_over(venue, book, (paths.row[path], path, group, gone[group]), settled)
+        for group in range(groups):
+            if reach[group] >= 0:
+                pointers[group, path], edges[group, path] = reach[group], edge[group]
     return touched.size, used
 
 
 @inside
-def _go(
-    venue: Venue,
-    book: Book,
-    log: Closings,
-    where: tuple[int, int, int, int, int],
-    drift: float,
-    terms: tuple[float, float, float, float],
-) -> tuple[int, int]:
-    """Write down who of a group goes: how far the group is gone then, and how many went; -1 where one would stay before one that goes.
-
-    `where`: row, path, group, pointer, entries there are.
-    """
-    row, path, group, pointer, used = where
-    count, entry_path = book.entry.shape[1], path if book.entry.shape[0] > 1 else 0
-    side, share, value = terms[0], terms[1], terms[2]
-    size_of, reach, stays, number = abs(value), pointer, False, 0
-    for place in range(venue.first[group] + pointer, venue.last[group]):
-        account = int(book.rows[row, 2 * count + place])
-        size = book.rows[row, account]
-        if size > 0.0:
-            gap = side * (value - _bankrupt(book.rows, book.entry, row, entry_path, account, side) - drift)
-            if gap - share * size_of > NEAR * size_of:
-                break
-            wallet = book.rows[row, count + account] - side * size * drift
-            if wallet + side * size * (value - book.entry[entry_path, account]) > share * size_of * size:
-                stays = True
-                continue
-            if stays:
-                return pointer, -1
-            log.account[used + number] = account
-            number += 1
-        if not stays:
-            reach = place + 1 - venue.first[group]
-    return reach, number
+def _beyond(gap: float, share: float, value: float) -> bool:
+    """Whether a bankruptcy value is so far off that neither its account nor any behind it is reached."""
+    return gap - share * abs(value) > NEAR * abs(value)
 
 
 @inside
-def _paid_off(
-    venue: Venue, book: Book, log: Closings, where: tuple[int, int, int], drift: float, terms: tuple[float, float, float, float]
-) -> tuple[float, float, float]:
-    """Close one position whole (`where`: row, path, entry): what the sale lacks, the fee, and what is missing after it."""
-    row, path, entry = where
-    count, entry_path, account = book.entry.shape[1], path if book.entry.shape[0] > 1 else 0, log.account[entry]
-    side, fill, size = terms[0], terms[3], book.rows[row, account]
-    wallet = book.rows[row, count + account] - side * size * drift + side * size * (fill - book.entry[entry_path, account])
-    fee = min(max(venue.fee_share * size * abs(fill), 0.0), max(wallet, 0.0))
-    missing = max(-wallet, 0.0)
-    log.wallet[entry] = wallet - fee + missing
-    return _lack(wallet, size * abs(fill)), fee, missing
-
-
-@inside
-def _step_over(venue: Venue, book: Book, where: tuple[int, int, int, int], after: Paths) -> None:
-    """A group from the next open account on (`where`: row, path, group, how far it is gone)."""
-    row, path, group, pointer = where
-    count, entry_path = book.entry.shape[1], path if book.entry.shape[0] > 1 else 0
-    side, last, start = venue.side[group], venue.last[group], venue.first[group] + pointer
-    while start < last and book.rows[row, int(book.rows[row, 2 * count + start])] <= 0.0:
-        start += 1
-    after.pointer[group, path] = start - venue.first[group]
-    after.edge[group, path] = -side * np.inf
-    if start < last:
-        account = int(book.rows[row, 2 * count + start])
-        after.edge[group, path] = _bankrupt(book.rows, book.entry, row, entry_path, account, side)
+def _sold_whole(wallet: float, notional: float, fee: float) -> tuple[float, float, float, float]:
+    """What the sale of a whole position lacks, the fee that it can pay, what is missing after it, and what is left in its wallet."""
+    fee, missing = min(max(fee, 0.0), max(wallet, 0.0)), max(-wallet, 0.0)
+    return _lack(wallet, notional), fee, missing, wallet - fee + missing
 
 
 @walking

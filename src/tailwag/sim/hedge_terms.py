@@ -45,8 +45,10 @@ def decide(
     decision = terms.policy.decide(
         hedge_view(terms, view, draw, gap=gap, unit=unit, dollar_gamma_usd=dollar_gamma_usd, vol=vol, years_left=years_left)
     )
-    speed = np.where(decision.active & view.live, decision.speed * terms.speed, 0.0)
-    return Decision(active=decision.active & view.live, offset=decision.offset, speed=speed)
+    active = decision.active if view.live.all() else decision.active & view.live
+    speed = decision.speed if terms.speed == 1.0 else decision.speed * terms.speed
+    everybody = active.all() and np.shape(speed) == active.shape
+    return Decision(active=active, offset=decision.offset, speed=speed if everybody else np.where(active, speed, 0.0))
 
 
 def hedge_view(

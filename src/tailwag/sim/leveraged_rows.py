@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def _longer(log: Closings | None, entries: int) -> Closings:
 class RowState:
     """Where every path stands.  (paths,) unless named; ``drift``: funding a unit of size paid since the path's row was written.
 
-    ``closed``: the newest entry of whole closings since then, -1 where there is none.
+    ``closed``: the newest entry of whole closings since then, -1 where there is none.  ``levels``: `levels_log` of this state, where it is known already.
     ``waiting``: factors announced and not yet in force.  ``mark_usd``: the venue liquidates on it instead of its own price.  ``net``: longs less shorts in units of size; ``factor``: of the maintenance margin; (groups, paths): ``pointer``, ``edge``.
     """
 
@@ -86,6 +87,7 @@ class RowState:
     highest: FloatArray
     mark_usd: FloatArray | None = None
     waiting: FloatArray | None = None
+    levels: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -161,8 +163,13 @@ def alike(state: RowState) -> bool:
 
 def levels_log(state: RowState, spot_usd: float) -> tuple[FloatArray, FloatArray]:
     """Log prices below and above which somebody is liquidated, (paths,), a hair early; out of any reach where nobody is left."""
-    low, high = np.empty(state.row.size), np.empty(state.row.size)
-    reach_of(state.heap.venue, state.edge, state.drift, state.factor, spot_usd, HAIR_LOG, low, high)
+    return state.levels or reach(state.heap.venue, state.edge, state.drift, state.factor, spot_usd)
+
+
+def reach(venue: Venue, edge: FloatArray, drift: FloatArray, factor: FloatArray, spot_usd: float) -> tuple[FloatArray, FloatArray]:
+    """The levels of accounts that stand so."""
+    low, high = np.empty(drift.size), np.empty(drift.size)
+    reach_of(venue, edge, drift, factor, spot_usd, HAIR_LOG, low, high)
     return low, high
 
 
@@ -177,13 +184,11 @@ def slots_of(state: RowState) -> tuple[FloatArray | IntArray | int, ...]:
 
 
 def paths_of(state: RowState) -> Paths:
-    """What compiled code reads and may write: copies."""
-    return Paths(state.row.copy(), state.drift.copy(), state.factor.copy(), state.fund.copy(), state.pointer.copy(), state.edge.copy())
+    """What compiled code reads: the state's own arrays, which it must not write to."""
+    return Paths(state.row, state.drift, state.factor, state.fund, state.pointer, state.edge)
 
 
-def amounts(
-    state: RowState, paths: Paths, rules: Rulebook, reached: IntArray, prices: tuple[FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray]:
+def amounts(state: RowState, rules: Rulebook, reached: IntArray, prices: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray]:
     """What the venue buys on the reached paths, and its slope by log price, (reached,); where the fund is not enough, by the plain rules.
 
     ``prices`` (reached,): the venue's own price if the step cleared there, and the price before trading.
@@ -192,7 +197,7 @@ def amounts(
     follows = state.mark_usd is None  # a mark from elsewhere stays where it is
     mark, fill = own if state.mark_usd is None else state.mark_usd[reached], 0.5 * (before + own)
     amount, slope, hard = np.zeros(own.size), np.zeros(own.size), np.zeros(own.size, dtype=np.bool_)
-    if wanted_amounts(state.heap.venue, state.heap.book, paths, reached, mark, fill, amount, slope, hard):
+    if wanted_amounts(state.heap.venue, state.heap.book, paths_of(state), reached, mark, fill, amount, slope, hard):
         chosen = np.flatnonzero(hard)
         some = columns_of(state, reached[chosen])
         closed = closing(some, rules, wanted(some, rules, mark[chosen]), mark_usd=mark[chosen], fill_usd=fill[chosen])
@@ -206,56 +211,50 @@ def amounts(
 
 def liquidated(state: RowState, rules: Rulebook, move: Move, touched: IntArray) -> RowState:
     """The state after the touched paths were settled."""
-    prices = ((move.spot_usd if state.mark_usd is None else state.mark_usd).copy(), move.fill_usd.copy())
+    return replace(state, **changes(state, rules, move, touched), levels=None)
+
+
+def changes(state: RowState, rules: Rulebook, move: Move, touched: IntArray) -> dict[str, Any]:
+    """What is another in the state after the touched paths were settled, levels apart, by name."""
+    mark = move.spot_usd if state.mark_usd is None else state.mark_usd
+    prices = (np.ascontiguousarray(mark), np.ascontiguousarray(move.fill_usd))
     return (_in_rounds if state.heap.venue.rounds else _whole)(state, rules, prices, touched)
 
 
-def _in_rounds(state: RowState, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> RowState:
+def _in_rounds(state: RowState, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> dict[str, Any]:
     """Every touched path gets a new row."""
     state, first = _with_room(state, touched.size)
-    heap, after, bad_debt = state.heap, paths_of(state), state.bad_debt.copy()
-    before, hard = paths_of(state), np.zeros(state.row.size, dtype=np.bool_)
+    heap, before, bad_debt, hard = state.heap, paths_of(state), state.bad_debt.copy(), np.zeros(state.row.size, dtype=np.bool_)
+    after = Paths(before.row.copy(), before.drift.copy(), before.factor, before.fund.copy(), before.pointer.copy(), before.edge.copy())
     close_paths(heap.venue, heap.book, before, touched, first, prices, after, bad_debt, hard)
     if hard.any():
         _settled_plainly(state, rules, prices, (touched, first), (after, bad_debt, hard))
     net = state.net.copy()
     net[touched] = _net_of(heap, after.row[touched])
-    return replace(
-        state, row=after.row, drift=after.drift, fund=after.fund, bad_debt=bad_debt, net=net, pointer=after.pointer, edge=after.edge
-    )
+    return {"heap": heap, **after._asdict(), "bad_debt": bad_debt, "net": net}
 
 
-def _whole(state: RowState, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> RowState:
+def _whole(state: RowState, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> dict[str, Any]:
     """What went is written down; only a path on which the fund is not enough gets a new row."""
-    after, closed, net, bad_debt = paths_of(state), state.closed.copy(), state.net.copy(), state.bad_debt.copy()
-    before, hard = paths_of(state), np.zeros(state.row.size, dtype=np.bool_)
-    heap, done = state.heap, 0
+    closed, net, bad_debt, hard = state.closed.copy(), state.net.copy(), state.bad_debt.copy(), np.zeros(state.row.size, dtype=np.bool_)
+    fund, pointer, edge, heap, done = state.fund.copy(), state.pointer.copy(), state.edge.copy(), state.heap, 0
+    before, after = paths_of(state), (pointer, edge, fund, closed, net, bad_debt)
     with heap.lock:
         while True:
             begin = (done, heap.entries)
-            done, heap.entries = close_whole(
-                heap.venue, heap.book, heap.log, before, touched, begin, prices, (after, closed, net, bad_debt), hard
-            )
+            done, heap.entries = close_whole(heap.venue, heap.book, heap.log, before, touched, begin, prices, after, hard)
             if done == touched.size:
                 break
-            heap.log = _longer(heap.log, 2 * heap.log.account.size)
+            heap.log = _longer(heap.log, 4 * heap.log.account.size)
+    found = {"fund": fund, "bad_debt": bad_debt, "net": net, "pointer": pointer, "edge": edge, "closed": closed}
+    if not hard.any():
+        return found
     chosen = np.flatnonzero(hard)
-    if chosen.size:
-        state, first = _with_room(state, chosen.size)
-        after.row[:] = state.row
-        _settled_plainly(state, rules, prices, (chosen, first), (after, bad_debt, hard))
-        closed[chosen], net[chosen] = -1, _net_of(state.heap, after.row[chosen])
-    return replace(
-        state,
-        row=after.row,
-        drift=after.drift,
-        fund=after.fund,
-        bad_debt=bad_debt,
-        net=net,
-        pointer=after.pointer,
-        edge=after.edge,
-        closed=closed,
-    )
+    state, first = _with_room(state, chosen.size)
+    paths = Paths(state.row.copy(), state.drift.copy(), state.factor, fund, pointer, edge)
+    _settled_plainly(state, rules, prices, (chosen, first), (paths, bad_debt, hard))
+    closed[chosen], net[chosen] = -1, _net_of(state.heap, paths.row[chosen])
+    return {**found, "heap": state.heap, "row": paths.row, "drift": paths.drift}
 
 
 def _with_room(state: RowState, rows: int) -> tuple[RowState, int]:
@@ -309,5 +308,10 @@ def compacted(state: RowState) -> RowState:
 
 def after_funding(state: RowState, rate: FloatArray, spot_usd: FloatArray) -> RowState:
     """Longs paid ``rate`` (paths,) of their value to shorts: every bankruptcy value of a path moves by what one unit paid."""
-    each = (spot_usd if state.heap.venue.linear else 1.0 / spot_usd) * rate
-    return replace(state, drift=state.drift + each, outside=state.outside + state.net * each)
+    each = paid_each(state.heap.venue, rate, spot_usd)
+    return replace(state, drift=state.drift + each, outside=state.outside + state.net * each, levels=None)
+
+
+def paid_each(venue: Venue, rate: FloatArray | float, spot_usd: FloatArray) -> FloatArray:
+    """What a unit of a long paid, (paths,)."""
+    return (spot_usd if venue.linear else 1.0 / spot_usd) * rate

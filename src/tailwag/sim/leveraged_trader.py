@@ -30,10 +30,11 @@ from tailwag.sim.leveraged_rows import (
     after_funding,
     alike,
     amounts,
+    changes,
     columns_of,
     levels_log,
-    liquidated,
-    paths_of,
+    paid_each,
+    reach,
     rows_of,
     slots_of,
 )
@@ -89,7 +90,8 @@ class LeveragedTrader:
         quantiles = self._quantiles(1 if walked and agent.entries == "even" else paths, draw)
         accounts = opened(agent.buckets, agent.rules, spot_usd=self.spot_usd, fund=fund, quantiles=quantiles)
         if walked:
-            return rows_of(accounts, agent.rules, paths)
+            rows = rows_of(accounts, agent.rules, paths)
+            return replace(rows, levels=levels_log(rows, self.spot_usd))
         longs, shorts = trigger_prices(accounts, agent.rules.contract)
         nothing = np.zeros(paths)
         due = np.zeros((accounts.side.size, paths), dtype=np.int64)
@@ -107,9 +109,9 @@ class LeveragedTrader:
 
     def act(self, view: View, account: Account, state: LeveragedState | RowState, draw: Draws) -> Orders:
         """The venue's orders: positions whose margin is gone, sold or bought in at the market."""
-        nothing = np.zeros(view.log_price.shape)
         if isinstance(state, RowState):
             return self._walked(view, state)
+        nothing = np.zeros(view.log_price.shape)
         if self.agent.delay_steps:
             called = np.where(state.due == self.agent.delay_steps, state.ordered, 0.0)
             amount = np.where(view.live, -account_sum(state.accounts.side * called), 0.0)
@@ -138,39 +140,55 @@ class LeveragedTrader:
 
     def options(self, move: Move, state: Any) -> tuple[None, Any]:
         """No options; settles what was liquidated in the step, calls the next accounts, and charges funding."""
-        low = np.where(move.live, np.minimum(state.lowest, move.log_price), state.lowest)
-        high = np.where(move.live, np.maximum(state.highest, move.log_price), state.highest)
-        now = self._settled_rows(move, state) if isinstance(state, RowState) else self._settled_columns(move, state)
-        return None, self._margined(move, replace(now, lowest=low, highest=high))
+        low, high = np.minimum(state.lowest, move.log_price), np.maximum(state.highest, move.log_price)
+        if not move.live.all():
+            low, high = np.where(move.live, low, state.lowest), np.where(move.live, high, state.highest)
+        if isinstance(state, RowState):
+            return None, self._settled_rows(move, state, (low, high))
+        return None, self._margined(move, replace(self._settled_columns(move, state), lowest=low, highest=high))
 
-    def _margined(self, move: Move, state: Any) -> Any:
-        """The margin that the next step is held to: what was announced its notice ago."""
+    def _announced(self, move: Move, state: Any) -> tuple[FloatArray, FloatArray] | None:
+        """The margin's factor that the next step is held to, announced its notice ago, and what is announced; None where it never changes."""
         rule, gain = self.agent.margin, move.market_gain
         if rule is None or gain is None:
+            return None
+        return rule.announced(rule.silent(gain.size) if state.waiting is None else state.waiting, gain)
+
+    def _margined(self, move: Move, state: LeveragedState) -> LeveragedState:
+        """The margin that the next step is held to."""
+        announced = self._announced(move, state)
+        if announced is None:
             return state
-        waiting = rule.silent(gain.size) if state.waiting is None else state.waiting
-        factor, waiting = rule.announced(waiting, gain)
-        if isinstance(state, RowState):
-            return replace(state, factor=factor, waiting=waiting)
+        factor, waiting = announced
         table = [bucket.maintenance(self.agent.rules, self.spot_usd) for bucket in self.agent.buckets]
         share = np.repeat(table, [bucket.accounts for bucket in self.agent.buckets])[:, None] * factor
         return replace(self._with(state, replace(state.accounts, share=share)), waiting=waiting)
 
-    def _settled_rows(self, move: Move, state: RowState) -> RowState:
+    def _settled_rows(self, move: Move, state: RowState, been: tuple[FloatArray, FloatArray]) -> RowState:
+        """The rows after a step, all that it changes at once, with the levels that the next step reads when it begins and again when it ends."""
         low, high = levels_log(state, self.spot_usd)
         mark_log = move.log_price if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
         touched = np.flatnonzero(_traded(move) & ((mark_log <= low) | (mark_log >= high)))
-        now = liquidated(state, self.agent.rules, move, touched) if touched.size else state
+        new: dict[str, Any] = changes(state, self.agent.rules, move, touched) if touched.size else {}
         if self.funding_per_year != 0.0:
-            now = after_funding(now, np.where(move.live, self.funding_per_year * move.step_years, 0.0), move.spot_usd)
-        return now
+            rate = self.funding_per_year * move.step_years
+            each = paid_each(state.heap.venue, rate if move.live.all() else np.where(move.live, rate, 0.0), move.spot_usd)
+            new["outside"] = state.outside + new.get("net", state.net) * each
+            new["drift"] = new.get("drift", state.drift) + each
+        announced = self._announced(move, state)
+        if announced is not None:
+            new["factor"], new["waiting"] = announced
+        edge, drift, factor = (new.get(name, getattr(state, name)) for name in ("edge", "drift", "factor"))
+        levels = reach(state.heap.venue, edge, drift, factor, self.spot_usd)
+        return replace(state, **new, lowest=been[0], highest=been[1], levels=levels)
 
     def _walked(self, view: View, state: RowState) -> Orders:
         """The demand of compiled code: nothing at all where no level lies between."""
         low, high = levels_log(state, self.spot_usd)
-        low, high = np.where(view.live, low, -np.inf), np.where(view.live, high, np.inf)
+        if not view.live.all():
+            low, high = np.where(view.live, low, -np.inf), np.where(view.live, high, np.inf)
         mark_log = None if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
-        nothing, paths, linear = np.zeros(low.shape), paths_of(state), self._linear
+        nothing, linear = np.zeros(low.shape), self._linear
 
         def some(chosen: IntArray | slice) -> Demand:
             lowest, highest, marked = low[chosen], high[chosen], None if mark_log is None else mark_log[chosen]
@@ -183,7 +201,7 @@ class LeveragedTrader:
                 amount, slope = np.zeros(log_price.size), np.zeros(log_price.size)
                 place = reached if isinstance(chosen, slice) else chosen[reached]
                 prices = (self.spot_usd * np.exp(log_price[reached]), view.spot_usd[place])
-                amount[reached], slope[reached] = amounts(state, paths, self.agent.rules, place, prices)
+                amount[reached], slope[reached] = amounts(state, self.agent.rules, place, prices)
                 return (nobody, amount, nobody, slope) if linear else (amount, nobody, slope, nobody)
 
             return demand

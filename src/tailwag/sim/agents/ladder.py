@@ -221,8 +221,9 @@ class LadderTrader:
     def options(self, move: Move, state: LadderState) -> tuple[None, LadderState]:
         """No options; remembers how far the price has been at which anybody could trade: between auctions no level is reached."""
         traded = move.live if move.traded is None else move.live & move.traded
-        low = np.where(traded, np.minimum(state.lowest, move.log_price), state.lowest)
-        high = np.where(traded, np.maximum(state.highest, move.log_price), state.highest)
+        low, high = np.minimum(state.lowest, move.log_price), np.maximum(state.highest, move.log_price)
+        if not traded.all():
+            low, high = np.where(traded, low, state.lowest), np.where(traded, high, state.highest)
         return None, LadderState(low, high, state.lowest, state.highest, state.below, state.above)
 
     def gap_usd(
@@ -254,7 +255,8 @@ class LadderTrader:
     def _scale(self, view: View) -> FloatArray:
         """A cascade must not be scanned in strides that jump over a cluster's edge."""
         widths = [cluster.width_log for cluster in self.ladder.clusters]
-        return np.where(view.live, SCAN_SHARE * min(widths) if widths else np.inf, np.inf)
+        finest = SCAN_SHARE * min(widths) if widths else np.inf
+        return np.full(view.live.shape, finest) if view.live.all() else np.where(view.live, finest, np.inf)
 
 
 def _levels(ladder: LiquidationLadder, paths: int, draw: Draws, kind: int) -> FloatArray:

@@ -13,6 +13,7 @@ from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep
 from tailwag.units import HOURS_PER_YEAR
 
 SAME_TIME = 1e-9
+NEARLY = 1.0 - 1e-9
 
 
 def everlasting_power(power: float, *, vol: float, funding_years: float, rate: float = 0.0) -> float:
@@ -60,9 +61,13 @@ class TimeOrThreshold:
 
     def due(self, since_years: FloatArray, since_log: FloatArray) -> BoolArray:
         """Whether the hedge may be called, (paths,): time and log move since the last one."""
-        late = since_years >= (self.every_hours / HOURS_PER_YEAR) * (1.0 - SAME_TIME)
-        moved = np.abs(np.expm1(since_log)) >= self.move_share * (1.0 - SAME_TIME)
-        return np.asarray(late | (moved & (since_log != 0.0)))
+        due = np.asarray(since_years >= (self.every_hours / HOURS_PER_YEAR) * (1.0 - SAME_TIME))
+        share = self.move_share * (1.0 - SAME_TIME)
+        fell, rose = (math.log1p(-share) if share < 1.0 else -math.inf), math.log1p(share)
+        far = np.flatnonzero((since_log <= NEARLY * fell) | (since_log >= NEARLY * rose))  # nearer than that the move is certainly smaller
+        moves = since_log[far]
+        due[far] |= (np.abs(np.expm1(moves)) >= share) & (moves != 0.0)
+        return due
 
     def levels_usd(self, hedged_at_usd: float) -> tuple[float, float]:
         """The prices below and above at which the next hedge becomes due before its time.
@@ -161,12 +166,22 @@ class Crab:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """What the short owes at a step and its prices, kept for who asks for that there again.  (paths,)."""
+
+    step: int
+    log_price: FloatArray
+    usd: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class CrabState:
-    """When and where the last hedge was called, and whether one is called now.  (paths,)."""
+    """When and where the last hedge was called, whether one is called now, and what the short owes.  (paths,)."""
 
     hedged_years: FloatArray
     hedged_log: FloatArray
     called: BoolArray
+    owed: Owed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +198,22 @@ class CrabTrader:
 
     def start_coin(self, state: CrabState) -> FloatArray:
         """Long the coin that the short lacks."""
-        return self._target(0, state.hedged_log)
+        worth = self._worth(0, state.hedged_log, state)
+        return np.asarray(2.0 * worth / (self.market.spot_usd * np.exp(state.hedged_log)))
 
     def act(self, view: View, account: Account, state: CrabState, draw: Draws) -> Orders:
         """Where the rule has called, close the whole gap."""
-        gap = self._target(view.step, view.log_price) - account.position_coin - account.flight_coin
-        return Orders(usd=np.zeros(gap.shape), coin=np.where(state.called & view.live, gap, 0.0))
+        nothing, called = np.zeros(view.log_price.shape), np.flatnonzero(state.called & view.live)
+        if not called.size:
+            return Orders(usd=nothing, coin=nothing)
+        target = 2.0 * self._worth(view.step, view.log_price, state)[called] / view.spot_usd[called]
+        coin = np.zeros(nothing.shape)
+        coin[called] = target - account.position_coin[called] - account.flight_coin[called]
+        return Orders(usd=nothing, coin=coin)
 
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: CrabState) -> FloatArray:
         """-2 N (S / S0)^2, less what funding has worn off."""
-        return np.asarray(-2.0 * self._worth(step, log_price))
+        return np.asarray(-2.0 * self._worth(step, log_price, state))
 
     def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: CrabState) -> FloatArray:
         """None is hedged."""
@@ -200,30 +221,35 @@ class CrabTrader:
 
     def options(self, move: Move, state: CrabState) -> tuple[OptionStep, CrabState]:
         """Change of the short's value: delta, then gamma against funding; the rest is the residual.  The rule looks at the cleared price."""
-        before, after = self._worth(move.step - 1, move.log_before), self._worth(move.step, move.log_price)
+        before, after = self._worth(move.step - 1, move.log_before, state), self._worth(move.step, move.log_price, state)
         share = move.spot_usd / move.spot_before_usd - 1.0
         rate = self.agent.funding.rate_per_year(self.agent.iv)
-        delta = np.where(move.live, -2.0 * before * share, 0.0)
-        gamma_theta = np.where(move.live, before * (rate * move.step_years - share * share), 0.0)
+        delta, gamma_theta, total = -2.0 * before * share, before * (rate * move.step_years - share * share), before - after
+        if not move.live.all():
+            delta, gamma_theta, total = (np.where(move.live, part, 0.0) for part in (delta, gamma_theta, total))
         nothing = np.zeros(delta.shape)
-        step = OptionStep(delta, gamma_theta, nothing, nothing, np.where(move.live, before - after, 0.0), nothing)
-        return step, self._called(move, state)
+        step = OptionStep(delta, gamma_theta, nothing, nothing, total, nothing)
+        return step, self._called(move, state, Owed(move.step, move.log_price, after))
 
     def gap_usd(
         self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: CrabState
     ) -> FloatArray:
         """USD still to be bought to be free of delta."""
-        return np.asarray((self._target(step, log_price) - account.position_coin) * spot_usd)
+        return np.asarray((2.0 * self._worth(step, log_price, state) / spot_usd - account.position_coin) * spot_usd)
 
-    def _called(self, move: Move, state: CrabState) -> CrabState:
+    def _called(self, move: Move, state: CrabState, owed: Owed) -> CrabState:
         now = float(self.market.grid.years[move.step])
         called = move.live & self.agent.rule.due(now - state.hedged_years, move.log_price - state.hedged_log)
-        return CrabState(np.where(called, now, state.hedged_years), np.where(called, move.log_price, state.hedged_log), called)
+        chosen = np.flatnonzero(called)
+        if not chosen.size:
+            return CrabState(state.hedged_years, state.hedged_log, called, owed)
+        years, log_price = state.hedged_years.copy(), state.hedged_log.copy()
+        years[chosen], log_price[chosen] = now, move.log_price[chosen]
+        return CrabState(years, log_price, called, owed)
 
-    def _worth(self, step: int, log_price: FloatArray) -> FloatArray:
+    def _worth(self, step: int, log_price: FloatArray, state: CrabState) -> FloatArray:
         """N (S / S0)^2 e^(-funding t), what the short owes."""
+        if state.owed is not None and state.owed.step == step and state.owed.log_price is log_price:
+            return state.owed.usd
         worn = math.exp(-self.agent.funding.rate_per_year(self.agent.iv) * float(self.market.grid.years[step]))
         return np.asarray(self.agent.notional_usd * worn * np.exp(2.0 * log_price))
-
-    def _target(self, step: int, log_price: FloatArray) -> FloatArray:
-        return np.asarray(2.0 * self._worth(step, log_price) / (self.market.spot_usd * np.exp(log_price)))

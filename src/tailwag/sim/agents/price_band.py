@@ -9,12 +9,12 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import row
+from tailwag.kernels.price_band import SAME_TIME_YEARS, Times, edges, stepped
 from tailwag.sim.agents.protocol import Account, Agent, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
-from tailwag.sim.walked import Walked
 from tailwag.units import HOURS_PER_YEAR
 
 MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
-SAME_TIME_YEARS = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,16 @@ class PriceBand:
 
 @dataclass(frozen=True, slots=True)
 class BandState:
-    """The inner agent's memory, the reference price and its time, and until when the path is paused.  Shapes: (paths,)."""
+    """The inner agent's memory, the reference price and its time, and until when the path is paused.  Shapes: (paths,).
+
+    ``earns``: the inner agent had options to tell of in the last step.
+    """
 
     inner: Any
     reference_log: FloatArray
     since_years: FloatArray
     until_years: FloatArray
+    earns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,36 +103,33 @@ class BandTrader:
     def act(self, view: View, account: Account, state: BandState, draw: Draws) -> Orders:
         """The inner agent's orders: none in a pause, and no more than at the edge of the band."""
         orders = self.trader.act(view, account, state.inner, draw)
-        trading = ~self._paused(view.time_years, state)
-        inner = orders.demand
+        paths, inner, chosen = state.until_years.size, orders.demand, orders.some
+        trading, (low, high, scale) = np.empty(paths, dtype=np.bool_), np.empty((3, paths))
+        smooth = row(np.inf if orders.scale_log is None else orders.scale_log, paths)
+        all_trade = edges(view.time_years, self.band.band_log, state.reference_log, state.until_years, smooth, (trading, low, high, scale))
+        usd = orders.usd if all_trade else np.where(trading, orders.usd, 0.0)
+        coin = orders.coin if all_trade else usd if orders.coin is orders.usd else np.where(trading, orders.coin, 0.0)
         if inner is None:
-            return replace(orders, usd=np.where(trading, orders.usd, 0.0), coin=np.where(trading, orders.coin, 0.0))
-        chosen = orders.some
+            return replace(orders, usd=usd, coin=coin)
 
         def some(paths: IntArray) -> Demand:
             assert chosen is not None
-            return self._within(chosen(paths), state.reference_log[paths], trading[paths])
+            return self._within(chosen(paths), (trading[paths], low[paths], high[paths]))
 
-        scale = np.full(trading.shape, 0.25 * self.band.band_log)
-        scale = scale if orders.scale_log is None else np.minimum(orders.scale_log, scale)
+        walked, band = orders.walked, (trading, low, high)
         return Orders(
-            usd=np.where(trading, orders.usd, 0.0),
-            coin=np.where(trading, orders.coin, 0.0),
-            demand=self._within(inner, state.reference_log, trading),
-            scale_log=np.where(trading, scale, np.inf),
+            usd=usd,
+            coin=coin,
+            demand=self._within(inner, band),
+            scale_log=scale,
             some=None if chosen is None else some,
-            walked=self._walked(orders.walked, state.reference_log, trading),
+            # of two bands, one in the other, the agents are asked themselves
+            walked=None if walked is None or walked.band is not None else replace(walked, band=band),
         )
 
-    def _walked(self, inner: Walked | None, reference_log: FloatArray, trading: BoolArray) -> Walked | None:
-        """The inner demand held at the edges of the band, as compiled code reads it; of two bands the agents are asked themselves."""
-        if inner is None or inner.band is not None:
-            return None
-        return replace(inner, band=(trading, reference_log - self.band.band_log, reference_log + self.band.band_log))
-
-    def _within(self, inner: Demand, reference_log: FloatArray, trading: BoolArray) -> Demand:
+    def _within(self, inner: Demand, band: tuple[BoolArray, FloatArray, FloatArray]) -> Demand:
         """The inner demand where it trades, held at the edges of the band."""
-        low, high = reference_log - self.band.band_log, reference_log + self.band.band_log
+        trading, low, high = band
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             usd, coin, slope_usd, slope_coin = inner(np.minimum(np.maximum(log_price, low), high), vol_shift)
@@ -161,16 +162,16 @@ class BandTrader:
 
     def options(self, move: Move, state: BandState) -> tuple[OptionStep | None, BandState]:
         """What the options earned; and whether the band was met in this step, or the reference renewed."""
-        now = float(self.market.grid.years[move.step])
-        was_paused = self._paused(now, state)
-        met = move.live & ~was_paused & (np.abs(move.log_price - state.reference_log) >= self.band.band_log)
-        stale = now - state.since_years >= self.band.window_minutes / MINUTES_PER_YEAR - SAME_TIME_YEARS
-        reopens = (state.until_years > 0.0) & (now >= state.until_years - SAME_TIME_YEARS)
-        renew = move.live & ~met & ~(was_paused & ~reopens) & (stale | reopens)
-        until = np.where(met, now + self.band.pause_minutes / MINUTES_PER_YEAR, np.where(reopens, -1.0, state.until_years))
-        earned, inner = self._inner(move, state, met, was_paused)
-        reference = np.where(renew, move.log_price, state.reference_log)
-        return earned, BandState(inner, reference, np.where(renew, now, state.since_years), until)
+        band, paths = self.band, state.until_years.size
+        times = Times(
+            float(self.market.grid.years[move.step]), band.window_minutes / MINUTES_PER_YEAR, band.pause_minutes / MINUTES_PER_YEAR
+        )
+        (reference, since, until, seen), moving = np.empty((4, paths)), np.empty(paths, dtype=np.bool_)
+        before = (state.reference_log, state.since_years, state.until_years)
+        log_price, late = row(move.log_price, paths), band.delay_steps > 0
+        differs = stepped(times, band.band_log, late, before, log_price, move.live, (reference, since, until), (seen, moving))
+        earned, inner = self._inner(move, replace(move, log_price=seen, live=moving) if differs else move, state)
+        return earned, BandState(inner, reference, since, until, earned is not None)
 
     def gap_usd(
         self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: BandState
@@ -178,15 +179,13 @@ class BandTrader:
         """The inner agent's: a hedge that may not be traded is missing all the same."""
         return self.trader.gap_usd(step, log_price, spot_usd, vol_shift, account, state.inner)
 
-    def _inner(self, move: Move, state: BandState, met: BoolArray, was_paused: BoolArray) -> tuple[OptionStep | None, Any]:
-        """An agent without options remembers how far the price has been: it must not take a price for reached at which nobody could trade."""
-        earned, inner = self.trader.options(move, state.inner)
-        if earned is not None:
+    def _inner(self, move: Move, held: Move, state: BandState) -> tuple[OptionStep | None, Any]:
+        """Options earn what the price did.  An agent without any remembers how far the price has been: it must not take a price for reached at which
+        nobody could trade, so it sees the move ``held`` within the band.  Which it is, is known when it has answered: the likelier is asked first."""
+        earned, inner = self.trader.options(move if state.earns else held, state.inner)
+        if held is move or (earned is not None) == state.earns:
             return earned, inner
-        rests = was_paused | met if self.band.delay_steps else was_paused
-        band = self.band.band_log
-        seen = np.clip(move.log_price, state.reference_log - band, state.reference_log + band)
-        return self.trader.options(replace(move, log_price=seen, live=move.live & ~rests), state.inner)
+        return self.trader.options(held if state.earns else move, state.inner)
 
     def _paused(self, now_years: float, state: BandState) -> BoolArray:
         return np.asarray(now_years <= state.until_years + SAME_TIME_YEARS)
