@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from tests.contracts.policy import PolicyContract, view_of
 from tests.hedging.loops import option_price, play, replicate
-from tests.hedging.outside_plain import plain_outside
+from tests.hedging.outside_plain import plain_outside, plain_speed
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import (
@@ -32,7 +32,7 @@ from tailwag.hedging.policies import (
     policy_to_mapping,
     policy_to_text,
 )
-from tailwag.kernels.hedge_band import outside
+from tailwag.kernels.hedge_band import at_speed, outside
 
 MINUTES_PER_YEAR = 525_600.0
 
@@ -474,3 +474,17 @@ def test_the_band_in_one_pass_is_its_plain_twin_to_the_bit(to_edge: bool) -> Non
         plain_active, plain_offset = plain_outside(gap, width, to_edge=to_edge)
         assert (active == plain_active).all()
         assert offset.tobytes() == plain_offset.tobytes()
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.7, 0.0])
+def test_speeds_in_one_pass_are_their_plain_twin_to_the_bit(factor: float) -> None:
+    """Stopped paths, nobody active, everybody, and speeds that are infinite where nobody trades."""
+    rng = np.random.default_rng(5)
+    live, some = rng.random(400) < 0.8, rng.random(400) < 0.5
+    for active in (some, np.zeros(400, dtype=np.bool_), np.ones(400, dtype=np.bool_)):
+        speed = np.where(active, rng.uniform(-3.0, 3.0, 400), np.inf if factor else 1.0)
+        trades, traded = np.empty(400, dtype=np.bool_), np.empty(400)
+        at_speed(active, live, speed, factor, trades, traded)
+        plain_trades, plain_traded = plain_speed(active, live, speed, factor)
+        assert (trades == plain_trades).all()
+        assert traded.tobytes() == plain_traded.tobytes()

@@ -8,6 +8,8 @@ import numpy as np
 
 from tailwag.hedging.policies import AtTimes, Decision, GapUnit, HedgeView, Policy
 from tailwag.kernels.arrays import FloatArray
+from tailwag.kernels.booking import row
+from tailwag.kernels.hedge_band import at_speed
 from tailwag.sim.agents.protocol import TO_DECIDE, Draws, View
 
 
@@ -45,10 +47,10 @@ def decide(
     decision = terms.policy.decide(
         hedge_view(terms, view, draw, gap=gap, unit=unit, dollar_gamma_usd=dollar_gamma_usd, vol=vol, years_left=years_left)
     )
-    active = decision.active if view.live.all() else decision.active & view.live
-    speed = decision.speed if terms.speed == 1.0 else decision.speed * terms.speed
-    everybody = active.all() and np.shape(speed) == active.shape
-    return Decision(active=active, offset=decision.offset, speed=speed if everybody else np.where(active, speed, 0.0))
+    paths = view.live.size
+    active, speed = np.empty(paths, dtype=np.bool_), np.empty(paths)
+    at_speed(np.asarray(decision.active), view.live, row(decision.speed, paths), float(terms.speed), active, speed)
+    return Decision(active=active, offset=decision.offset, speed=speed)
 
 
 def hedge_view(

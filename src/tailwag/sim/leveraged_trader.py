@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.demands import LEVERAGED
+from tailwag.kernels.thresholds import passed
 from tailwag.margin.contract import Contract
 from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, Orders, View
@@ -168,7 +169,8 @@ class LeveragedTrader:
         """The rows after a step, all that it changes at once, with the levels that the next step reads when it begins and again when it ends."""
         low, high = levels_log(state, self.spot_usd)
         mark_log = move.log_price if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
-        touched = np.flatnonzero(_traded(move) & ((mark_log <= low) | (mark_log >= high)))
+        reached = np.empty(low.size, dtype=np.int64)
+        touched = reached[: passed(mark_log, low, high, _traded(move), reached)]
         new: dict[str, Any] = changes(state, self.agent.rules, move, touched) if touched.size else {}
         if self.funding_per_year != 0.0:
             rate = self.funding_per_year * move.step_years

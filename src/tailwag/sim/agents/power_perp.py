@@ -9,6 +9,8 @@ import numpy as np
 
 from tailwag.errors import InputError, RuleError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.squared_short import earned_usd
+from tailwag.kernels.thresholds import due_or_far
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.units import HOURS_PER_YEAR
 
@@ -61,10 +63,12 @@ class TimeOrThreshold:
 
     def due(self, since_years: FloatArray, since_log: FloatArray) -> BoolArray:
         """Whether the hedge may be called, (paths,): time and log move since the last one."""
-        due = np.asarray(since_years >= (self.every_hours / HOURS_PER_YEAR) * (1.0 - SAME_TIME))
         share = self.move_share * (1.0 - SAME_TIME)
         fell, rose = (math.log1p(-share) if share < 1.0 else -math.inf), math.log1p(share)
-        far = np.flatnonzero((since_log <= NEARLY * fell) | (since_log >= NEARLY * rose))  # nearer than that the move is certainly smaller
+        due, far = np.empty(since_log.shape, dtype=np.bool_), np.empty(since_log.shape, dtype=np.int64)
+        oldest = (self.every_hours / HOURS_PER_YEAR) * (1.0 - SAME_TIME)
+        number = due_or_far(since_years, since_log, oldest, (NEARLY * fell, NEARLY * rose), due, far)
+        far = far[:number]  # nearer than that the move is certainly smaller
         moves = since_log[far]
         due[far] |= (np.abs(np.expm1(moves)) >= share) & (moves != 0.0)
         return due
@@ -222,12 +226,9 @@ class CrabTrader:
     def options(self, move: Move, state: CrabState) -> tuple[OptionStep, CrabState]:
         """Change of the short's value: delta, then gamma against funding; the rest is the residual.  The rule looks at the cleared price."""
         before, after = self._worth(move.step - 1, move.log_before, state), self._worth(move.step, move.log_price, state)
-        share = move.spot_usd / move.spot_before_usd - 1.0
-        rate = self.agent.funding.rate_per_year(self.agent.iv)
-        delta, gamma_theta, total = -2.0 * before * share, before * (rate * move.step_years - share * share), before - after
-        if not move.live.all():
-            delta, gamma_theta, total = (np.where(move.live, part, 0.0) for part in (delta, gamma_theta, total))
-        nothing = np.zeros(delta.shape)
+        funding = float(self.agent.funding.rate_per_year(self.agent.iv) * move.step_years)
+        delta, gamma_theta, total, nothing = np.empty(after.size), np.empty(after.size), np.empty(after.size), np.zeros(after.size)
+        earned_usd((before, after), (move.spot_before_usd, move.spot_usd), funding, move.live, (delta, gamma_theta, total))
         step = OptionStep(delta, gamma_theta, nothing, nothing, total, nothing)
         return step, self._called(move, state, Owed(move.step, move.log_price, after))
 
