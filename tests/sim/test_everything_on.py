@@ -24,7 +24,7 @@ from tailwag.liquidity.pools import WeightedPool
 from tailwag.margin.contract import Contract
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.rulebook import Rulebook
-from tailwag.sim import engine, venues_engine
+from tailwag.sim import engine, engine_clearing, venues_engine
 from tailwag.sim.agents.block_seller import BlockSeller
 from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -307,7 +307,7 @@ class TestTheSmallestFixedPoint:
             assert np.abs(np.where(found.found, copied(found.log_price), 0.0)).max() < 1e-13
             return found
 
-        monkeypatch.setattr(engine, "clear", watched)
+        monkeypatch.setattr(engine_clearing, "clear", watched)
         audited(read(tmp_path, text).scenario, seed=11, paths=8)
         assert min(looked, default=0.0) > -1e-12
 
