@@ -24,7 +24,7 @@ from tailwag.liquidity.pools import WeightedPool
 from tailwag.margin.contract import Contract
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.rulebook import Rulebook
-from tailwag.sim import engine, engine_clearing, venues_engine
+from tailwag.sim import engine_clearing, venues_engine
 from tailwag.sim.agents.block_seller import BlockSeller
 from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders

@@ -10,16 +10,18 @@ from tailwag.hedging.policies import NoHedge
 from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.booking import row
 from tailwag.kernels.demands import GAMMA
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide
 from tailwag.sim.walked import Walked
 
 
 @dataclass(frozen=True, slots=True)
-class GammaTrader:
+class GammaTrader(HedgesNoVega):
     """Answers a log move dx with -hedge_share Gamma$ dx USD; its options earn Gamma$ (dx^2 - iv^2 dt) / 2 beside their delta.
 
     State: the options' delta in coin, (paths,); it grows by Gamma$ dx / fill price, so that a hedger in the same step carries none.
+    A constant dollar gamma has no vega of its own.
     """
 
     gamma_usd: float
@@ -38,10 +40,6 @@ class GammaTrader:
         if isinstance(self.terms.policy, NoHedge):
             return np.zeros(log_price.shape)
         return np.full(log_price.shape, self.terms.hedge_share * self.gamma_usd)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """A constant dollar gamma has no vega of its own."""
-        return np.zeros(log_price.shape)
 
     def act(self, view: View, account: Account, state: FloatArray, draw: Draws) -> Orders:
         """Close the gap in USD: -Gamma$ (x - x0) less what was bought and what is on its way."""

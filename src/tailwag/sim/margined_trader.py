@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, View
 from tailwag.sim.book_trader import SCAN_SHARE, BookState, BookTrader
 from tailwag.sim.margined_accounts import MarginedAccounts, with_fees, with_shortfall
@@ -63,7 +64,7 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class MarginedTrader:
+class MarginedTrader(HedgesNoVega):
     """The account in one market; ``writes_down``: keep every takeover in the state."""
 
     agent: MarginedBook
@@ -116,10 +117,6 @@ class MarginedTrader:
         """What it answers a move with at the price, calls included."""
         aim = self._aim(self._book_at(step), step, log_price, vol_shift, state)
         return np.asarray(-aim.slope * self.market.spot_usd * np.exp(log_price))
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: MarginedState) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: MarginedState) -> tuple[OptionStep, MarginedState]:
         """What the options of account and backstop earned in a cleared step; trades, calls, payoffs and losses booked."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.figures.numbers import money
 from tailwag.kernels.arrays import FloatArray
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View, no_orders
+from tailwag.sim.agents.empty_answers import HedgesNothing, HoldsNoOptions
+from tailwag.sim.agents.protocol import Account, Draws, Market, Orders, Trader, View, no_orders
 
 MOST_DAYS = 365.0
 MOST_REFINEMENTS = 60
@@ -125,7 +125,7 @@ class ArbitrageLeg:
         return _LegTrader()
 
 
-class _LegTrader:
+class _LegTrader(HedgesNothing, HoldsNoOptions):
     """No orders, no options, no gap."""
 
     __slots__ = ()
@@ -138,20 +138,6 @@ class _LegTrader:
 
     def act(self, view: View, account: Account, state: FloatArray, draw: Draws) -> Orders:
         return no_orders(view.log_price.size)
-
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        return np.zeros(log_price.shape)
-
-    def options(self, move: Move, state: FloatArray) -> tuple[None, FloatArray]:
-        return None, state
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: Any
-    ) -> FloatArray:
-        return np.zeros(log_price.shape)
 
 
 LogMove = Callable[[FloatArray], tuple[FloatArray, FloatArray]]

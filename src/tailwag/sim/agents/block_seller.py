@@ -8,7 +8,8 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
+from tailwag.sim.agents.empty_answers import HedgesNothing, HoldsNoOptions
+from tailwag.sim.agents.protocol import Account, Draws, Market, Orders, Trader, View
 
 DUST_USD = 1e-6
 
@@ -55,7 +56,7 @@ class BlockSeller:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockTrader:
+class BlockTrader(HedgesNothing, HoldsNoOptions):
     """The block seller at work; its state is the paths' count, for it needs to remember nothing but its account."""
 
     agent: BlockSeller
@@ -76,21 +77,3 @@ class BlockTrader:
         slice_usd = np.minimum(agent.block_usd / agent.slices, agent.block_usd - done)
         usd = np.where(view.live & begins & (slice_usd > DUST_USD), side * slice_usd, 0.0)
         return Orders(usd=usd, coin=np.zeros(usd.shape))
-
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
-
-    def options(self, move: Move, state: FloatArray) -> tuple[None, FloatArray]:
-        """None."""
-        return None, state
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: FloatArray
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNothing
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
 from tailwag.units import HOURS_PER_YEAR
 
@@ -116,7 +117,7 @@ class StreamState:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderStream:
+class OrderStream(HedgesNothing):
     """The stream at work: the orders of the step to come are drawn when the step before it has cleared."""
 
     agent: SelfExcitingOrders
@@ -138,25 +139,11 @@ class OrderStream:
         """The orders of the step to come."""
         return Orders(usd=np.where(view.live, self.agent.order_usd * state.net, 0.0), coin=np.zeros(state.net.shape))
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: StreamState) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: StreamState) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: StreamState) -> tuple[None, StreamState]:
         """No options; draws the orders of the next step."""
         if move.step >= len(self.step_hours):
             return None, state
         return None, self._orders(state, self.step_hours[move.step], move.step + 1)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: StreamState
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     def _orders(self, state: StreamState, hours: float, step: int) -> StreamState:
         """All orders of so many hours: the next is the earlier of one that comes of itself and one that the excited part calls forth.

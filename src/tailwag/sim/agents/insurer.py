@@ -10,6 +10,7 @@ import numpy as np
 from tailwag.errors import InputError, UnitError
 from tailwag.hedging.policies import CharmOnly, EveryStep, Leland, NoHedge, Policy, Zakamouline
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
 from tailwag.sim.hedge_terms import decide
 from tailwag.sim.net_delta import DirectNetDelta
@@ -168,7 +169,7 @@ class PortfolioInsurer:
 
 
 @dataclass(frozen=True, slots=True)
-class InsurerTrader:
+class InsurerTrader(HedgesNoVega):
     """The insurer at work; its memory is the wealth that its rule would have without costs and delay, over the first wealth, (paths,)."""
 
     agent: PortfolioInsurer
@@ -215,10 +216,6 @@ class InsurerTrader:
         share, _ = self.agent.rule.exposure(relative, state, state, self.years[step])
         _, slope = self.agent.rule.exposure(relative, state, share * relative, self.years[step])
         return np.asarray(-self.agent.holding_usd * slope * relative)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: FloatArray) -> tuple[None, FloatArray]:
         """No options; wealth without costs and delay follows the price."""

@@ -13,6 +13,7 @@ from tailwag.kernels.booking import row
 from tailwag.kernels.demands import LADDER
 from tailwag.kernels.ladder import fired_usd
 from tailwag.kernels.normal_shares import normal_shares
+from tailwag.sim.agents.empty_answers import WantsNoHedge
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, Orders, Trader, View
 from tailwag.sim.walked import Walked
 
@@ -137,7 +138,7 @@ class LadderState:
 
 
 @dataclass(frozen=True, slots=True)
-class LadderTrader:
+class LadderTrader(WantsNoHedge):
     """The ladder at work."""
 
     ladder: LiquidationLadder
@@ -208,10 +209,6 @@ class LadderTrader:
         random = self.ladder.levels_per_log * self.ladder.level_usd
         return np.where(at_edge, -(self._density(log_price) + random), 0.0)
 
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LadderState) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
-
     def liquidation_usd(self, log_price: FloatArray, view: View, state: LadderState) -> FloatArray:
         """What it would buy (+) or sell (-) if price went to a log price: the levels that were not reached before, (paths,)."""
         sold = self._sold(np.minimum(log_price, state.lowest), state) - self._sold(state.lowest, state)
@@ -225,12 +222,6 @@ class LadderTrader:
         if not traded.all():
             low, high = np.where(traded, low, state.lowest), np.where(traded, high, state.highest)
         return None, LadderState(low, high, state.lowest, state.highest, state.below, state.above)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: LadderState
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     def _sold(self, low: FloatArray, state: LadderState) -> FloatArray:
         """Longs liquidated once the price has been as low as ``low`` <= 0."""

@@ -12,6 +12,7 @@ from tailwag.kernels.arrays import FloatArray, IntArray
 from tailwag.kernels.booking import row
 from tailwag.kernels.demands import OWNER
 from tailwag.liquidity.pools import RangePool, WeightedPool, dollar_gamma_usd
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.hedge_terms import decide
 from tailwag.sim.pool_state import (
@@ -97,7 +98,7 @@ class LpState:
 
 
 @dataclass(frozen=True, slots=True)
-class LpHedgerTrader:
+class LpHedgerTrader(HedgesNoVega):
     """The owner at work; the position stands beside the market account, as options of a dealer do."""
 
     agent: LpHedger
@@ -153,10 +154,6 @@ class LpHedgerTrader:
         if isinstance(self.agent.policy, NoHedge):
             return np.zeros(log_price.shape)
         return np.asarray(self.agent.hedge_share * dollar_gamma_usd(self.agent.terms.pool, self.market.spot_usd * np.exp(log_price)))
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: LpState) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: LpState) -> tuple[OptionStep, LpState]:
         """The position at the market's price: coin in it carried, then what arbitrageurs took, then fees, which are paid out in cash."""

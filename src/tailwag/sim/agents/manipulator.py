@@ -10,6 +10,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.hedging.policies import NoHedge
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNothing
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.sim.book_trader import BookState, BookTrader
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
@@ -92,7 +93,7 @@ class PushState:
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class ManipulatorTrader:
+class ManipulatorTrader(HedgesNothing):
     """The manipulator at work; ``share`` of its coin is traded in each step, (steps + 1,)."""
 
     agent: SettlementManipulator
@@ -127,25 +128,11 @@ class ManipulatorTrader:
         share = float(self.share[arrives]) if arrives < self.share.size else 0.0
         return Orders(usd=np.zeros(state.coin.shape), coin=np.where(view.live, share * state.coin, 0.0))
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: PushState) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: PushState) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: PushState) -> tuple[OptionStep, PushState]:
         """As any book of options; as the window opens it decides how much coin to push."""
         earned, book = self.inner.options(move, state.book)
         coin = np.where(move.live, self._coin(move.spot_usd), 0.0) if move.step == self.decides else state.coin
         return earned, PushState(book, coin)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: PushState
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     def _coin(self, spot_usd: FloatArray) -> FloatArray:
         book = self.agent.options

@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import FloatArray
+from tailwag.sim.agents.empty_answers import WantsNoHedge
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
 from tailwag.units import HOURS_PER_YEAR
 
@@ -71,7 +72,7 @@ class TrendFollower:
 
 
 @dataclass(frozen=True, slots=True)
-class TrendTrader:
+class TrendTrader(WantsNoHedge):
     """The trend follower at work; its memory is the trend after the last cleared step, (paths,)."""
 
     agent: TrendFollower
@@ -102,19 +103,9 @@ class TrendTrader:
         """Minus ``usd_per_log`` while the last trend is below the cap."""
         return -self._slope(state)
 
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: FloatArray) -> tuple[None, FloatArray]:
         """No options; the trend takes the step's return."""
         return None, np.where(move.live, self._kept(move.step_years) * state + move.log_price - move.log_before, state)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: FloatArray
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     def _kept(self, step_years: float) -> float:
         return float(0.5 ** (step_years * MINUTES_PER_YEAR / self.agent.half_life_minutes))

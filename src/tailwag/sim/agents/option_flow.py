@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNothing
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.flow_arrivals import Arrivals, SizeLaw, arrived_coin
 from tailwag.sim.flow_kinds import FLOW_KINDS, FlowKind, FlowLeg
@@ -117,7 +118,7 @@ class OptionFlow:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowTrader:
+class FlowTrader(HedgesNothing):
     """Option flow at work."""
 
     agent: OptionFlow
@@ -157,23 +158,9 @@ class FlowTrader:
         """No coin is traded."""
         return no_orders(view.log_price.size)
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: OptionHolding) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: OptionHolding) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: OptionHolding) -> tuple[OptionStep, OptionHolding]:
         """What the options earned, settlements included."""
         return state.stepped(move)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: OptionHolding
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     def _sells_vol(self, view: View) -> BoolArray:
         """Paths on which its condition holds: everywhere but for vol sellers."""

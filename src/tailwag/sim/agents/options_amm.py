@@ -11,6 +11,7 @@ import numpy as np
 from tailwag.errors import InputError, UnitError
 from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Predictive, Zakamouline
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.amm_account import PoolBooks, PoolWorth, pool_worth
 from tailwag.sim.amm_oracle import OracleRule, OracleState
@@ -182,7 +183,7 @@ class AmmState:
 
 
 @dataclass(frozen=True, slots=True)
-class AmmTrader:
+class AmmTrader(HedgesNoVega):
     """A pool at work."""
 
     agent: OptionsAmm
@@ -268,10 +269,6 @@ class AmmTrader:
         if not self.agent.hedges:
             return np.zeros(log_price.shape)
         return -self._target(step, log_price, vol_shift, state)[1] * self.market.spot_usd * np.exp(log_price)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: AmmState) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: AmmState) -> tuple[OptionStep, AmmState]:
         """What all options earned in a step; means of vols, reports of the oracle and keepers' calls follow the cleared price."""

@@ -10,6 +10,7 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.demands import POOL
 from tailwag.liquidity.pools import WeightedPool, dollar_gamma_usd
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.sim.pool_state import (
     PoolState,
@@ -69,7 +70,7 @@ class ArbitrageState:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolArbitrageTrader:
+class PoolArbitrageTrader(HedgesNoVega):
     """The arbitrageurs at work; coin from the pool stands beside the market account, as options of a dealer do."""
 
     terms: PoolTerms
@@ -132,10 +133,6 @@ class PoolArbitrageTrader:
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: ArbitrageState) -> FloatArray:
         """+|P^2 V''| where the market stands at the edge of the fee or beyond; zero inside it."""
         return np.where(self._at_edge(log_price, state), -dollar_gamma_usd(self.terms.pool, self._price(log_price)), 0.0)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: ArbitrageState) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: ArbitrageState) -> tuple[OptionStep, ArbitrageState]:
         """The pool's leg: coin that came out at the market's new price, less cash and fee paid in; coin held before is carried."""

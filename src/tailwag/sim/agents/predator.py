@@ -9,7 +9,8 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.sim.agents.protocol import Account, Draws, Market, Move, Orders, Trader, View
+from tailwag.sim.agents.empty_answers import HedgesNothing, HoldsNoOptions
+from tailwag.sim.agents.protocol import Account, Draws, Market, Orders, Trader, View
 from tailwag.sim.liquidation_push import LevelSight
 
 UNWINDS = ("into", "after")
@@ -77,7 +78,7 @@ class Predator:
 
 
 @dataclass(frozen=True, slots=True)
-class PredatorTrader:
+class PredatorTrader(HedgesNothing, HoldsNoOptions):
     """The predator at work; it remembers nothing but its account.  Its state is a zero for each path."""
 
     agent: Predator
@@ -106,24 +107,6 @@ class PredatorTrader:
         if sight is None or seen is None or not idle.any():
             return np.zeros(idle.shape)
         return np.where(idle, sight.best_usd(seen, view.log_price, self.agent.most_usd), 0.0)
-
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: FloatArray) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
-
-    def options(self, move: Move, state: FloatArray) -> tuple[None, FloatArray]:
-        """No options."""
-        return None, state
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: FloatArray
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
 
 def _or_none(seen: FloatArray | None, like: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Predictive, Zakamouline
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.book_trader import SCAN_SHARE, BookState, BookTrader
 from tailwag.sim.hedge_terms import decide
@@ -110,7 +111,7 @@ class QuotingState:
 
 
 @dataclass(frozen=True, slots=True)
-class QuotingTrader:
+class QuotingTrader(HedgesNoVega):
     """The quoting dealer in one market."""
 
     agent: QuotingDealer
@@ -183,10 +184,6 @@ class QuotingTrader:
         if isinstance(self.agent.policy, NoHedge):
             return np.zeros(log_price.shape)
         return -self._target(step, log_price, vol_shift, state)[1] * self.market.spot_usd * np.exp(log_price)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: QuotingState) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: QuotingState) -> tuple[OptionStep, QuotingState]:
         """What all options earned in a step, contracts that expire paid out."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNothing
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.option_market import Contract, OptionFill, OptionModel, OptionOrder
 from tailwag.sim.option_slots import OptionHolding
@@ -113,7 +114,7 @@ class SqueezeState:
 
 
 @dataclass(frozen=True, slots=True)
-class SqueezeTrader:
+class SqueezeTrader(HedgesNothing):
     """The squeezer at work."""
 
     agent: GammaSqueezer
@@ -171,24 +172,10 @@ class SqueezeTrader:
             return np.ones(state.strike_usd.shape)
         return np.minimum(state.used_usd / self.agent.premium_usd, 1.0)
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: SqueezeState) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: SqueezeState) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: SqueezeState) -> tuple[OptionStep, SqueezeState]:
         """What the options earned, settlement included."""
         earned, holding = state.holding.stepped(move)
         return earned, replace(state, holding=holding)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: SqueezeState
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     def _strike(self, view: View, state: SqueezeState) -> FloatArray:
         if (state.strike_usd > 0.0).all():

@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.sim.agents.empty_answers import HedgesNothing
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.option_market import Contract, OptionFill, OptionModel, OptionOrder
 from tailwag.sim.option_slots import MOST_SLOTS, OptionHolding
@@ -93,8 +94,8 @@ class StaleTaker:
 
 
 @dataclass(frozen=True, slots=True)
-class StaleTakerTrader:
-    """The taker at work; all it remembers is its options."""
+class StaleTakerTrader(HedgesNothing):
+    """The taker at work; all it remembers is its options, and it wants no hedge for them."""
 
     agent: StaleTaker
     market: Market
@@ -131,20 +132,6 @@ class StaleTakerTrader:
         """Nothing."""
         return no_orders(view.log_price.size)
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: OptionHolding) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: OptionHolding) -> FloatArray:
-        """None."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: OptionHolding) -> tuple[OptionStep, OptionHolding]:
         """What the options earned in a step."""
         return state.stepped(move)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: OptionHolding
-    ) -> FloatArray:
-        """Zero: it wants no hedge."""
-        return np.zeros(spot_usd.shape)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tailwag.errors import InputError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.sim.agents.empty_answers import HedgesNothing
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View, no_orders
 from tailwag.sim.option_market import Contract, OptionFill, OptionModel, OptionOrder
 from tailwag.sim.option_slots import MOST_SLOTS, OptionHolding
@@ -128,8 +129,8 @@ class VaultState:
 
 
 @dataclass(frozen=True, slots=True)
-class VaultTrader:
-    """A vault at work."""
+class VaultTrader(HedgesNothing):
+    """A vault at work; it does not hedge what it has sold."""
 
     vault: OptionVault
     market: Market
@@ -171,14 +172,6 @@ class VaultTrader:
         usd = np.where(view.live & (np.abs(wanted) > DUST_USD), wanted, 0.0)
         return Orders(usd=usd, coin=np.zeros(usd.shape))
 
-    def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: VaultState) -> FloatArray:
-        """Zero: it does not hedge."""
-        return np.zeros(log_price.shape)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: VaultState) -> FloatArray:
-        """Zero."""
-        return np.zeros(log_price.shape)
-
     def options(self, move: Move, state: VaultState) -> tuple[OptionStep, VaultState]:
         """Change of the options' value, payoffs at an expiry, and the fee of an epoch that ends with a gain."""
         step, holding = state.holding.stepped(move)
@@ -189,12 +182,6 @@ class VaultTrader:
         owed = step.paid_usd - fee if self.vault.right > 0 else np.zeros(fee.shape)
         after = replace(state, holding=holding, books=books, to_coin_usd=state.to_coin_usd + owed)
         return replace(step, total_usd=step.total_usd - fee, paid_usd=step.paid_usd - fee, fees_usd=fee), after
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: VaultState
-    ) -> FloatArray:
-        """Zero: it wants no hedge."""
-        return np.zeros(spot_usd.shape)
 
     def _closed(self, books: VaultBooks, paid: FloatArray, move: Move) -> VaultBooks:
         if move.step not in self.found.expiry_step:
