@@ -12,6 +12,7 @@ from tailwag.kernels.demands import LEVERAGED
 from tailwag.kernels.thresholds import passed
 from tailwag.margin.contract import Contract
 from tailwag.margin.rulebook import Rulebook
+from tailwag.sim.agents.empty_answers import WantsNoHedge
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, Orders, View
 from tailwag.sim.leverage_buckets import opened
 from tailwag.sim.leveraged_accounts import (
@@ -71,7 +72,7 @@ class LeveragedState:
 
 
 @dataclass(frozen=True, slots=True)
-class LeveragedTrader:
+class LeveragedTrader(WantsNoHedge):
     """Leveraged traders at work; ``records``: keep every liquidation in the state.
 
     ``compiled``: walk rows of accounts in compiled code where nothing is recorded or late; else columns, the plain twin.
@@ -238,16 +239,6 @@ class LeveragedTrader:
         """Minus the notional per unit of log price at the frontier that the price touches, entries by their distribution."""
         at_edge = (log_price <= state.lowest) | (log_price >= state.highest)
         return np.where(at_edge, -self.agent.density_usd(log_price, self.spot_usd), 0.0)
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: Any) -> FloatArray:
-        """No options."""
-        return np.zeros(log_price.shape)
-
-    def gap_usd(
-        self, step: int, log_price: FloatArray, spot_usd: FloatArray, vol_shift: FloatArray, account: Account, state: Any
-    ) -> FloatArray:
-        """Nothing is being hedged."""
-        return np.zeros(log_price.shape)
 
     @property
     def _linear(self) -> bool:

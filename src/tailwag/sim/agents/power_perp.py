@@ -11,6 +11,7 @@ from tailwag.errors import InputError, RuleError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.kernels.squared_short import earned_usd
 from tailwag.kernels.thresholds import due_or_far
+from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.units import HOURS_PER_YEAR
 
@@ -189,7 +190,7 @@ class CrabState:
 
 
 @dataclass(frozen=True, slots=True)
-class CrabTrader:
+class CrabTrader(HedgesNoVega):
     """The strategy and its keepers at work."""
 
     agent: Crab
@@ -218,10 +219,6 @@ class CrabTrader:
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: CrabState) -> FloatArray:
         """-2 N (S / S0)^2, less what funding has worn off."""
         return np.asarray(-2.0 * self._worth(step, log_price, state))
-
-    def hedged_vega_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: CrabState) -> FloatArray:
-        """None is hedged."""
-        return np.zeros(log_price.shape)
 
     def options(self, move: Move, state: CrabState) -> tuple[OptionStep, CrabState]:
         """Change of the short's value: delta, then gamma against funding; the rest is the residual.  The rule looks at the cleared price."""
