@@ -1,6 +1,6 @@
 """Every agent on: path-steps per second of one core, agent by agent and all together, for 400 and 1,600 options and for more and more agents.
 
-    python benchmarks/reflexive.py [--paths 4096] [--steps 288] [--rounds 3]
+    python benchmarks/reflexive.py [--paths 8192] [--steps 288] [--rounds 3]
 
 One-minute steps under implicit clearing: dealers who hedge at once and late, leveraged longs and shorts whose cascades clear in their step, a pool with
 arbitrage, the owner of a pool who hedges, Crab with its keepers, and a liquidation ladder behind a price band. The last row is the plain twin of the
@@ -95,7 +95,7 @@ def path_step(one: Scenario, paths: int, *, walks: bool = True) -> Callable[[], 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--paths", type=int, default=4096)
+    options.add_argument("--paths", type=int, default=8192)
     options.add_argument("--steps", type=int, default=288)
     options.add_argument("--rounds", type=int, default=3)
     chosen = options.parse_args()

@@ -15,7 +15,6 @@ from tailwag.errors import InputError
 from tailwag.experiments.scenario_files import Overrides, load_scenario
 from tailwag.experiments.simulate import simulate_file
 from tailwag.hedging.policies import Band, EveryStep, Leland
-from tailwag.kernels.squared_short import earned_usd
 from tailwag.liquidity.pools import RangePool, WeightedPool
 from tailwag.sim.agents.lp_hedger import LpHedger
 from tailwag.sim.agents.pool import PoolArbitrage
@@ -120,19 +119,6 @@ def test_the_rule_calls_after_a_move_of_its_share_to_the_bit(share: float) -> No
         late = since >= (1.0 / HOURS_PER_YEAR) * (1.0 - 1e-9)
         told = late | ((np.abs(np.expm1(moved)) >= share * (1.0 - 1e-9)) & (moved != 0.0))
         assert (rule.due(since, moved) == told).all()
-
-
-def test_what_the_short_earns_in_one_pass_is_its_plain_twin_to_the_bit() -> None:
-    """Moves up, down and none, funding of both signs, paths that have stopped."""
-    rng = np.random.default_rng(6)
-    before, after, spot_before = rng.uniform(1e7, 1e9, 300), rng.uniform(1e7, 1e9, 300), rng.uniform(1e4, 1e5, 300)
-    spot, live = spot_before * rng.choice([1.0, 0.5, 1.01, 0.99], 300), rng.random(300) < 0.8
-    for funding in (0.0, 7e-7, -7e-7):
-        parts = (np.empty(300), np.empty(300), np.empty(300))
-        earned_usd((before, after), (spot_before, spot), funding, live, parts)
-        share = spot / spot_before - 1.0
-        for one, plain in zip(parts, (-2.0 * before * share, before * (funding - share * share), before - after)):
-            assert one.tobytes() == np.where(live, plain, 0.0).tobytes()
 
 
 def test_what_the_short_owes_is_not_taken_from_another_step_or_price() -> None:

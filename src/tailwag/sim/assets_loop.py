@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import zero_row
 from tailwag.kernels.random import normals
 from tailwag.sim.agents.protocol import Move, OptionStep
 from tailwag.sim.assets_scenario import AssetDealer, AssetScenario
@@ -209,7 +210,7 @@ def _option_step(dealer: AssetDealer, own: DealerState, move: Move, curved: Floa
     delta = own.option_coin[asset] * (move.spot_usd - move.spot_before_usd)
     theta = float((dealer.gamma_usd[asset] * dealer.implied_covariance[asset]).sum()) * move.step_years
     gamma_theta = 0.5 * ((move.log_price - move.log_before) * curved[asset] - theta) * move.live
-    nothing = np.zeros(delta.shape)
+    nothing = zero_row(delta.size)
     return OptionStep(delta, gamma_theta, nothing, nothing, delta + gamma_theta, nothing)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tailwag.hedging.policies import NoHedge
 from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.booking import row
+from tailwag.kernels.booking import row, zero_row
 from tailwag.kernels.demands import GAMMA
 from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, OptionStep, Orders, View, no_orders
@@ -80,7 +80,7 @@ class GammaTrader(HedgesNoVega):
         log_move = move.log_price - move.log_before
         delta = state * (move.spot_usd - move.spot_before_usd)
         gamma_theta = 0.5 * self.gamma_usd * (log_move**2 - self.terms.iv**2 * move.step_years) * move.live
-        nothing = np.zeros(state.shape)
+        nothing = zero_row(state.size)
         after = state + self.gamma_usd * log_move / move.fill_usd
         return OptionStep(delta, gamma_theta, nothing, nothing, delta + gamma_theta, nothing), after
 

@@ -9,7 +9,7 @@ import numpy as np
 from tailwag.errors import InputError
 from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Zakamouline
 from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.booking import row
+from tailwag.kernels.booking import row, zero_row
 from tailwag.kernels.demands import OWNER
 from tailwag.liquidity.pools import RangePool, WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.empty_answers import HedgesNoVega
@@ -170,7 +170,7 @@ class LpHedgerTrader(HedgesNoVega):
         carried = np.where(move.live, trade.coin_before * (move.spot_usd - move.spot_before_usd), 0.0)
         lost = trade.coin_out * move.spot_usd - trade.cash_in_usd
         fees = trade.fee_usd + two_way_fee_usd(terms, state.pool, step_years=move.step_years, live=move.live)
-        earned, nothing = fees - lost, np.zeros(lost.shape)
+        earned, nothing = fees - lost, zero_row(lost.size)
         step = OptionStep(carried, earned, nothing, nothing, carried + earned, fees)
         return step, LpState(trade.after, state.lost_usd + lost, state.fees_usd + fees)
 

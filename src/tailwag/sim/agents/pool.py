@@ -8,6 +8,7 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.booking import zero_row
 from tailwag.kernels.demands import POOL
 from tailwag.liquidity.pools import WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.empty_answers import HedgesNoVega
@@ -147,7 +148,7 @@ class PoolArbitrageTrader(HedgesNoVega):
         )
         carried = np.where(move.live, state.received_coin * (move.spot_usd - move.spot_before_usd), 0.0)
         paid = trade.cash_in_usd + trade.fee_usd
-        taken, nothing = trade.coin_out * move.spot_usd - paid, np.zeros(carried.shape)
+        taken, nothing = trade.coin_out * move.spot_usd - paid, zero_row(carried.size)
         step = OptionStep(carried, taken, nothing, nothing, carried + taken, -paid)
         return step, ArbitrageState(trade.after, state.received_coin + trade.coin_out)
 

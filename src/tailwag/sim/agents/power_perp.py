@@ -9,7 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError, RuleError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.kernels.squared_short import earned_usd
+from tailwag.kernels.booking import zero_row
 from tailwag.kernels.thresholds import due_or_far
 from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
@@ -223,10 +223,11 @@ class CrabTrader(HedgesNoVega):
     def options(self, move: Move, state: CrabState) -> tuple[OptionStep, CrabState]:
         """Change of the short's value: delta, then gamma against funding; the rest is the residual.  The rule looks at the cleared price."""
         before, after = self._worth(move.step - 1, move.log_before, state), self._worth(move.step, move.log_price, state)
-        funding = float(self.agent.funding.rate_per_year(self.agent.iv) * move.step_years)
-        delta, gamma_theta, total, nothing = np.empty(after.size), np.empty(after.size), np.empty(after.size), np.zeros(after.size)
-        earned_usd((before, after), (move.spot_before_usd, move.spot_usd), funding, move.live, (delta, gamma_theta, total))
-        step = OptionStep(delta, gamma_theta, nothing, nothing, total, nothing)
+        funding, share = self.agent.funding.rate_per_year(self.agent.iv) * move.step_years, move.spot_usd / move.spot_before_usd - 1.0
+        delta = np.where(move.live, -2.0 * before * share, 0.0)
+        gamma_theta = np.where(move.live, before * (funding - share * share), 0.0)
+        nothing = zero_row(after.size)
+        step = OptionStep(delta, gamma_theta, nothing, nothing, np.where(move.live, before - after, 0.0), nothing)
         return step, self._called(move, state, Owed(move.step, move.log_price, after))
 
     def gap_usd(

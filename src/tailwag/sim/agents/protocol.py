@@ -117,7 +117,7 @@ class Move:
 class OptionStep:
     """What an agent's options did in one step, in USD: each part of the change of their value (cash paid at an expiry included).
 
-    ``fees_usd``: of the total (and of ``paid_usd``), what it paid for having its options managed; + is paid.
+    Parts that are :func:`tailwag.kernels.booking.zero_row` are known to be zero and cost the books nothing.  ``fees_usd``: of the total (and of ``paid_usd``), what it paid for having its options managed; + is paid.
     """
 
     delta_usd: FloatArray
