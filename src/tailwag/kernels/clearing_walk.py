@@ -30,7 +30,7 @@ from tailwag.kernels.clearing import (
     reach_out,
     take_in,
 )
-from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, PathArray, Scratch, ask, near_rows, new_scratch, tell
+from tailwag.kernels.demands import FLOATS, LADDER, LEVERAGED, Asked, Known, PathArray, Scratch, ask, in_coin, near_rows, new_scratch, tell
 
 __all__ = ["TILE", "Market", "Tile", "search"]
 
@@ -60,13 +60,16 @@ class Market(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Scratch for the paths from `start` on: the market's rows, answers (demands, 4, tile), excess and slope, where it was asked last, vol shift there,
-    numbers of paths, who is left to the plain search, and room for demands.
+    """Scratch for the paths from `start` on: the market's rows, answers (demands, 2, tile), which of them are in coin, what they come to (4, tile): USD and
+    coin and their slopes, excess and slope, where it was asked last, vol shift there, numbers of paths, who is left to the plain search, and room for
+    demands.
     """
 
     start: int
     market: FloatArray
     answers: FloatArray
+    in_coin: BoolArray
+    sums: FloatArray
     value: FloatArray
     slope: FloatArray
     asked: FloatArray
@@ -78,7 +81,8 @@ class Tile(NamedTuple):
 
 @njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
 def search(known: Known, market: Market, answers: FloatArray, log_price: FloatArray, found: BoolArray, hard: BoolArray) -> bool:
-    """Write each path's clearing price, whether it has one, and everybody's answers there (demands, 4, paths); True where some path is hard.
+    """Write each path's clearing price, whether it has one, and what everybody buys there, the first two rows of (demands, 4, paths); True where some
+    path is hard.
 
     Hard paths are to be searched once more with the agents' own demands.
     """
@@ -86,12 +90,14 @@ def search(known: Known, market: Market, answers: FloatArray, log_price: FloatAr
     for kind in known.kinds:
         floats += FLOATS[kind]
     room, rows = np.empty((floats, TILE)), np.empty((MARKET_ROWS, TILE))
-    scratch = new_scratch(TILE)
+    scratch, coins = new_scratch(TILE), np.empty(known.kinds.size, dtype=np.bool_)
+    for demand in range(known.kinds.size):
+        coins[demand] = in_coin(known, demand)
     for start in range(0, log_price.size, TILE):
         count = min(TILE, log_price.size - start)
-        four, said = np.empty((4, count)), np.empty((known.kinds.size, 4, count))
+        four, sums, said = np.empty((4, count)), np.empty((4, count)), np.empty((known.kinds.size, 2, count))
         numbers, left = np.empty(count, dtype=np.uint64), np.zeros(count, dtype=np.bool_)
-        tile = Tile(start, rows, said, four[0], four[1], four[2], four[3], numbers, left, scratch)
+        tile = Tile(start, rows, said, coins, sums, four[0], four[1], four[2], four[3], numbers, left, scratch)
         _bring(market, tile, count)
         near = near_rows(known, start, count, room)
         _clear_tile(near, market, tile, log_price[start : start + count], found[start : start + count])
@@ -100,8 +106,8 @@ def search(known: Known, market: Market, answers: FloatArray, log_price: FloatAr
             hard[start + path] = left[path]
             some |= left[path]
         for demand in range(known.kinds.size):
-            for part in range(4):
-                answers[demand, part, start : start + count] = said[demand, part]
+            answers[demand, 1 if coins[demand] else 0, start : start + count] = said[demand, 0]
+            answers[demand, 0 if coins[demand] else 1, start : start + count] = 0.0
     return some
 
 
@@ -221,9 +227,9 @@ def _mark_reached(known: Known, answers: FloatArray, walking: BoolArray, reached
     """Where levels are reached at which demands jump: between two prices that reach none there is none."""
     for demand in range(known.kinds.size):
         if known.kinds[demand] == LADDER or known.kinds[demand] == LEVERAGED:
-            usd, coin = answers[demand, 0], answers[demand, 1]
+            amount = answers[demand, 0]
             for path in range(walking.size):
-                reached[path] |= walking[path] and (usd[path] != 0.0 or coin[path] != 0.0)
+                reached[path] |= walking[path] and amount[path] != 0.0
 
 
 @_inside
@@ -271,22 +277,46 @@ def _bracket(tile: Tile, rows: FloatArray, direction: FloatArray, found: BoolArr
 
 @_inside
 def _excess(known: Known, market: Market, tile: Tile, log_price: FloatArray, number: int) -> None:
-    """Excess and slope of the chosen paths, so many, under linear impact: x_pre + impact(flow(x)) - x."""
-    rows, answers, chosen = tile.market, tile.answers, tile.chosen[:number]
+    """Excess and slope of the chosen paths, so many, under linear impact: x_pre + impact(flow(x)) - x; those of others say nothing."""
+    rows, answers, chosen, count = tile.market, tile.answers, tile.chosen[:number], log_price.size
     for path in chosen:
         x = log_price[path]
         tile.asked[path] = x
         tile.shift[path] = rows[SHIFT_BASE, path] + market.beta * (x - rows[LAST_LOG, path]) + rows[SHIFT_MORE, path]
     ask(known, Asked(tile.start, log_price, tile.shift, chosen, tile.hard), tile.scratch, answers)
-    for path in chosen:
-        usd, coin, slope_usd, slope_coin = 0.0, 0.0, 0.0, 0.0
-        for demand in range(answers.shape[0]):
-            usd += answers[demand, 0, path]
-            coin += answers[demand, 1, path]
-            slope_usd += answers[demand, 2, path]
-            slope_coin += answers[demand, 3, path]
-        spot, thin = rows[SPOT, path], rows[THIN, path]
-        usd, coin = rows[FIXED_USD, path] + usd, rows[FIXED_COIN, path] + coin
-        moved = (market.per_usd * (usd + coin * spot) + market.per_coin * (coin + usd / spot)) * thin
-        slope = market.per_usd * thin * (slope_usd + slope_coin * spot) + market.per_coin * thin * (slope_coin + slope_usd / spot)
-        tile.value[path], tile.slope[path] = rows[LOG_PRE, path] + moved - log_price[path], slope - 1.0
+    usd, coin, slope_usd, slope_coin = tile.sums[0], tile.sums[1], tile.sums[2], tile.sums[3]
+    tile.sums[:] = 0.0
+    for demand in range(answers.shape[0]):
+        _add(coin if tile.in_coin[demand] else usd, answers[demand, 0])
+        _add(slope_coin if tile.in_coin[demand] else slope_usd, answers[demand, 1])
+    _add(usd, rows[FIXED_USD][:count])
+    _add(coin, rows[FIXED_COIN][:count])
+    _respond(market, rows, (usd, coin), tile.value)
+    _respond(market, rows, (slope_usd, slope_coin), tile.slope)
+    for path in range(count):
+        tile.value[path] = rows[LOG_PRE, path] + tile.value[path] - log_price[path]
+    for path in range(count):
+        tile.slope[path] -= 1.0
+
+
+# Each loop below is over few arrays, so that it becomes vector code; it runs over the whole tile, as nearly all of it is asked about.
+
+
+@_inside
+def _add(total: FloatArray, part: FloatArray) -> None:
+    for path in range(total.size):
+        total[path] += part[path]
+
+
+@_inside
+def _respond(market: Market, rows: FloatArray, flow: tuple[FloatArray, FloatArray], moved: FloatArray) -> None:
+    """Log move of a flow in USD and in coin."""
+    usd, coin, spot, thin = flow[0], flow[1], rows[SPOT], rows[THIN]
+    if market.per_coin == 0.0:
+        for path in range(moved.size):
+            moved[path] = market.per_usd * (usd[path] + coin[path] * spot[path])
+    else:
+        for path in range(moved.size):
+            moved[path] = market.per_usd * (usd[path] + coin[path] * spot[path]) + market.per_coin * (coin[path] + usd[path] / spot[path])
+    for path in range(moved.size):
+        moved[path] *= thin[path]

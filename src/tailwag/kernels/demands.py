@@ -36,6 +36,7 @@ __all__ = [
     "PathArray",
     "Scratch",
     "ask",
+    "in_coin",
     "near_rows",
     "new_scratch",
     "tell",
@@ -150,7 +151,7 @@ def tell(known: Known, start: int, count: int) -> None:
 
 @_asking
 def ask(known: Known, asked: Asked, scratch: Scratch, answers: FloatArray) -> None:
-    """Write USD, coin and their slopes of the chosen paths to `answers` (demands, 4, tile)."""
+    """Write amount and slope of the chosen paths to `answers` (demands, 2, tile), in coin or in USD (`in_coin`)."""
     within, moving = scratch.within[: asked.log_price.size], scratch.moving[: asked.log_price.size]
     for demand in range(known.kinds.size):
         kind, slots, rows = known.kinds[demand], known.slots[demand], answers[demand]
@@ -192,14 +193,18 @@ def _rest(slots: IntArray, asked: Asked, moving: BoolArray, rows: FloatArray) ->
     trading = flags_at(slots[TRADING] + asked.start, moving.size)
     for path in asked.chosen:
         if not trading[path]:
-            _put(rows, path, 0.0, 0.0, 0.0, 0.0)
+            rows[0, path] = rows[1, path] = 0.0
         elif not moving[path]:
-            rows[2, path] = rows[3, path] = 0.0
+            rows[1, path] = 0.0
 
 
 @_inside
-def _put(rows: FloatArray, path: int, usd: float, coin: float, slope_usd: float, slope_coin: float) -> None:
-    rows[0, path], rows[1, path], rows[2, path], rows[3, path] = usd, coin, slope_usd, slope_coin
+def in_coin(known: Known, demand: int) -> bool:
+    """Whether a demand is sized in coin, else in USD."""
+    kind = known.kinds[demand]
+    if kind == LEVERAGED:
+        return bool(known.slots[demand, FIRST_SLOT + 4 + 15] & 1)
+    return bool(kind in (BOOK, POOL, OWNER))
 
 
 @_inside
@@ -223,7 +228,7 @@ def _book(slots: IntArray, numbers: FloatArray, asked: Asked, read: FloatArray, 
                     asked.hard[path] = True
             coin = speed[path] * (held[path] - share * delta[path] - owned[path] - offset[path])
             slope = speed[path] * (-share * bend[path])
-        _put(rows, path, 0.0, coin, 0.0, slope)
+        rows[0, path], rows[1, path] = coin, slope
 
 
 @_inside
@@ -234,7 +239,7 @@ def _gamma(slots: IntArray, numbers: FloatArray, asked: Asked, rows: FloatArray)
     speed = floats_at(slots[first + 2] + skipped, count)
     for path in asked.chosen:
         usd = speed[path] * (-hedged * asked.log_price[path] - owed[path] - offset[path])
-        _put(rows, path, usd, 0.0, -hedged * speed[path], 0.0)
+        rows[0, path], rows[1, path] = usd, -hedged * speed[path]
 
 
 @_inside
@@ -246,7 +251,7 @@ def _owner(slots: IntArray, numbers: FloatArray, asked: Asked, rows: FloatArray)
     for path in asked.chosen:
         coin = numbers[1] * exponential(numbers[2] * asked.log_price[path])
         wants = speed[path] * (-share * coin - owned[path] - offset[path])
-        _put(rows, path, 0.0, wants, 0.0, speed[path] * (-share * numbers[2] * coin))
+        rows[0, path], rows[1, path] = wants, speed[path] * (-share * numbers[2] * coin)
 
 
 @_inside
@@ -263,7 +268,7 @@ def _pool(slots: IntArray, numbers: FloatArray, asked: Asked, rows: FloatArray) 
         if trades[path] and (edge or numbers[2] > 0.0):
             coin = numbers[0] * exponential(numbers[1] * reached)
             out, slope = coin - before[path] if edge else 0.0, numbers[1] * coin
-        _put(rows, path, 0.0, out - held[path] if live[path] else 0.0, 0.0, slope)
+        rows[0, path], rows[1, path] = out - held[path] if live[path] else 0.0, slope
 
 
 @_inside
@@ -277,7 +282,7 @@ def _ladder(slots: IntArray, numbers: FloatArray, asked: Asked, rows: FloatArray
         x, usd, slope = asked.log_price[path], 0.0, 0.0
         if live[path] and not lowest[path] <= x <= highest[path]:
             usd, slope = fired_at(clusters, numbers[0], x, lowest[path], highest[path])
-        _put(rows, path, usd, 0.0, slope, 0.0)
+        rows[0, path], rows[1, path] = usd, slope
 
 
 @_inside
@@ -289,7 +294,7 @@ def _leveraged(paths: int, slots: IntArray, start_usd: float, asked: Asked, scra
     mark_log = floats_at(marked + skipped if marked else slots[first] + skipped, count)
     number = 0
     for path in asked.chosen:
-        _put(rows, path, 0.0, 0.0, 0.0, 0.0)
+        rows[0, path] = rows[1, path] = 0.0
         at = mark_log[path] if marked else asked.log_price[path]
         if at <= low[path] or at >= high[path]:
             own = start_usd * math.exp(asked.log_price[path])
@@ -324,10 +329,9 @@ def _walk(paths: int, slots: IntArray, number: int, asked: Asked, scratch: Scrat
     reached, amount, slope, hard = scratch.reached[:number], scratch.amount[:number], scratch.slope[:number], scratch.hard[:number]
     amount[:], slope[:], hard[:] = 0.0, 0.0, False
     wanted_amounts(venue, book, where, reached, scratch.mark[:number], scratch.fill[:number], amount, slope, hard)
-    unit = 1 if venue.linear else 0
     for place in range(number):
         path = reached[place] - asked.start
-        rows[unit, path] = amount[place]
-        rows[2 + unit, path] = 0.0 if slots[FIRST_SLOT + 3] else slope[place]
+        rows[0, path] = amount[place]
+        rows[1, path] = 0.0 if slots[FIRST_SLOT + 3] else slope[place]
         if hard[place]:
             asked.hard[path] = True
