@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.sim import booking_plain
 
-from tailwag.kernels.booking import row, zero_row
+from tailwag.kernels.arrays import zero_row
+from tailwag.kernels.booking import row
 from tailwag.sim.agents.protocol import Move, OptionStep
 from tailwag.sim.ledger import Fill, Holding, Terms, book_step, with_gap
 from tailwag.sim.scenario import Costs

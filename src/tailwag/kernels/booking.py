@@ -5,7 +5,6 @@ Causes that cannot move in a step are not written at all: most accounts pay no f
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +38,6 @@ __all__ = [
     "add_squared_gap",
     "book_paths",
     "row",
-    "zero_row",
 ]
 
 POSITION, CASH, BOUGHT, TURNOVER, PEAK, TO_LIQUIDITY, TO_VENUE, FIGURES = range(8)
@@ -75,18 +73,6 @@ def row(values: Any, paths: int) -> FloatArray:
     if isinstance(values, float):
         return np.full(paths, values)
     return np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), (paths,)))
-
-
-@lru_cache(maxsize=16)
-def zero_row(paths: int) -> FloatArray:
-    """Zero on every path, read-only and always the same array: what is this very array is known to be zero without a look at it.
-
-    >>> zero_row(3) is zero_row(3)
-    True
-    """
-    zeros = np.zeros(paths)
-    zeros.setflags(write=False)
-    return zeros
 
 
 @_inside

@@ -80,9 +80,11 @@ class Tile(NamedTuple):
 
 
 @njit(error_model="numpy", fastmath=False, cache=True, nogil=True)
-def search(known: Known, market: Market, answers: FloatArray, log_price: FloatArray, found: BoolArray, hard: BoolArray) -> bool:
-    """Write each path's clearing price, whether it has one, and what everybody buys there, the first two rows of (demands, 4, paths); True where some
-    path is hard.
+def search(
+    known: Known, market: Market, answers: FloatArray, coins: BoolArray, log_price: FloatArray, found: BoolArray, hard: BoolArray
+) -> bool:
+    """Write each path's clearing price, whether it has one, and what everybody buys there, the first row of (demands, 4, paths) in USD, the
+    second in coin (`coins`: which demands are); True where some path is hard.
 
     Hard paths are to be searched once more with the agents' own demands.
     """
@@ -90,7 +92,7 @@ def search(known: Known, market: Market, answers: FloatArray, log_price: FloatAr
     for kind in known.kinds:
         floats += FLOATS[kind]
     room, rows = np.empty((floats, TILE)), np.empty((MARKET_ROWS, TILE))
-    scratch, coins = new_scratch(TILE), np.empty(known.kinds.size, dtype=np.bool_)
+    scratch = new_scratch(TILE)
     for demand in range(known.kinds.size):
         coins[demand] = in_coin(known, demand)
     for start in range(0, log_price.size, TILE):

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.booking import zero_row
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
 from tailwag.kernels.random import normals
 from tailwag.sim.agents.protocol import Move, OptionStep
 from tailwag.sim.assets_scenario import AssetDealer, AssetScenario

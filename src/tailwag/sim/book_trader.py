@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from tailwag.hedging.policies import AtTimes, Band, EveryStep, HedgeView, NoHedge, WhalleyWilmott
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.booking import row, zero_row
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
+from tailwag.kernels.booking import row
 from tailwag.kernels.demands import BOOK
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Market, Move, OptionStep, Orders, View, no_orders
 from tailwag.sim.hedge_terms import HedgeTerms, decide, hedge_view
@@ -141,7 +141,7 @@ class BookTrader:
             vol=self._vol(view),
             years_left=self._years_left(view),
         )
-        nothing = np.zeros(owned.shape)
+        nothing = zero_row(owned.size)
         if self.terms.delay_steps:
             return Orders(usd=nothing, coin=decision.speed * (target - owned - decision.offset))
 
@@ -402,7 +402,7 @@ class CharmTrader:
     def act(self, view: View, account: Account, state: BookState, draw: Draws) -> Orders:
         """What time alone makes the hedge lack at the clearing price."""
         share = np.where(view.live, self.terms.hedge_share * self.terms.speed, 0.0)
-        nothing = np.zeros(share.shape)
+        nothing = zero_row(share.size)
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             now, slope = self._delta(view.step, log_price)

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
 from tailwag.sim.agents.protocol import Orders
 from tailwag.sim.ledger import Fill
+from tailwag.sim.orders import plus
 from tailwag.sim.walked import Found, Market, searched
 
 MOST_CHOSEN_SHARE = 0.75
@@ -27,13 +28,14 @@ class Demands:
     ``asked`` (2, paths): at which price and vol shift (None: the agents themselves were not asked yet).  A scratch of one clearing, written to as it asks.
     """
 
-    __slots__ = ("answers", "asked", "orders", "searched")
+    __slots__ = ("answers", "asked", "in_coin", "orders", "searched")
 
     def __init__(self, orders: Sequence[Orders], paths: int) -> None:
         self.orders = [one for one in orders if one.demand is not None]
         self.answers = np.empty((len(self.orders), 4, paths))
         self.asked: FloatArray | None = None
         self.searched: BoolArray | None = None
+        self.in_coin: BoolArray | None = None
 
     @property
     def known(self) -> bool:
@@ -41,9 +43,13 @@ class Demands:
         return all(one.walked is not None for one in self.orders)
 
     def walk(self, market: Market) -> Found:
-        """Clearing prices found by compiled code, with the answers there; paths that are left to the agents' own demands are noted in ``searched``."""
+        """Clearing prices found by compiled code, with the answers there; paths that are left to the agents' own demands are noted in ``searched``.
+
+        Each demand that compiled code knows is in one unit, whoever answers.
+        """
         found = searched([one.walked for one in self.orders if one.walked is not None], market, self.answers)
         self.searched = np.zeros(market.rows.shape[1], dtype=np.bool_) if found.hard is None else found.hard
+        self.in_coin = found.in_coin
         return found
 
     def ask(self, log_price: FloatArray, vol_shift: FloatArray, chosen: IntArray | None) -> FloatArray:
@@ -93,8 +99,11 @@ class Demands:
         """Late orders and what an agent's demand came to."""
         if orders is None or orders.demand is None:
             return fill
-        kept = self.answers[next(place for place, one in enumerate(self.orders) if one is orders)]
-        return Fill(fill.usd + kept[0], fill.coin + kept[1])
+        place = next(place for place, one in enumerate(self.orders) if one is orders)
+        usd, coin, *_ = self.answers[place]
+        if self.in_coin is not None:
+            usd, coin = (zero_row(coin.size), coin) if self.in_coin[place] else (usd, zero_row(usd.size))
+        return Fill(plus(fill.usd, usd), plus(fill.coin, coin))
 
 
 def chosen_paths(wanted: BoolArray) -> IntArray | None:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.booking import zero_row
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
 from tailwag.sim.agents.protocol import TO_FILL, Account, Move, Orders, View, checked_orders
 from tailwag.sim.demands import only_where
 from tailwag.sim.engine_clearing import Collected, clear_step, vol_market, vol_rests
@@ -137,7 +136,7 @@ def _collect(plan: RunPlan, state: State, before: Exogenous) -> Collected:
         usd, coin, flight = (own.flight.usd[0], own.flight.coin[0], own.flight) if prompt else own.flight.arrive()
         orders = None
         if not clearing_now:
-            usd, coin, flight = np.zeros(usd.shape), np.zeros(coin.shape), own.flight.hold()
+            usd, coin, flight = zero_row(usd.size), zero_row(coin.size), own.flight.hold()
         if view is not None and seat.agent.delay_steps == 0:
             orders = _orders(plan, state, seat, own.memory, _seeing(plan, state, seat, view), account_of(own, own.flight))
             if clearing_now:
@@ -295,17 +294,18 @@ def _submit(plan: RunPlan, before: State, state: State) -> State:
         return state
     years = float(plan.scenario.grid.years[state.step] - plan.scenario.grid.years[state.step - 1])
     view = _view(plan, replace(state, log_price=before.log_price), state.step, years, state.log_price, state.vol_shift)
-    factor, folded = np.ones(state.log_price.shape), np.zeros(state.log_price.shape, dtype=bool)
-    if plan.scenario.clearing == "damped":
+    damped, folded = plan.scenario.clearing == "damped", np.zeros(state.log_price.shape, dtype=bool)
+    if damped:
         folded = state.live & (view.market_gain >= 1.0)
-        factor = 1.0 / np.where(folded, 1.0, 1.0 - view.market_gain)
+    factor = 1.0 / np.where(folded, 1.0, 1.0 - view.market_gain) if damped else 1.0
     seats = []
     for seat, own in zip(plan.seats, state.seats):
         if seat.agent.delay_steps == 0:
             seats.append(own)
             continue
         orders = _orders(plan, state, seat, own.memory, _seeing(plan, state, seat, view), account_of(own, own.flight))
-        flight = own.flight.submit(orders.usd * factor, orders.coin * factor, seat.agent.delay_steps, seat.weights)
+        usd, coin = (orders.usd * factor, orders.coin * factor) if damped else (orders.usd, orders.coin)
+        flight = own.flight.submit(usd, coin, seat.agent.delay_steps, seat.weights)
         desk = own.desk
         if desk is not None:
             vega = seat.trader.hedged_vega_usd(state.step, state.log_price, state.vol_shift, own.memory)

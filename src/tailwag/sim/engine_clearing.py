@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tailwag.kernels.arrays import BoolArray, FloatArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, is_zero
 from tailwag.sim.agents.protocol import Orders
 from tailwag.sim.clearing import Cleared, clear
 from tailwag.sim.demands import Demands, chosen_paths
@@ -56,7 +56,16 @@ def clear_step(plan: RunPlan, state: State, before: Exogenous, collected: Collec
     moved = impact.move(before.impact, usd + coin * spot, coin + usd / spot)[0]
     log_price = np.where(found, before.log_pre + np.where(state.live, moved, 0.0), log_price)
     middle = 0.5 * (spot + plan.scenario.spot_usd * np.exp(np.where(found, log_price, before.log_pre)))
-    return log_price, [Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin) for fill in fills], found
+    return log_price, [_in_both_units(fill, spot, middle) for fill in fills], found
+
+
+def _in_both_units(fill: Fill, spot: FloatArray, middle: FloatArray) -> Fill:
+    """Orders in USD and in coin as one purchase: in USD at the price before trading, in coin for those at the price of all fills."""
+    if is_zero(fill.coin):
+        return Fill(fill.usd, fill.coin if is_zero(fill.usd) else fill.usd / middle)
+    if is_zero(fill.usd):
+        return Fill(fill.coin * spot, fill.coin)
+    return Fill(fill.usd + fill.coin * spot, fill.usd / middle + fill.coin)
 
 
 def _clearing(plan: RunPlan, state: State, before: Exogenous, collected: Collected, vols: VegaMarket) -> Clearing:

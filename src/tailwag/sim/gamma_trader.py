@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailwag.hedging.policies import NoHedge
-from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.booking import row, zero_row
+from tailwag.kernels.arrays import FloatArray, IntArray, zero_row
+from tailwag.kernels.booking import row
 from tailwag.kernels.demands import GAMMA
 from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Demand, Draws, Move, OptionStep, Orders, View, no_orders
@@ -57,7 +57,7 @@ class GammaTrader(HedgesNoVega):
             vol=self.terms.iv + view.vol_shift,
             years_left=float("inf"),
         )
-        nothing = np.zeros(owed.shape)
+        nothing = zero_row(owed.size)
         if self.terms.delay_steps:
             return Orders(usd=decision.speed * (-hedged * view.log_price - owed - decision.offset), coin=nothing)
 

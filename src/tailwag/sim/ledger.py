@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tailwag.kernels.arrays import FloatArray, IntArray
+from tailwag.kernels.arrays import FloatArray, IntArray, is_zero, zero_row
 from tailwag.kernels.booking import (
     BOUGHT,
     CASH,
@@ -38,7 +38,6 @@ from tailwag.kernels.booking import (
     add_squared_gap,
     book_paths,
     row,
-    zero_row,
 )
 from tailwag.kernels.loop_rows import DUST_SHARE, DUST_USD
 from tailwag.sim.agents.protocol import Move, OptionStep
@@ -155,13 +154,13 @@ def book_step(
 def _earned(option: OptionStep, paths: int) -> tuple[FloatArray, ...]:
     """The options' parts as compiled code reads them; those that are known to be zero rest, and so does a total that is nothing but delta."""
     parts = (option.gamma_theta_usd, option.vanna_usd, option.vega_usd)
-    greeks = tuple(RESTS if part is zero_row(paths) else row(part, paths) for part in parts)
+    greeks = tuple(RESTS if is_zero(part) else row(part, paths) for part in parts)
     managed = RESTS if isinstance(option.fees_usd, float) and option.fees_usd == 0.0 else row(option.fees_usd, paths)
     delta = row(option.delta_usd, paths)
     explained = option.total_usd is option.delta_usd and not any(part.size for part in (*greeks, managed))
     total, paid = (
         RESTS if explained else row(option.total_usd, paths),
-        RESTS if option.paid_usd is zero_row(paths) else row(option.paid_usd, paths),
+        RESTS if is_zero(option.paid_usd) else row(option.paid_usd, paths),
     )
     return (delta, *greeks, total, paid, managed)
 

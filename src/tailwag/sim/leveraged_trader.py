@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
 from tailwag.kernels.demands import LEVERAGED
 from tailwag.kernels.thresholds import passed
 from tailwag.margin.contract import Contract
@@ -113,7 +113,7 @@ class LeveragedTrader(WantsNoHedge):
         """The venue's orders: positions whose margin is gone, sold or bought in at the market."""
         if isinstance(state, RowState):
             return self._walked(view, state)
-        nothing = np.zeros(view.log_price.shape)
+        nothing = zero_row(view.log_price.size)
         if self.agent.delay_steps:
             called = np.where(state.due == self.agent.delay_steps, state.ordered, 0.0)
             amount = np.where(view.live, -account_sum(state.accounts.side * called), 0.0)
@@ -191,7 +191,7 @@ class LeveragedTrader(WantsNoHedge):
         if not view.live.all():
             low, high = np.where(view.live, low, -np.inf), np.where(view.live, high, np.inf)
         mark_log = None if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
-        nothing, linear = np.zeros(low.shape), self._linear
+        nothing, linear = zero_row(low.size), self._linear
 
         def some(chosen: IntArray | slice) -> Demand:
             lowest, highest, marked = low[chosen], high[chosen], None if mark_log is None else mark_log[chosen]

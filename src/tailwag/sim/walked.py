@@ -34,11 +34,12 @@ class Walked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Clearing prices, which paths have one, and which (None: none) are to be searched with the agents' own demands.  (paths,)."""
+    """Clearing prices, which paths have one, and which (None: none) are to be searched with the agents' own demands, (paths,); which demands are in coin."""
 
     log_price: FloatArray
     found: BoolArray
     hard: BoolArray | None
+    in_coin: BoolArray
 
 
 def searched(walked: Sequence[Walked], market: Market, answers: FloatArray) -> Found:
@@ -57,6 +58,7 @@ def searched(walked: Sequence[Walked], market: Market, answers: FloatArray) -> F
             slots[place, slot] = value
     known = Known(np.array([one.kind for one in walked], dtype=np.int64), slots, numbers, paths)
     log_price, found, hard = np.empty(paths), np.empty(paths, dtype=np.bool_), np.empty(paths, dtype=np.bool_)
-    some = search(known, market, answers, log_price, found, hard)
+    coins = np.empty(len(walked), dtype=np.bool_)
+    some = search(known, market, answers, coins, log_price, found, hard)
     kept.clear()
-    return Found(log_price, found, hard if some else None)
+    return Found(log_price, found, hard if some else None, coins)

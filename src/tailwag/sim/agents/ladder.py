@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
 from tailwag.kernels.booking import row
 from tailwag.kernels.demands import LADDER
 from tailwag.kernels.ladder import fired_usd
@@ -157,7 +157,7 @@ class LadderTrader(WantsNoHedge):
 
     def act(self, view: View, account: Account, state: LadderState, draw: Draws) -> Orders:
         """Sell the longs and buy in the shorts whose levels were reached for the first time."""
-        nothing = np.zeros(view.log_price.shape)
+        nothing = zero_row(view.log_price.size)
         if self.ladder.delay_steps:
             sold = self._sold(state.lowest, state) - self._sold(state.ordered_low, state)
             bought = self._bought(state.highest, state) - self._bought(state.ordered_high, state)

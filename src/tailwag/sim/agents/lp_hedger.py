@@ -8,8 +8,8 @@ import numpy as np
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import CharmOnly, Leland, NoHedge, Policy, Zakamouline
-from tailwag.kernels.arrays import FloatArray, IntArray
-from tailwag.kernels.booking import row, zero_row
+from tailwag.kernels.arrays import FloatArray, IntArray, zero_row
+from tailwag.kernels.booking import row
 from tailwag.kernels.demands import OWNER
 from tailwag.liquidity.pools import RangePool, WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.empty_answers import HedgesNoVega
@@ -120,7 +120,7 @@ class LpHedgerTrader(HedgesNoVega):
         target, slope = self._target(view.log_price)
         gap, gamma, vol = target - owned, -slope * view.spot_usd, np.full(owned.shape, UNREAD_VOL)
         decision = decide(self.agent, view, draw, gap=gap, unit="coin", dollar_gamma_usd=gamma, vol=vol, years_left=float("inf"))
-        nothing = np.zeros(owned.shape)
+        nothing = zero_row(owned.size)
         if self.agent.delay_steps:
             return Orders(usd=nothing, coin=decision.speed * (gap - decision.offset))
 

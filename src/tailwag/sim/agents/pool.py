@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
-from tailwag.kernels.booking import zero_row
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, zero_row
 from tailwag.kernels.demands import POOL
 from tailwag.liquidity.pools import WeightedPool, dollar_gamma_usd
 from tailwag.sim.agents.empty_answers import HedgesNoVega
@@ -88,7 +87,7 @@ class PoolArbitrageTrader(HedgesNoVega):
 
     def act(self, view: View, account: Account, state: ArbitrageState, draw: Draws) -> Orders:
         """Sell in the market what came out of the pool: in its step at the clearing price, or late."""
-        nothing = np.zeros(view.log_price.shape)
+        nothing = zero_row(view.log_price.size)
         held = state.received_coin + account.position_coin + account.flight_coin
         if self.delay_steps:
             return Orders(usd=nothing, coin=np.where(view.live, -held, 0.0))
@@ -116,7 +115,7 @@ class PoolArbitrageTrader(HedgesNoVega):
         ``rows`` (paths,) each: the pool's log price, its fee, coin in it before, coin held.
         """
         pool_log, fee, before, held = rows
-        pool, spot_usd, nothing, free = self.terms.pool, self.market.spot_usd, np.zeros(held.shape), self._free()
+        pool, spot_usd, nothing, free = self.terms.pool, self.market.spot_usd, zero_row(held.size), self._free()
 
         def demand(log_price: FloatArray, vol_shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
             reached = within(pool_log, log_price, fee)

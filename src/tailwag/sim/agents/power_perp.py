@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tailwag.errors import InputError, RuleError, UnitError
-from tailwag.kernels.arrays import BoolArray, FloatArray
-from tailwag.kernels.booking import zero_row
+from tailwag.kernels.arrays import BoolArray, FloatArray, zero_row
 from tailwag.kernels.thresholds import due_or_far
 from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
@@ -208,7 +207,7 @@ class CrabTrader(HedgesNoVega):
 
     def act(self, view: View, account: Account, state: CrabState, draw: Draws) -> Orders:
         """Where the rule has called, close the whole gap."""
-        nothing, called = np.zeros(view.log_price.shape), np.flatnonzero(state.called & view.live)
+        nothing, called = zero_row(view.log_price.size), np.flatnonzero(state.called & view.live)
         if not called.size:
             return Orders(usd=nothing, coin=nothing)
         target = 2.0 * self._worth(view.step, view.log_price, state)[called] / view.spot_usd[called]

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, is_zero, zero_row
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.option_model import OptionModel
 from tailwag.sim.walked import Walked
@@ -117,7 +117,7 @@ class Move:
 class OptionStep:
     """What an agent's options did in one step, in USD: each part of the change of their value (cash paid at an expiry included).
 
-    Parts that are :func:`tailwag.kernels.booking.zero_row` are known to be zero and cost the books nothing.  ``fees_usd``: of the total (and of ``paid_usd``), what it paid for having its options managed; + is paid.
+    Parts that are :func:`tailwag.kernels.arrays.zero_row` are known to be zero and cost the books nothing.  ``fees_usd``: of the total (and of ``paid_usd``), what it paid for having its options managed; + is paid.
     """
 
     delta_usd: FloatArray
@@ -141,7 +141,7 @@ TO_DECIDE, TO_FILL, TO_TRADE_OPTIONS = 0, 1, 2
 
 def no_orders(paths: int) -> Orders:
     """Nothing to buy."""
-    return Orders(np.zeros(paths), np.zeros(paths))
+    return Orders(zero_row(paths), zero_row(paths))
 
 
 class Trader(Protocol):
@@ -228,7 +228,7 @@ def checked_orders(name: str, orders: object, paths: int) -> Orders:
             raise InputError(
                 f"agent {name!r}: expected orders with one number for each of {paths} paths, got {unit} of shape {np.shape(amount)}"
             )
-        if not (unit == "coin" and amount is orders.usd) and not np.isfinite(amount).all():
+        if not is_zero(amount) and not np.isfinite(amount).all():
             raise InputError(
                 f"agent {name!r}: expected finite orders, got {amount[~np.isfinite(amount)][0]} {unit}; order 0 where it wants nothing"
             )
