@@ -38,6 +38,8 @@ TILE = 1024
 """Paths together: few enough to stay in a near cache, so many that what each question costs by itself is shared."""
 LOG_PRE, SPOT, THIN, FIXED_USD, FIXED_COIN, SHIFT_BASE, SHIFT_MORE, LAST_LOG, SCALE, MARKET_ROWS = range(10)
 START, SCAN, LOOK, REFINE, SETTLE = range(5)
+FEW_SHARE = 0.25
+"""Where fewer paths of a tile are asked about, what they come to is worked out path by path."""
 SMOOTH_SHARE = 0.01
 """Slopes that agree to this share are those of a smooth stride."""
 
@@ -286,6 +288,9 @@ def _excess(known: Known, market: Market, tile: Tile, log_price: FloatArray, num
         tile.asked[path] = x
         tile.shift[path] = rows[SHIFT_BASE, path] + market.beta * (x - rows[LAST_LOG, path]) + rows[SHIFT_MORE, path]
     ask(known, Asked(tile.start, log_price, tile.shift, chosen, tile.hard), tile.scratch, answers)
+    if number < FEW_SHARE * count:
+        _excess_of_few(market, tile, log_price, chosen)
+        return
     usd, coin, slope_usd, slope_coin = tile.sums[0], tile.sums[1], tile.sums[2], tile.sums[3]
     tile.sums[:] = 0.0
     for demand in range(answers.shape[0]):
@@ -301,7 +306,28 @@ def _excess(known: Known, market: Market, tile: Tile, log_price: FloatArray, num
         tile.slope[path] -= 1.0
 
 
-# Each loop below is over few arrays, so that it becomes vector code; it runs over the whole tile, as nearly all of it is asked about.
+@_inside
+def _excess_of_few(market: Market, tile: Tile, log_price: FloatArray, chosen: PathArray) -> None:
+    """The same, path by path."""
+    rows, answers = tile.market, tile.answers
+    for path in chosen:
+        usd, coin, slope_usd, slope_coin = 0.0, 0.0, 0.0, 0.0
+        for demand in range(answers.shape[0]):
+            if tile.in_coin[demand]:
+                coin += answers[demand, 0, path]
+                slope_coin += answers[demand, 1, path]
+            else:
+                usd += answers[demand, 0, path]
+                slope_usd += answers[demand, 1, path]
+        usd, coin, spot, thin = usd + rows[FIXED_USD, path], coin + rows[FIXED_COIN, path], rows[SPOT, path], rows[THIN, path]
+        moved, slope = market.per_usd * (usd + coin * spot), market.per_usd * (slope_usd + slope_coin * spot)
+        if market.per_coin != 0.0:
+            moved += market.per_coin * (coin + usd / spot)
+            slope += market.per_coin * (slope_coin + slope_usd / spot)
+        tile.value[path], tile.slope[path] = rows[LOG_PRE, path] + moved * thin - log_price[path], slope * thin - 1.0
+
+
+# Each loop below is over few arrays, so that it becomes vector code; it runs over the whole tile where many of its paths are asked about.
 
 
 @_inside
