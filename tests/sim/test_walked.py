@@ -125,6 +125,20 @@ def test_the_market_is_the_one_that_agents_make_who_are_asked(name: str, looked:
     assert all(agent.trades.sum() > 0 for agent in walked.agents)
 
 
+def test_impact_may_count_coin_and_no_bit_depends_on_who_else_is_searched(looked: list[Any]) -> None:
+    scenario = world(EVERYBODY["all"])
+    per_coin = ImpactModel(permanent_per_coin=3e-7, transient_per_usd=5e-12, transient_half_life_minutes=20.0)
+    plan = plan_run(replace(scenario, impact=per_coin), seed=4, tabulate=True, full_pnl=False)
+    walked = run_block(plan, 0, 96)
+    assert len(looked) == 10, "compiled code searched in every step"
+    alike(walked, run_block(replace(plan, walks=False), 0, 96))
+    for first, count in ((0, 1), (17, 3), (40, 56)):
+        part = run_block(plan, first, count)
+        assert np.array_equal(walked.log_price[first : first + count], part.log_price)
+        for ours, theirs in zip(walked.agents, part.agents):
+            assert np.array_equal(ours.pnl_usd[:, first : first + count], theirs.pnl_usd)
+
+
 def test_paths_that_compiled_code_cannot_answer_are_left_to_the_agents(looked: list[Any]) -> None:
     """A fund that is not enough; and no bit depends on who else is in the block."""
     plan = plan_run(world(EVERYBODY["poor"], vol=3.0), seed=4, tabulate=True, full_pnl=False)
