@@ -41,11 +41,15 @@ def options(rng: np.random.Generator, kind: str) -> OptionStep | None:
         return OptionStep(parts[0], zero, zero, zero, parts[0], zero)
     if kind == "greeks rest":
         return OptionStep(parts[0], parts[1], zero, zero, parts[4], parts[5])
+    if kind == "more than delta":  # a total that is the delta itself is not explained where something stands beside it
+        return OptionStep(parts[0], parts[1], zero, zero, parts[0], zero)
+    if kind == "managed delta":
+        return OptionStep(parts[0], zero, zero, zero, parts[0], zero, fees_usd=7.0)
     return OptionStep(*parts, fees_usd=11.0 if kind == "managed" else 0.0)
 
 
 @pytest.mark.parametrize("makes", [False, True])
-@pytest.mark.parametrize("kind", ["none", "rests", "greeks rest", "all", "managed"])
+@pytest.mark.parametrize("kind", ["none", "rests", "greeks rest", "more than delta", "managed delta", "all", "managed"])
 @pytest.mark.parametrize("funding", [0.0, 0.07])
 @pytest.mark.parametrize(
     "costs",

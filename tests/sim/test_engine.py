@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from tailwag.errors import InputError
 from tailwag.hedging.execution import AtOnce, Maker, Twap
 from tailwag.hedging.policies import AtTimes, Band, EveryStep, Leland, NoHedge, Predictive, WhalleyWilmott, Zakamouline
 from tailwag.sim.agents.dealer import Dealer, HedgeInstrument
+from tailwag.sim.agents.protocol import no_orders
 from tailwag.sim.blocks import run_block
-from tailwag.sim.dynamics import Gbm
-from tailwag.sim.engine import plan_run
+from tailwag.sim.dynamics import Gbm, Replay
+from tailwag.sim.engine import init, plan_run
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel, ReactiveDepth, SquareRootLaw
 from tailwag.sim.option_book import OptionBook, book_greeks
@@ -236,3 +238,44 @@ def test_crossing_saves_costs_and_moves_nothing() -> None:
     assert fees["long"].max() == fees["long"].min() == 0.0
     assert fees["short"] == pytest.approx(full["short"] * 2.0 / 3.0, rel=1e-9)
     assert other.venue_cash_usd == pytest.approx(-fees["short"], rel=1e-9)
+
+
+def test_an_order_on_its_way_comes_nearer_while_it_waits_for_an_auction() -> None:
+    """One move in step 1, decided on at its end, two steps on the way, an auction every third: it is filled in step 3."""
+    moves = np.zeros(9)
+    moves[0] = 0.01
+    dealer = Dealer("dealer", EveryStep(), 2, gamma_usd=-1e9, iv=0.6)
+    grid = TimeGrid.uniform(horizon_days=9 / 1440, step_minutes=1.0)
+    found = Scenario(SPOT, grid, Replay(moves), ImpactModel(permanent_per_usd=1e-16), (dealer,), "lagged", batch_steps=3)
+    flows = np.asarray(run_block(plan_run(found, seed=1), 0, 1, keep_agents=True).agents[0].flow_usd)[0]
+    assert np.flatnonzero(np.abs(flows) > 1.0).tolist() == [2]
+    assert flows[2] == pytest.approx(1e9 * 0.01, rel=1e-5)
+
+
+def test_nothing_to_buy_may_be_filled_in() -> None:
+    orders = no_orders(3)
+    orders.usd[:], orders.coin[0] = 5.0, 1.0
+    assert no_orders(3).usd.tolist() == [0.0, 0.0, 0.0]
+
+
+class OddStart:
+    """A trader that starts with one number for all paths, or with none at all."""
+
+    def __init__(self, inner: Any, coin: float, paths: int) -> None:
+        self.inner, self.coin = inner, np.full(paths, coin)
+
+    def __getattr__(self, word: str) -> Any:
+        return getattr(self.inner, word)
+
+    def start_coin(self, state: Any) -> Any:
+        return self.coin
+
+
+@pytest.mark.parametrize(("coin", "paths"), [(1.0, 1), (np.nan, 4)])
+def test_a_start_that_is_no_number_for_each_path_is_refused(coin: float, paths: int) -> None:
+    grid = TimeGrid.uniform(horizon_days=9 / 1440, step_minutes=1.0)
+    dealer = Dealer("dealer", EveryStep(), 1, gamma_usd=-1e9, iv=0.6)
+    plan = plan_run(Scenario(SPOT, grid, Gbm(0.6), ImpactModel(permanent_per_usd=1e-12), (dealer,), "lagged"), seed=1)
+    odd = replace(plan, seats=(replace(plan.seats[0], trader=OddStart(plan.seats[0].trader, coin, paths)),))
+    with pytest.raises(InputError, match=r"agent 'dealer': expected start_coin\(\) to answer with one finite number for each of 4 paths"):
+        init(odd, 0, 4)

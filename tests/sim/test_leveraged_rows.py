@@ -187,3 +187,18 @@ def test_the_levels_of_a_path_are_those_of_its_next_accounts(contract: Contract,
         assert np.minimum(high, 100.0) == pytest.approx(np.minimum(plain_high - HAIR_LOG, 100.0), abs=1e-13)
         gone.append((low < -100.0) | (high > 100.0))
     assert np.all(gone) or len(sides) == 2, "one side has nobody from the start"
+
+
+def test_levels_that_are_kept_are_those_of_the_accounts_after_funding_too() -> None:
+    """What is kept of a state is what its accounts say; funding moves it, on a venue that charges it from outside."""
+    agent = LeveragedTraders("traders", 0, MIX, rules(Contract.LINEAR, margin=0.008), fund_usd=1e8)
+    plan = plan_of(wild(agent), compiled=True)
+    mine = next(place for place, seat in enumerate(plan.seats) if seat.agent is agent)
+    for state in states_of(plan, 20):
+        memory = state.seats[mine].memory
+        charged = plan.seats[mine].trader.with_funding(np.full(20, 3e-4), np.full(20, SPOT), memory)
+        for one in (memory, charged):
+            for kept, fresh in zip(levels_log(one, SPOT), levels_log(replace(one, levels=None), SPOT)):
+                assert np.array_equal(kept, fresh)
+        moved = [np.abs(after - before) for after, before in zip(levels_log(charged, SPOT), levels_log(memory, SPOT))]
+        assert max(np.nanmax(np.where(np.isfinite(one), one, 0.0)) for one in moved) > 1e-5

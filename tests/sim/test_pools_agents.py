@@ -121,6 +121,13 @@ def test_the_rule_calls_after_a_move_of_its_share_to_the_bit(share: float) -> No
         assert (rule.due(since, moved) == told).all()
 
 
+def test_the_rule_takes_one_time_for_all_paths() -> None:
+    rule, moved = TimeOrThreshold(1.0, 0.01), np.array([0.0, 0.02, -0.02])
+    for since in (0.0, np.float64(0.0), np.zeros(1), np.zeros(3)):
+        assert rule.due(since, moved).tolist() == [False, True, True]  # type: ignore[arg-type]
+    assert rule.due(np.full(1, 9.0), moved).all()
+
+
 def test_what_the_short_owes_is_not_taken_from_another_step_or_price() -> None:
     """What is kept from the last step answers for that step and those prices alone."""
     trader = CRAB.at_work(Market(SPOT, TimeGrid.uniform(horizon_days=1.0, step_minutes=60.0)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.contracts.agent import SPOT, AgentContract, market
 from tests.sim.price_band_plain import plain_edges, plain_step
+from tests.sim.test_walked import traders
 
 from tailwag.errors import InputError
 from tailwag.hedging.policies import EveryStep
@@ -15,10 +18,11 @@ from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Replay
-from tailwag.sim.engine import plan_run
+from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.impact import ImpactModel
 
 LADDER = LiquidationLadder("ladder", 0, density_usd=4e9)
+TRADERS = traders(1e9)
 DEALER = Dealer("dealer", EveryStep(), 0, gamma_usd=-2e8, iv=0.6)
 
 
@@ -49,6 +53,26 @@ def flows(agent, moves: list[float], *, impact: float = 0.0) -> np.ndarray:  # t
     padded[: len(moves)] = moves
     scenario = market(agent, price=Replay(padded), impact=ImpactModel(permanent_per_usd=impact))
     return np.asarray(run_block(plan_run(scenario, seed=1), 0, 1, keep_agents=True).agents[0].flow_usd)[0]
+
+
+def test_what_options_earn_does_not_hang_on_which_move_is_tried_first() -> None:
+    """Behind a band of 0.02 % that every first step meets, a dealer's book earns what the price did."""
+    inner = Dealer("dealer", EveryStep(), 1, gamma_usd=-1e9, iv=0.6)
+    plan = plan_run(market(PriceBand(inner, 0.0002, 1.0, 5.0), price=Replay(np.full(12, 0.01))), seed=1)
+    alone = plan_run(market(inner, price=Replay(np.full(12, 0.01))), seed=1)
+    earned = []
+    for guess in (False, True):
+        start = init(plan, 0, 3)
+        own = start.seats[0]
+        tried = replace(start, seats=(replace(own, memory=replace(own.memory, earns=guess)),))
+        earned.append(step(plan, tried).seats[0].holding.pnl_usd)
+    assert np.array_equal(*earned)
+    assert np.allclose(earned[0][:2], step(alone, init(alone, 0, 3)).seats[0].holding.pnl_usd[:2], rtol=1e-12)
+
+
+def test_agents_whose_venue_keeps_accounts_cannot_rest() -> None:
+    with pytest.raises(InputError, match="expected an agent that can rest behind a price band, got LeveragedTraders"):
+        banded(TRADERS)
 
 
 def test_no_more_is_liquidated_than_at_the_edge_and_the_rest_after_the_pause_if_still_passed() -> None:

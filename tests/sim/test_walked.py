@@ -24,7 +24,7 @@ from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.grid import TimeGrid
-from tailwag.sim.impact import ImpactModel
+from tailwag.sim.impact import ImpactModel, ReactiveDepth
 from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.option_book import OptionBook
 from tailwag.sim.pool_state import PoolFee, PoolTerms
@@ -139,6 +139,21 @@ def test_impact_may_count_coin_and_no_bit_depends_on_who_else_is_searched(looked
             assert np.array_equal(ours.pnl_usd[:, first : first + count], theirs.pnl_usd)
 
 
+@pytest.mark.parametrize("name", ["book", "pool", "whole", "all"])
+def test_depth_that_reacts_thins_what_is_searched(name: str, looked: list[Any]) -> None:
+    impact = ImpactModel(permanent_per_usd=5e-12, depth_reacts=ReactiveDepth(30.0, 2e-9, 20.0, 0.25))
+    plan = plan_run(replace(world(EVERYBODY[name]), impact=impact), seed=4, tabulate=True, full_pnl=False)
+    walked = run_block(plan, 0, 120)
+    assert len(looked) == 10
+    alike(walked, run_block(replace(plan, walks=False), 0, 120))
+
+
+def test_of_two_bands_one_in_the_other_the_agents_are_asked() -> None:
+    agents = (PriceBand(PriceBand(ladder("twice"), 0.002, 3.0, 5.0), 0.001, 2.0, 4.0),)
+    plan = plan_run(world(agents, vol=3.0), seed=4, tabulate=True, full_pnl=False)
+    alike(run_block(plan, 0, 100), run_block(replace(plan, walks=False), 0, 100))
+
+
 def test_paths_that_compiled_code_cannot_answer_are_left_to_the_agents(looked: list[Any]) -> None:
     """A fund that is not enough; and no bit depends on who else is in the block."""
     plan = plan_run(world(EVERYBODY["poor"], vol=3.0), seed=4, tabulate=True, full_pnl=False)
@@ -185,6 +200,7 @@ def test_a_book_is_not_read_again_where_the_search_has_read_it(vol: float, stop:
         for ours, theirs in zip(memory.read.found, fresh):
             assert np.abs(ours - theirs).max() < 1e-7
         assert memory.read.answers(state.step, state.log_price.copy(), state.vol_shift.copy())
+        assert not memory.read.answers(state.step + 1, state.log_price, state.vol_shift)
     mine = [size for own, size in sizes if own]
     stopped = int((~state.live).sum())
     assert (stopped > 0) == (stop < 0.1)

@@ -41,6 +41,8 @@ def zero_row(paths: int) -> FloatArray:
     return frozen(np.zeros(paths))
 
 
-def is_zero(part: FloatArray) -> bool:
+def is_zero(part: Any) -> bool:
     """Whether an array is known to be zero everywhere: `zero_row` or `zero_rows`, not others that happen to be."""
-    return part is (zero_row(part.size) if part.ndim == 1 else zero_rows(*part.shape))
+    if not isinstance(part, np.ndarray):
+        return False
+    return part is zero_row(part.size) if part.ndim == 1 else part.ndim == 2 and part is zero_rows(*part.shape)

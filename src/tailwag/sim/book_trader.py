@@ -241,7 +241,7 @@ class BookTrader:
         price, shift, delta, slope = told
         there = (np.abs(price - move.log_price) <= SAME_LOG) & (np.abs(shift - move.vol_shift) <= SAME_LOG)
         if not there.all():
-            others = np.flatnonzero(~there)
+            others, delta, slope = np.flatnonzero(~there), delta.copy(), slope.copy()  # the orders stay as the search left them
             at = (move.log_price[others], move.vol_shift[others])
             delta[others], slope[others] = self.net_delta.at(move.step, *at, running_average_usd=average[others])
         return Read(move.step, move.log_price, move.vol_shift, (delta, slope))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.sim.agents.protocol import Account
 from tailwag.sim.impact import ImpactState
@@ -81,7 +82,12 @@ def init(plan: RunPlan, first_path: int, paths: int) -> State:
         desk = (
             VegaDesk.opened(seat.trader.hedged_vega_usd(0, nothing, nothing, memory), seat.agent.delay_steps) if seat.hedges_vega else None
         )
-        holding = Holding.opened(seat.trader.start_coin(memory), scenario.spot_usd, cost_usd=opening_cost_usd(seat))
+        coin = np.asarray(seat.trader.start_coin(memory), dtype=np.float64)
+        if coin.shape != (paths,) or not np.isfinite(coin).all():
+            raise InputError(
+                f"agent {seat.agent.name!r}: expected start_coin() to answer with one finite number for each of {paths} paths, got shape {coin.shape}"
+            )
+        holding = Holding.opened(coin, scenario.spot_usd, cost_usd=opening_cost_usd(seat))
         seats.append(SeatState(holding, Flight.empty(slots, paths), memory, desk))
     return State(
         step=0,

@@ -49,7 +49,8 @@ def decide(
     )
     paths = view.live.size
     active, speed = np.empty(paths, dtype=np.bool_), np.empty(paths)
-    at_speed(np.asarray(decision.active), view.live, row(decision.speed, paths), float(terms.speed), active, speed)
+    called = np.ascontiguousarray(np.broadcast_to(np.asarray(decision.active, dtype=np.bool_), (paths,)))
+    at_speed(called, view.live, row(decision.speed, paths), float(terms.speed), active, speed)
     return Decision(active=active, offset=decision.offset, speed=speed)
 
 

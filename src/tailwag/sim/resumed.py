@@ -52,9 +52,14 @@ def simulate_rest(
     """
     _refuse(scenario, paths, seed, threads, False)
     split, engine = _split(scenario, "auto"), _engine(scenario, "auto")
-    prepared = plan_run(scenario, seed=seed, full_pnl=split == "steps")
+    prepared = plan_run(scenario, seed=seed, tabulate=engine == "tabulated", full_pnl=split == "steps")
     step_block = partial(fast.run_block, fast.prepare(prepared, threads=threads)) if engine == "fast" else partial(run_block, prepared)
-    missing = [(first, size) for first, size in _firsts(scenario, paths, keep_agents=False) if part.done.get(first) != size]
+    blocks = dict(_firsts(scenario, paths, keep_agents=False))
+    if not part.done.items() <= blocks.items():
+        raise TailwagError(
+            f"expected the finished part of this run in blocks of {max(blocks.values()):,} paths, got others; delete it and run again"
+        )
+    missing = [(first, size) for first, size in blocks.items() if first not in part.done]
     for (first, _), (_, found) in zip(missing, _blocks(partial(_folded, step_block, plan), missing, threads, False)):
         part.add(first, found)
         if progress is not None:

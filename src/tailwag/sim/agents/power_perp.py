@@ -9,6 +9,7 @@ import numpy as np
 
 from tailwag.errors import InputError, RuleError, UnitError
 from tailwag.kernels.arrays import BoolArray, FloatArray, zero_row
+from tailwag.kernels.booking import row
 from tailwag.kernels.thresholds import due_or_far
 from tailwag.sim.agents.empty_answers import HedgesNoVega
 from tailwag.sim.agents.protocol import Account, Draws, Market, Move, OptionStep, Orders, Trader, View
@@ -63,13 +64,14 @@ class TimeOrThreshold:
 
     def due(self, since_years: FloatArray, since_log: FloatArray) -> BoolArray:
         """Whether the hedge may be called, (paths,): time and log move since the last one."""
-        share = self.move_share * (1.0 - SAME_TIME)
+        paths, share = np.broadcast(since_years, since_log).size, self.move_share * (1.0 - SAME_TIME)
+        age, moved = row(since_years, paths), row(since_log, paths)
         fell, rose = (math.log1p(-share) if share < 1.0 else -math.inf), math.log1p(share)
-        due, far = np.empty(since_log.shape, dtype=np.bool_), np.empty(since_log.shape, dtype=np.int64)
+        due, far = np.empty(paths, dtype=np.bool_), np.empty(paths, dtype=np.int64)
         oldest = (self.every_hours / HOURS_PER_YEAR) * (1.0 - SAME_TIME)
-        number = due_or_far(since_years, since_log, oldest, (NEARLY * fell, NEARLY * rose), due, far)
+        number = due_or_far(age, moved, oldest, (NEARLY * fell, NEARLY * rose), due, far)
         far = far[:number]  # nearer than that the move is certainly smaller
-        moves = since_log[far]
+        moves = moved[far]
         due[far] |= (np.abs(np.expm1(moves)) >= share) & (moves != 0.0)
         return due
 

@@ -11,6 +11,8 @@ from tailwag.errors import InputError
 from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray
 from tailwag.kernels.booking import row
 from tailwag.kernels.price_band import SAME_TIME_YEARS, Times, edges, stepped
+from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.margined_book import MarginedBook
 from tailwag.sim.agents.protocol import Account, Agent, Demand, Draws, Market, Move, OptionStep, Orders, Trader, View
 from tailwag.units import HOURS_PER_YEAR
 
@@ -24,7 +26,8 @@ class PriceBand:
     In a step that would clear beyond the band, no more is traded than at its edge.  From then on the agent rests for ``pause_minutes`` (orders on
     their way still arrive), while the fundamental price goes on elsewhere; afterwards the reference is the price that is found then.  It is renewed every
     ``window_minutes`` in calm times too.  Positions that would have been liquidated during the pause are liquidated afterwards only if their level is
-    still passed.  InputError for a band, pause or window of 0 or less.
+    still passed.  InputError for a band, pause or window of 0 or less, and for leveraged traders and margined books: whom their venue liquidates stands in
+    accounts of their own, which no band pauses.
     """
 
     inner: Agent
@@ -36,6 +39,11 @@ class PriceBand:
         for name in ("band_log", "pause_minutes", "window_minutes"):
             if not 0.0 < getattr(self, name) < 1e6:
                 raise InputError(f"agent {self.name!r}: expected {name} above 0, got {getattr(self, name):g}; 0.05 is a band of 5 %")
+        if isinstance(self.inner, LeveragedTraders | MarginedBook):
+            raise InputError(
+                f"agent {self.name!r}: expected an agent that can rest behind a price band, got {type(self.inner).__name__}, whose venue keeps accounts "
+                "of its own; take a liquidation ladder"
+            )
 
     @property
     def name(self) -> str:

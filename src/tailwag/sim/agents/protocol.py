@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, is_zero, zero_row
+from tailwag.kernels.arrays import BoolArray, FloatArray, IntArray, is_zero
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.option_model import OptionModel
 from tailwag.sim.walked import Walked
@@ -140,8 +140,8 @@ TO_DECIDE, TO_FILL, TO_TRADE_OPTIONS = 0, 1, 2
 
 
 def no_orders(paths: int) -> Orders:
-    """Nothing to buy."""
-    return Orders(zero_row(paths), zero_row(paths))
+    """Nothing to buy; arrays of their own, to be filled in."""
+    return Orders(np.zeros(paths), np.zeros(paths))
 
 
 class Trader(Protocol):
