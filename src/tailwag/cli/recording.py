@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tailwag.cli.stop_request import StopRequest
 from tailwag.errors import InputError, StoreBusyError, StoreError, TailwagError, VenueError
 
 if TYPE_CHECKING:
@@ -148,9 +149,9 @@ def _segment_bytes(mebibytes: float) -> int:
 
 
 @contextmanager
-def _until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set: the record under way is finished first."""
-    stopped = threading.Event()
+def _until_signalled() -> Iterator[StopRequest]:
+    """A request that SIGINT and SIGTERM make: the record under way is finished first."""
+    stopped = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
@@ -162,7 +163,7 @@ def _until_signalled() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _sleeper(stopped: threading.Event) -> Any:
+def _sleeper(stopped: StopRequest) -> Any:
     def sleep(seconds: float) -> None:
         stopped.wait(seconds)
 
@@ -177,7 +178,7 @@ def _complain(text: str) -> None:
 class _Recording:
     """Turns: one snapshot of every feed, then a pause until the next turn is due."""
 
-    def __init__(self, request: RecordRequest, recorder: Recorder, stopped: threading.Event, clock: Callable[[], int]) -> None:
+    def __init__(self, request: RecordRequest, recorder: Recorder, stopped: StopRequest, clock: Callable[[], int]) -> None:
         self._request, self._recorder, self._stopped, self._clock = request, recorder, stopped, clock
         self._goes_on = request.every is not None or request.faults is not None
         self._left = math.inf if request.count is None else request.count
