@@ -149,7 +149,9 @@ def _flows(document: Document) -> Iterator[Block]:
     shown = document["shown_paths"]
     for path in shown:
         figure = flows_through(path["hours"], path["price_usd"], path["fundamental_usd"], path["bought_usd"])
+        idle = [name for name, bought in path["bought_usd"].items() if not any(bought)]
         reading = "Above: price, and the same shocks with nobody trading. Below: what each has bought since the start; falling lines sell."
+        reading += f" Not drawn, as they trade nothing here: {', '.join(idle)}." if idle else ""
         yield Block(f"path-{path['which']}", shown_title(document, path), reading, figure, 6 if len(shown) > 1 else 12)
 
 

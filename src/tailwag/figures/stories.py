@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LONGEST_NAME = 40
+DASHES = ("solid", "dash", "dot", "dashdot")
 ROW_PX = 52
 VERDICTS = {
     "better": "damping",
@@ -32,7 +33,7 @@ VERDICTS = {
 
 
 def flows_through(hours: Any, price_usd: Any, fundamental_usd: Any, bought_usd: Mapping[str, Any], *, theme: Theme = "light") -> Figure:
-    """One path: price over what it would have been with nobody trading, and below it what each agent has bought by then.
+    """One path: price over what it would have been with nobody trading, and below it what each agent that trades has bought by then.
 
     Shapes: ``hours`` and both prices (times,); ``bought_usd`` by agent (times,).  Units: hours, USD; + bought, - sold.
 
@@ -43,7 +44,7 @@ def flows_through(hours: Any, price_usd: Any, fundamental_usd: Any, bought_usd: 
     if at.size < 2:
         return nothing("No path is known.", colours)
     prices = [numbers(price_usd), numbers(fundamental_usd)]
-    lines = {name: numbers(values) for name, values in bought_usd.items()}
+    lines = {name: numbers(values) for name, values in bought_usd.items() if np.any(numbers(values))}
     divisor, unit = money_scale(*lines.values()) if lines else (1.0, "$")
     traces: list[dict[str, Any]] = [
         _line(at, prices[0], "price", colours.ink, y="y2"),
@@ -51,7 +52,8 @@ def flows_through(hours: Any, price_usd: Any, fundamental_usd: Any, bought_usd: 
     ]
     paints = rule_colours(colours)
     for place, (name, values) in enumerate(lines.items()):
-        traces.append(_line(at, values / divisor, inert(name, most=LONGEST_NAME), paints[place % len(paints)], y="y"))
+        dash = DASHES[place // len(paints) % len(DASHES)]  # no two lines look alike
+        traces.append(_line(at, values / divisor, inert(name, most=LONGEST_NAME), paints[place % len(paints)], y="y", dash=dash))
     return canvas(
         traces,
         colours,
