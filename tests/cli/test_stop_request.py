@@ -39,12 +39,13 @@ def test_a_handler_may_ask_between_any_two_lines_of_a_wait() -> None:
 
 def test_everybody_who_waits_hears_it() -> None:
     stop, heard = StopRequest(), []
-    threads = [threading.Thread(target=lambda: heard.append(stop.wait(30.0))) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: heard.append(stop.wait(30.0)), daemon=True) for _ in range(5)]
     for thread in threads:
         thread.start()
     stop.set()
     for thread in threads:
-        thread.join(10.0)
+        thread.join(5.0)
+        assert not thread.is_alive(), "long before its time is up"
     assert heard == [True] * 5
     assert stop.wait(30.0)
 
