@@ -7,12 +7,14 @@ import copy
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from tailwag.service.dashboard import static_files
 
@@ -31,6 +33,22 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+class Accepted(ServerConnection):
+    """A connection that the server knows of before anything is asked on it."""
+
+    def __init__(self, everybody: set[Accepted], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._everybody = everybody
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._everybody.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._everybody.discard(self)
+
+
 class DashboardServer:
     """What the page may ask, answered from memory; ``publish``, ``beat``, ``alert`` and ``drop`` are called from the test's thread."""
 
@@ -44,6 +62,7 @@ class DashboardServer:
         self.token = ""
         self.past = self._past(document, past_steps) if document.get("as_of") else []
         self._files = {file.path: file for file in static_files()}
+        self._accepted: set[Accepted] = set()
         self._clients: set[ServerConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -73,6 +92,7 @@ class DashboardServer:
 
     def __exit__(self, *_: object) -> None:
         self._call(self._stop())
+        self._call(self._leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -84,14 +104,33 @@ class DashboardServer:
         self._loop.run_forever()
 
     async def _start(self, port: int) -> None:
-        self._server = await serve(self._stream, "127.0.0.1", port, process_request=self._answer, ping_interval=None)
+        connect = partial(Accepted, self._accepted)
+        self._server = await serve(
+            self._stream, "127.0.0.1", port, process_request=self._answer, ping_interval=None, create_connection=connect
+        )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     async def _stop(self) -> None:
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+            await self._hang_up_until(asyncio.ensure_future(self._server.wait_closed()))
             self._server = None
+
+    async def _leave(self) -> None:
+        """Whoever was accepted while the server closed is nobody's: the loop must not end before they do."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await self._hang_up_until(*others)
+        # A connection that was closed is told so in a later turn of the loop.
+        while self._accepted:
+            await asyncio.sleep(0.01)
+
+    async def _hang_up_until(self, *ended: asyncio.Future[Any]) -> None:
+        """A browser opens connections on which it may never ask: those are not waited for."""
+        while not all(one.done() for one in ended):
+            for one in self._accepted:
+                if one.protocol.state is State.CONNECTING:
+                    one.transport.abort()
+            await asyncio.wait(ended, timeout=0.01)
 
     def _call(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
