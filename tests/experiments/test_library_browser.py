@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser_views import VIEWS
 from tests.experiments.test_report_browser import chromium, visit  # noqa: F401 - chromium is a fixture
 
 from tailwag.experiments.scenario_assets import open_assets
@@ -30,8 +31,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@VIEWS
 def test_every_figure_is_drawn_offline(chromium: Any, page: Path, width: int, scheme: str) -> None:  # noqa: F811
     seen = visit(chromium, page, width=width, scheme=scheme)
     seen.draw_everything()

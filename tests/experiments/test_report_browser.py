@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser_views import VIEWS
 from tests.experiments.sample_document import empty_document, hostile_document, sample_document
 
 from tailwag.experiments.report import report_html
@@ -90,8 +91,7 @@ def visit(chromium: Any, file: Path, *, width: int, scheme: str) -> Visit:
     return seen
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@VIEWS
 def test_every_figure_is_drawn_offline(chromium: Any, folder: Path, width: int, scheme: str) -> None:
     seen = visit(chromium, folder / "full.html", width=width, scheme=scheme)
     seen.draw_everything()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser_views import VIEWS
 from tests.experiments.scenario_texts import saved
 from tests.experiments.test_report_browser import chromium, visit  # noqa: F401 - chromium is a fixture
 from tests.experiments.test_run_report import TEXTS, hostile
@@ -31,8 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@VIEWS
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_is_drawn_offline(chromium: Any, folder: Path, name: str, width: int, scheme: str) -> None:  # noqa: F811
     seen = visit(chromium, folder / f"{name}.html", width=width, scheme=scheme)

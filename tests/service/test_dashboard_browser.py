@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from tests.browser_views import VIEWS
 from tests.experiments.masked_chain import masked_document
 from tests.experiments.sample_document import empty_document, hostile_document, sample_document
 from tests.service.dashboard_server import DashboardServer
@@ -103,8 +104,7 @@ def live(chromium: Any, server: DashboardServer) -> Iterator[Visit]:
     seen.page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@VIEWS
 def test_the_whole_page_is_drawn_and_asks_loopback_only(chromium: Any, server: DashboardServer, width: int, scheme: str) -> None:
     seen = visit(chromium, server, width=width, scheme=scheme)
     seen.scroll_through()

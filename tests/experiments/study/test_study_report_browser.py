@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser_views import VIEWS
 from tests.experiments.study.study_document import study_document
 from tests.experiments.study.test_study_report import COMMAND, hostile, refused
 from tests.experiments.test_report_browser import chromium, visit  # noqa: F401 - chromium is a fixture
@@ -27,8 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@VIEWS
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_is_drawn_offline(chromium: Any, folder: Path, name: str, width: int, scheme: str) -> None:  # noqa: F811
     seen = visit(chromium, folder / f"{name}.html", width=width, scheme=scheme)
@@ -41,7 +41,7 @@ def test_every_figure_is_drawn_offline(chromium: Any, folder: Path, name: str, w
     seen.page.context.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@VIEWS
 def test_no_rule_of_accessibility_is_broken(chromium: Any, folder: Path, width: int, scheme: str) -> None:  # noqa: F811
     """Every fold open; contrast that axe leaves undecided, of what a scrolled table cuts off, is worked out from the colours in use.
 
