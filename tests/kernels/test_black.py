@@ -25,6 +25,7 @@ from tailwag.kernels.black import (
     coin_greeks_plain,
     common_greeks,
 )
+from tailwag.kernels.black_blocks import greeks_kernel
 
 ANSWERS = json.loads((Path(__file__).parents[1] / "answers" / "greeks.json").read_text())
 SECOND = 1 / (365 * 24 * 3600)
@@ -387,3 +388,25 @@ def test_a_rate_discounts_at_a_fixed_forward() -> None:
     step = 1e-6
     up, down = (black_price(1, 60000, 65000, 0.5, 0.65)[0] * math.exp(-(0.05 + s) * 0.5) for s in (step, -step))
     assert discounted[GREEKS.index("rho")] == pytest.approx((up - down) / (2 * step), rel=1e-8)
+
+
+def test_read_only_columns_are_priced_alike_and_compiled_once() -> None:
+    """A chain's own columns are read-only, a user's are not: each of the 32 mixtures would be compiled for two seconds."""
+    columns = [np.array(values) for values in ([1.0, -1.0], [60e3, 61e3], [65e3, 50e3], [0.1, 0.5], [0.6, 0.7])]
+    greeks: Any = common_greeks
+    writable = greeks(*columns)
+    for mixture in itertools.product((True, False), repeat=5):
+        given = [column.copy() for column in columns]
+        for column, writes in zip(given, mixture):
+            column.setflags(write=writes)
+        assert np.array_equal(greeks(*given), writable)
+        assert [column.flags.writeable for column in given] == list(mixture)
+    assert np.array_equal(greeks(1.0, *(column[:1] for column in columns[1:])), writable[:, :1])
+    assert len(greeks_kernel.signatures) <= 2
+
+
+def test_columns_of_other_kinds_are_made_plain() -> None:
+    strided, zero_dimensional = np.array([1.0, 9.0, -1.0, 9.0])[::2], np.array(60e3)
+    expected = black_greeks([1.0, -1.0], 60e3, [65e3, 50e3], 0.1, 0.6)
+    assert np.array_equal(black_greeks(strided, zero_dimensional, np.array([65_000, 50_000]), 0.1, 0.6), expected)
+    assert black_greeks(zero_dimensional / 60e3, 60e3, 65e3, 0.1, 0.6).shape == (len(GREEKS), 1)

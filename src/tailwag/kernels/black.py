@@ -43,7 +43,7 @@ COMMON_GREEKS = ("price", "delta", "gamma", "vega", "theta", "vanna", "charm", "
 """Rows of :func:`common_greeks`."""
 COIN_GREEKS = ("price_coin", "net_delta", *GREEKS[1:])
 """Rows of :func:`coin_greeks`: derivatives of price_coin = price/forward; net_delta = delta - price_coin, in coin."""
-ARRAY, FLOAT64, CONTIGUOUS = np.ndarray, np.dtype(np.float64), (8,)
+ARRAY, FLOAT64 = np.ndarray, np.dtype(np.float64)
 
 
 def as_columns(*values: ArrayLike) -> list[FloatArray]:
@@ -52,26 +52,43 @@ def as_columns(*values: ArrayLike) -> list[FloatArray]:
     >>> [column.tolist() for column in as_columns(1, [2.0, 3.0])]
     [[1.0, 1.0], [2.0, 3.0]]
     """
-    if _ready(values):
-        return list(values)  # type: ignore[arg-type]
+    ready = _ready(values)
+    if ready is not None:
+        return ready
     arrays = [np.asarray(value, dtype=np.float64) for value in values]
     sizes = {array.size for array in arrays if array.ndim}
     count = max(sizes - {1}, default=1) if 0 not in sizes else 0
     if any(array.ndim > 1 or array.size not in (1, count) for array in arrays):
         shapes = ", ".join(str(array.shape) for array in arrays)
         raise InputError(f"expected numbers or one-dimensional arrays of one length, got shapes {shapes}; give one entry per option")
-    return [np.ascontiguousarray(np.broadcast_to(array, (count,))) for array in arrays]
+    columns = [np.ascontiguousarray(np.broadcast_to(array, (count,))) for array in arrays]
+    return _alike(columns, sum(column.flags.writeable for column in columns))
 
 
-def _ready(values: tuple[ArrayLike, ...]) -> bool:
-    """Whether all are contiguous float64 arrays of one length already: a chain is priced in 10 us, so every us spent here shows."""
+def _ready(values: tuple[ArrayLike, ...]) -> list[FloatArray] | None:
+    """The columns if they are that already, else None: a chain is priced in 10 us, so every us spent here shows."""
     if type(values[0]) is not ARRAY or values[0].ndim != 1:
-        return False
-    count = len(values[0])
+        return None
+    shape, writable = values[0].shape, 0
     for value in values:
-        if type(value) is not ARRAY or value.dtype is not FLOAT64 or value.strides != CONTIGUOUS or len(value) != count:
-            return False
-    return True
+        if type(value) is not ARRAY or value.dtype is not FLOAT64 or value.shape != shape:
+            return None
+        flags = value.flags
+        if flags.carray:
+            writable += 1
+        elif not flags.c_contiguous or not flags.aligned:
+            return None
+    return _alike(list(values), writable)  # type: ignore[arg-type]
+
+
+def _alike(columns: list[FloatArray], writable: int) -> list[FloatArray]:
+    """All writable or all read-only: every other mixture would be compiled anew when it first came, for seconds."""
+    if writable in (0, len(columns)):
+        return columns
+    seen = [column.view() for column in columns]
+    for column in seen:
+        column.flags.writeable = False
+    return seen
 
 
 def black_greeks(
