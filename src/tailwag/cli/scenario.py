@@ -20,6 +20,8 @@ RUN_EXAMPLES = """
 
   tailwag scenario run cascade-short-gamma --out cascade --html cascade.html --png cascade.png
 
+  tailwag scenario run my-vault.toml --html my-vault.html
+
   TAILWAG_DATA=/data tailwag scenario run february-2026
 
 With --out, DIR holds scenario.toml (tailwag simulate runs it), scenario.json and outcomes.npz, and a run that was stopped goes on.
@@ -31,9 +33,9 @@ COMPARE_EXAMPLES = """
 
   tailwag scenario compare zero-dte --with strike-limit:share=0.1 --html zero.html
 
-  tailwag scenario compare short-gamma-weekend --out weekend
+  tailwag scenario compare my-vault.toml --with epoch-tranches --with strike-limit --html my-vault.html
 
-Without --with every switch that the scenario knows is compared. All of them run on the same seeds, so that differences are exact but for what
+Without --with every switch that the scenario knows is compared; of a file, every switch that changes something in it. All of them run on the same seeds, so that differences are exact but for what
 the switch itself changes; a switch that does nothing gives 0.
 """
 GAIN_EXAMPLES = """
@@ -58,7 +60,7 @@ MATRIX_EXAMPLES = """
 
 Every mitigation against every scenario, each on the scenario's own seeds: minutes for the whole library. With --out, a run that was stopped goes on.
 """
-Name = Annotated[str, argument(metavar="NAME", help="A scenario of tailwag scenario list.")]
+Name = Annotated[str, argument(metavar="NAME|FILE", help="A scenario of tailwag scenario list, or a scenario file of your own.")]
 Paths = Annotated[int | None, option("--paths", help="Number of price paths.  \\[default: the scenario's]")]
 Seed = Annotated[int | None, option("--seed", help="Seed of every random number.  \\[default: the scenario's]")]
 Out = Annotated[str | None, option("--out", metavar="DIR", help="Folder of the results; made if it is not there.")]

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from tailwag.errors import InputError
 
 if TYPE_CHECKING:
+    from tailwag.experiments.scenario_assets import AssetFile
+    from tailwag.experiments.scenario_own import OpenStory
     from tailwag.experiments.scenario_play import Played
     from tailwag.experiments.scenario_story import Story
     from tailwag.experiments.scenario_switches import Chosen
     from tailwag.sim.scenario import Scenario
-    from tailwag.sources.opening import RawFile
 
 SCENARIO_NAME, DOCUMENT_NAME, OUTCOMES_NAME = "scenario.toml", "scenario.json", "outcomes.npz"
 LIST_SCHEMA = "tailwag.scenario-list/1"
@@ -63,25 +64,26 @@ def run_list(json_file: str | None) -> None:
 
 
 def run_scenario(request: Request) -> None:
-    """Play a scenario of the library, with its switches where they are compared, and write what was asked for."""
-    from tailwag.experiments.scenario_assets import asset_library_names
+    """Play a scenario of the library or of a file, with its switches where they are compared, and write what was asked for."""
+    from tailwag.experiments.scenario_assets import asset_library_names, open_assets
+    from tailwag.experiments.scenario_own import is_file, story_of
 
-    if request.name in asset_library_names():
-        _run_assets(request)
+    several = open_assets(request.name) if request.name in asset_library_names() or is_file(request.name) else None
+    if several is not None:
+        _run_assets(request, several)
         return
     from tailwag.cli.measuring import _kernels_are_cold
     from tailwag.cli.simulating import LOOP_KERNELS, _progress, _threads
     from tailwag.experiments.run_files import output_folder
     from tailwag.experiments.scenario_files import Overrides
-    from tailwag.experiments.scenario_library import library_story, open_story, story_files
     from tailwag.experiments.scenario_play import Stage, play
     from tailwag.experiments.scenario_terminal import print_scenario
 
-    story, threads = library_story(request.name), _threads(request.threads)
+    threads = _threads(request.threads)
     _refuse_nowhere(request)
-    _known(request.switches or (), story)
-    given = story_files(story)
-    file = open_story(story, overrides=Overrides(paths=request.paths, seed=request.seed), given=given)
+    _known(request)
+    opened = story_of(request.name, overrides=Overrides(paths=request.paths, seed=request.seed))
+    story, file = opened.story, opened.file
     switches = _switches(request.switches, story, file.scenario)
     if _kernels_are_cold(LOOP_KERNELS):
         sys.stderr.write("tailwag: compiling the numerical kernels, once after installation (about half a minute)\n")
@@ -89,35 +91,38 @@ def run_scenario(request: Request) -> None:
         folder = None if request.out is None else output_folder(request.out)
         stage = Stage(threads, folder, say, progress)
         played = play(story, file, switches, stage=stage, lenient=not request.switches)
-        wrote = () if folder is None else _write(folder, story, played, given)
+        wrote = () if folder is None else _write(folder, opened, played)
         _draw(request, played, say)
     _tell(request, played.document, wrote, print_scenario)
 
 
-def _run_assets(request: Request) -> None:
+def _run_assets(request: Request, file: AssetFile) -> None:
     """Play a scenario over several assets, write what was asked for, tell it."""
     from tailwag.cli.simulating import _threads
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import output_folder, write_whole
-    from tailwag.experiments.scenario_assets import asset_library_text, open_assets
     from tailwag.experiments.scenario_assets_play import asset_twins, play_assets
     from tailwag.experiments.scenario_assets_terminal import print_assets
 
     _refuse_nowhere(request)
-    file = open_assets(request.name)
-    assert file is not None
     twins = () if request.switches is None else asset_twins(file.scenario, request.switches)
     seed, threads = file.seed if request.seed is None else request.seed, _threads(request.threads)
     document = play_assets(file, twins, paths=request.paths or file.paths, seed=seed, threads=threads)
     wrote: tuple[str, ...] = ()
     if request.out is not None:
         folder = output_folder(request.out)
-        written = {SCENARIO_NAME: asset_library_text(request.name), DOCUMENT_NAME: strict_json(document) + b"\n"}
+        written = {SCENARIO_NAME: _assets_text(request.name), DOCUMENT_NAME: strict_json(document) + b"\n"}
         for name, data in written.items():
             write_whole(folder / name, data)
         wrote = tuple(str(folder / name) for name in written)
     _draw_assets(request, document)
     _tell(request, document, wrote, print_assets)
+
+
+def _assets_text(name: str) -> bytes:
+    from tailwag.experiments.scenario_assets import asset_library_names, asset_library_text
+
+    return asset_library_text(name) if name in asset_library_names() else Path(name).read_bytes()
 
 
 def _draw_assets(request: Request, document: dict[str, Any]) -> None:
@@ -133,12 +138,12 @@ def _draw_assets(request: Request, document: dict[str, Any]) -> None:
         write_whole(Path(request.png), assets_card(document))
 
 
-def _known(words: tuple[str, ...], story: Story) -> None:
+def _known(request: Request) -> None:
     """A misspelt switch is refused before any real data are read."""
     from tailwag.experiments.scenario_switches import chosen_switch
 
-    for word in words:
-        chosen_switch(word, story.switch_parameters)
+    for word in request.switches or ():
+        chosen_switch(word)
 
 
 def _switches(words: tuple[str, ...] | None, story: Story, scenario: Scenario) -> list[Chosen]:
@@ -161,16 +166,15 @@ def _refuse_nowhere(request: Request) -> None:
             raise InputError(f"{name} expects a file in a folder that exists, got {path[:80]!a}; make the folder or name another")
 
 
-def _write(folder: Path, story: Story, played: Played, given: dict[str, RawFile]) -> tuple[str, ...]:
+def _write(folder: Path, opened: OpenStory, played: Played) -> tuple[str, ...]:
     """The scenario with the files it names, the document, and every arm's outcomes by path."""
     from tailwag.experiments.report_json import strict_json
     from tailwag.experiments.run_files import packed_arrays, write_whole
-    from tailwag.experiments.scenario_library import story_text
 
     arrays = {f"{arm.label}|{name}": values for arm in played.arms for name, values in arm.columns.items()}
     written = {
-        **{name: raw.data for name, raw in given.items()},
-        SCENARIO_NAME: story_text(story).encode(),
+        **{name: raw.data for name, raw in opened.given.items()},
+        SCENARIO_NAME: opened.file.text.encode(),
         DOCUMENT_NAME: strict_json(played.document) + b"\n",
         OUTCOMES_NAME: packed_arrays(arrays),
     }
