@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from tailwag.experiments.frontier_terminal import assumed
+from tailwag.figures.cards import LEFT, part_title, picture_png, text_lines
 from tailwag.figures.numbers import MINUS, money
 from tailwag.figures.palette import Theme, palette
 from tailwag.figures.policies import rule_colours
@@ -21,47 +21,43 @@ MOST_ROWS, MOST_NOTES = 10, 7
 
 def frontier_card(document: Document, *, theme: Theme = "light") -> bytes:
     """A 1200 x 760 PNG of one comparison, its assumptions printed on it."""
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), size_px=(WIDTH_PX, HEIGHT_PX), theme=theme)
 
-    from tailwag.figures.pictures import blank_picture
+
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
     from tailwag.figures.policies import draw_frontier
 
     rows = document["policies"]
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        _head(figure, document, theme)
-        axes = figure.add_axes((0.065, 0.255, 0.515, 0.510))
-        pairs = {
-            world: tuple([row[world][key]["value"] for row in rows] for key in ("cost_usd", "risk_usd")) for world in ("alone", "together")
-        }
-        errors = tuple([row["together"][key]["standard_error"] for row in rows] for key in ("cost_usd", "risk_usd"))
-        draw_frontier(
-            axes,
-            (pairs["alone"][0], pairs["alone"][1]),
-            (pairs["together"][0], pairs["together"][1]),
-            errors=(errors[0], errors[1]),
-            theme=theme,
-        )
-        _beside(figure, document, theme)
-        _foot(figure, document, theme)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+    _head(figure, document, theme)
+    axes = figure.add_axes((0.065, 0.255, 0.515, 0.510))
+    pairs = {
+        world: tuple([row[world][key]["value"] for row in rows] for key in ("cost_usd", "risk_usd")) for world in ("alone", "together")
+    }
+    errors = tuple([row["together"][key]["standard_error"] for row in rows] for key in ("cost_usd", "risk_usd"))
+    draw_frontier(
+        axes,
+        (pairs["alone"][0], pairs["alone"][1]),
+        (pairs["together"][0], pairs["together"][1]),
+        errors=(errors[0], errors[1]),
+        theme=theme,
+    )
+    _beside(figure, document, theme)
+    _foot(figure, document, theme)
 
 
 def _head(figure: Figure, document: Document, theme: Theme) -> None:
     colours = palette(theme)
-    figure.text(0.028, 0.962, f"tailwag hedge: {_plain(document['source']['name'], 60)}", fontsize=11, color=colours.muted, va="center")
+    figure.text(LEFT, 0.962, f"tailwag hedge: {_plain(document['source']['name'], 60)}", fontsize=11, color=colours.muted, va="center")
     lines = textwrap.wrap(_plain(document["headline"][0], 400), width=104)[:3]
     for place, line in enumerate(lines):
-        figure.text(0.028, 0.920 - 0.034 * place, line, fontsize=13, weight="bold", color=colours.ink, va="center")
+        figure.text(LEFT, 0.920 - 0.034 * place, line, fontsize=13, weight="bold", color=colours.ink, va="center")
 
 
 def _beside(figure: Figure, document: Document, theme: Theme) -> None:
     """Names in the colours of the points, with what the picture shows and what each rule adds to market vol."""
     colours, left = palette(theme), 0.612
     paints = rule_colours(colours)
-    figure.text(left, 0.800, "With everybody's hedging moving the price", fontsize=10.5, weight="bold", color=colours.ink, va="center")
+    part_title(figure, "With everybody's hedging moving the price", colours, at=(left, 0.800))
     heads = (("cost", 0.220), ("risk", 0.270), ("vol,\na step", 0.325), ("vol,\nthe run", 0.380))
     for name, across in heads:
         figure.text(left + across, 0.765, name, fontsize=8.6, color=colours.muted, ha="right", va="center")
@@ -87,11 +83,9 @@ def _percent(name: str, found: Document) -> str:
 
 
 def _foot(figure: Figure, document: Document, theme: Theme) -> None:
-    colours = palette(theme)
     lines = [line for note in assumed(document) for line in textwrap.wrap(_plain(note, 320), width=175)]
-    for place, line in enumerate(lines[:MOST_NOTES]):
-        shown = line if place < MOST_NOTES - 1 or len(lines) <= MOST_NOTES else f"{line} …"
-        figure.text(0.028, 0.172 - 0.0245 * place, shown, fontsize=8.4, color=colours.muted, va="center")
+    shown = lines if len(lines) <= MOST_NOTES else [*lines[: MOST_NOTES - 1], f"{lines[MOST_NOTES - 1]} …"]
+    text_lines(figure, shown, at=(LEFT, 0.172), step=0.0245, size=8.4, colour=palette(theme).muted)
 
 
 def _plain(text: Any, most: int) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tailwag.experiments.report_view import Answer, Document, FlowCell, Tile, answer, coins, column, part, records
+from tailwag.figures.cards import LEFT, RIGHT, answer_lines, drawable, foot_pair, picture_png, product_name, text_lines
 from tailwag.figures.numbers import MINUS, money
 from tailwag.figures.palette import Palette, Theme, palette
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH_PX, HEIGHT_PX = 1200, 675
-_LEFT, _MIDDLE = 0.028, 0.445
-_DRAWABLE = "\u2212\u2013\u2014\u2026\u2265\u2264\u00b1"
+_MIDDLE = 0.445
 
 
 class Headed(Protocol):
@@ -43,47 +41,35 @@ def report_card(document: Document, *, theme: Theme = "light") -> bytes:
     >>> report_card({})[:4]
     b'\\x89PNG'
     """
-    import matplotlib as mpl
-
-    from tailwag.figures.pictures import blank_picture, draw_profile, draw_strikes
-
-    # text from files may hold dollar signs and must never be read as formulae
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        first, colours = answer(document), palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        bottom = card_head(figure, first, colours)
-        _tiles(figure, first, colours, top=bottom)
-        _flows(figure, first, document, colours)
-        _foot(figure, first, document, colours)
-        rows = records(document, "profile")
-        zones = [
-            zone for zone in part(document, "gain").get("runaway_zones_usd") or [] if isinstance(zone, list | tuple) and len(zone) == 2
-        ]
-        upper = figure.add_axes((_MIDDLE + 0.055, 0.40, 0.475, bottom - 0.445))
-        draw_profile(
-            upper,
-            column(rows, "spot_usd"),
-            column(rows, "gex_usd_per_pct"),
-            spot_usd=document.get("spot_usd"),
-            flips_usd=[row.get("spot_usd") for row in records(document, "levels", "flips")],
-            runaway_zones_usd=zones,
-            theme=theme,
-        )
-        _title(figure, "Exposure at every price: above 0 damps, below 0 amplifies", bottom - 0.030, colours)
-        strikes = records(document, "exposure", "by_strike")
-        lower = figure.add_axes((_MIDDLE + 0.055, 0.145, 0.475, 0.175))
-        names = ("strike_usd", "call_gex_usd_per_pct", "put_gex_usd_per_pct")
-        draw_strikes(lower, *(column(strikes, name) for name in names), spot_usd=document.get("spot_usd"), theme=theme)
-        _title(figure, "Exposure by strike", 0.338, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme)
 
 
-def drawable(text: Any, *, most: int) -> str:
-    """Text that the card's font can draw, on one line, of bounded length."""
-    shown = "".join(letter if letter.isprintable() and (ord(letter) < 0x180 or letter in _DRAWABLE) else "?" for letter in str(text))
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
+    from tailwag.figures.pictures import draw_profile, draw_strikes
+
+    first, colours = answer(document), palette(theme)
+    bottom = card_head(figure, first, colours)
+    _tiles(figure, first, colours, top=bottom)
+    _flows(figure, first, document, colours)
+    _foot(figure, first, document, colours)
+    rows = records(document, "profile")
+    zones = [zone for zone in part(document, "gain").get("runaway_zones_usd") or [] if isinstance(zone, list | tuple) and len(zone) == 2]
+    upper = figure.add_axes((_MIDDLE + 0.055, 0.40, 0.475, bottom - 0.445))
+    draw_profile(
+        upper,
+        column(rows, "spot_usd"),
+        column(rows, "gex_usd_per_pct"),
+        spot_usd=document.get("spot_usd"),
+        flips_usd=[row.get("spot_usd") for row in records(document, "levels", "flips")],
+        runaway_zones_usd=zones,
+        theme=theme,
+    )
+    _title(figure, "Exposure at every price: above 0 damps, below 0 amplifies", bottom - 0.030, colours)
+    strikes = records(document, "exposure", "by_strike")
+    lower = figure.add_axes((_MIDDLE + 0.055, 0.145, 0.475, 0.175))
+    names = ("strike_usd", "call_gex_usd_per_pct", "put_gex_usd_per_pct")
+    draw_strikes(lower, *(column(strikes, name) for name in names), spot_usd=document.get("spot_usd"), theme=theme)
+    _title(figure, "Exposure by strike", 0.338, colours)
 
 
 def tone_colour(tone: str, colours: Palette) -> str:
@@ -100,46 +86,22 @@ def _title(figure: Figure, text: str, height: float, colours: Palette) -> None:
 def card_head(figure: Figure, first: Headed, colours: Palette) -> float:
     """Title line, labels, badge and headline; gives back where the space below them begins."""
     tone = tone_colour(first.regime, colours)
-    figure.text(_LEFT, 0.955, drawable(first.title, most=80), fontsize=11.5, color=colours.muted, va="center")
+    figure.text(LEFT, 0.955, drawable(first.title, most=80), fontsize=11.5, color=colours.muted, va="center")
     labels = [("SYNTHETIC", tone_colour("undetermined", colours))] if first.synthetic else []
     labels += [("DEGRADED DATA", colours.amplifying)] if first.degraded else []
-    at = 0.972
-    figure.text(at, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
+    at = RIGHT
+    product_name(figure, colours, height=0.955)
     for text, colour in labels:
         at -= 0.082 + 0.0005 * len(text)
         box = {"facecolor": colour, "edgecolor": "none", "boxstyle": "round,pad=0.3"}
         figure.text(at, 0.955, text, fontsize=9, weight="bold", color=colours.surface, ha="right", va="center", bbox=box)
         at -= 0.006 * len(text) - 0.06
-    return _answer_lines(figure, first.headline[:1].upper() + first.headline[1:], tone) - 0.012
-
-
-def named_head(figure: Figure, colours: Palette, *, title: str, answer: str) -> float:
-    """What a card is of, above its answer in the largest type that fits two lines; where the answer ends."""
-    figure.text(_LEFT, 0.955, drawable(title, most=118), fontsize=10.5, color=colours.muted, va="center")
-    figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
-    return _answer_lines(figure, answer, colours.ink)
-
-
-def _answer_lines(figure: Figure, answer: str, colour: str) -> float:
-    lines, size = fitted(drawable(answer, most=230))
-    step = size * 1.38 / HEIGHT_PX * 100 / 72
-    for rank, line in enumerate(lines):
-        figure.text(_LEFT, 0.912 - step * (rank + 0.5), line, fontsize=size, weight="bold", color=colour, va="center")
-    return 0.912 - step * len(lines)
-
-
-def fitted(text: str) -> tuple[list[str], float]:
-    """The headline on at most two lines, in the largest type that allows it."""
-    for size in (19.0, 16.5, 14.5, 12.5):
-        lines = textwrap.wrap(text, width=int(1130 / (size * 0.685 * 100 / 72)))
-        if len(lines) <= 2:
-            return lines, size
-    return [*lines[:1], drawable(" ".join(lines[1:]), most=len(lines[0]))], 12.5
+    return answer_lines(figure, first.headline[:1].upper() + first.headline[1:], tone) - 0.012
 
 
 def _tiles(figure: Figure, first: Answer, colours: Palette, *, top: float) -> None:
     for rank, tile in enumerate(first.tiles):
-        card_tile(figure, tile, colours, left=_LEFT + (rank % 2) * 0.225, top=top - 0.02 - (rank // 2) * 0.162)
+        card_tile(figure, tile, colours, left=LEFT + (rank % 2) * 0.225, top=top - 0.02 - (rank // 2) * 0.162)
 
 
 def card_tile(figure: Figure, tile: Tile, colours: Palette, *, left: float, top: float) -> None:
@@ -150,13 +112,12 @@ def card_tile(figure: Figure, tile: Tile, colours: Palette, *, left: float, top:
         left, top - 0.042, drawable(tile.value, most=24), fontsize=size, weight="bold", color=tone_colour(tile.tone, colours), va="center"
     )
     lines = textwrap.wrap(drawable(tile.detail, most=200), width=36, max_lines=2, placeholder="…")
-    for rank, line in enumerate(lines):
-        figure.text(left, top - 0.080 - 0.026 * rank, line, fontsize=8.6, color=colours.muted, va="center")
+    text_lines(figure, lines, at=(left, top - 0.080), step=0.026, size=8.6, colour=colours.muted)
 
 
 def _flows(figure: Figure, first: Answer, document: Document, colours: Palette) -> None:
     head = drawable(f"Dealers must trade at once, under {first.flows_rule}", most=58)
-    figure.text(_LEFT, 0.405, head, fontsize=10, weight="bold", color=colours.ink, va="center")
+    figure.text(LEFT, 0.405, head, fontsize=10, weight="bold", color=colours.ink, va="center")
     for rank, cell in enumerate(first.flows):
         _flow(figure, cell, document, colours, height=0.362 - 0.0415 * rank)
 
@@ -168,10 +129,10 @@ def _flow(figure: Figure, cell: FlowCell, document: Document, colours: Palette, 
     coin = drawable(coins(abs(cell.buy_coin), document.get("currency")), most=13) if cell.buy_coin is not None else ""
     spot = f"spot {'+' if cell.move_pct > 0 else MINUS}{abs(cell.move_pct):g} %"
     for left, text, align, weight, paint in (
-        (_LEFT, spot, "left", "normal", colours.ink),
-        (_LEFT + 0.115, words, "left", "bold", colour),
-        (_LEFT + 0.255, amount, "right", "bold", colour),
-        (_LEFT + 0.375, coin, "right", "normal", colours.muted),
+        (LEFT, spot, "left", "normal", colours.ink),
+        (LEFT + 0.115, words, "left", "bold", colour),
+        (LEFT + 0.255, amount, "right", "bold", colour),
+        (LEFT + 0.375, coin, "right", "normal", colours.muted),
     ):
         figure.text(left, height, text, fontsize=11.5, color=paint, ha=align, weight=weight, va="center")
 
@@ -181,6 +142,4 @@ def _foot(figure: Figure, first: Answer, document: Document, colours: Palette) -
     source = part(document, "source")
     digest = str(source.get("sha256") or "")[:12]
     where = f"Source: {source.get('name') or 'unknown'}" + (f" (sha256 {digest})" if digest else "") + ". " + " ".join(first.degraded)
-    lines = [line for text in (taken, where) for line in textwrap.wrap(drawable(text, most=320), width=168, max_lines=2, placeholder="…")]
-    for rank, line in enumerate(lines[:4]):
-        figure.text(_LEFT, 0.078 - 0.0225 * rank, line, fontsize=8.2, color=colours.muted, va="center")
+    foot_pair(figure, taken, where, colours)

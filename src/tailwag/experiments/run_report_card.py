@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, card_head, card_tile, drawable
+from tailwag.experiments.report_card import card_head, card_tile
 from tailwag.experiments.report_view import Document, part
 from tailwag.experiments.run_report_view import RunAnswer, metrics_of, run_answer
+from tailwag.figures.cards import LEFT, drawable, picture_png
 from tailwag.figures.palette import Palette, Theme, palette
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LEFT, _FAN_LEFT = 0.028, 0.30
+_FAN_LEFT = 0.30
 _TILE_STEP = 0.158
 
 
@@ -24,33 +24,28 @@ def run_card(document: Document, *, theme: Theme = "light") -> bytes:
     >>> run_card({})[:4]
     b'\\x89PNG'
     """
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme)
 
+
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
     from tailwag.figures.fan_picture import draw_fan
-    from tailwag.figures.pictures import blank_picture
 
-    # names from files may hold dollar signs and must never be read as formulae
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        first, colours = run_answer(document), palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        top = card_head(figure, first, colours)
-        for rank, tile in enumerate(first.tiles):
-            card_tile(figure, tile, colours, left=_LEFT, top=top - 0.035 - rank * _TILE_STEP)
-        fan = part(document, "metrics", "fan")
-        axes = figure.add_axes((_FAN_LEFT + 0.055, 0.165, 0.62, top - 0.235))
-        draw_fan(
-            axes,
-            fan.get("hours") or [],
-            fan.get("quantiles") or [],
-            fan.get("hedged_usd") or [],
-            fan.get("fundamental_usd") or [],
-            spot_usd=metrics_of(document).get("spot_usd"),
-            theme=theme,
-        )
-        _foot(figure, first, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+    first, colours = run_answer(document), palette(theme)
+    top = card_head(figure, first, colours)
+    for rank, tile in enumerate(first.tiles):
+        card_tile(figure, tile, colours, left=LEFT, top=top - 0.035 - rank * _TILE_STEP)
+    fan = part(document, "metrics", "fan")
+    axes = figure.add_axes((_FAN_LEFT + 0.055, 0.165, 0.62, top - 0.235))
+    draw_fan(
+        axes,
+        fan.get("hours") or [],
+        fan.get("quantiles") or [],
+        fan.get("hedged_usd") or [],
+        fan.get("fundamental_usd") or [],
+        spot_usd=metrics_of(document).get("spot_usd"),
+        theme=theme,
+    )
+    _foot(figure, first, colours)
 
 
 def _foot(figure: Figure, first: RunAnswer, colours: Palette) -> None:
@@ -58,7 +53,7 @@ def _foot(figure: Figure, first: RunAnswer, colours: Palette) -> None:
     lines = [(line, colours.amplifying) for text in first.doubts for line in _wrapped(text)]
     lines += [(line, colours.muted) for line in _wrapped(taken)]
     for rank, (line, colour) in enumerate(lines[:4]):
-        figure.text(_LEFT, 0.092 - 0.0225 * rank, line, fontsize=8.2, color=colour, va="center")
+        figure.text(LEFT, 0.092 - 0.0225 * rank, line, fontsize=8.2, color=colour, va="center")
 
 
 def _wrapped(text: str) -> list[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, named_head
 from tailwag.experiments.scenario_assets_view import (
     answer_of,
     correlation_changes,
@@ -18,6 +16,17 @@ from tailwag.experiments.scenario_assets_view import (
     told_switches,
     vol_changes,
 )
+from tailwag.figures.cards import (
+    ANSWER_STEP,
+    QUESTION_STEP,
+    RIGHT,
+    drawable,
+    foot_lines,
+    named_head,
+    part_title,
+    picture_png,
+    question_and_answer,
+)
 from tailwag.figures.palette import Theme, palette
 
 if TYPE_CHECKING:
@@ -26,8 +35,8 @@ if TYPE_CHECKING:
     from tailwag.figures.palette import Palette
 
 Document = dict[str, Any]
-LEFT, MIDDLE, RIGHT = 0.028, 0.36, 0.972
-ACROSS, LINE = 44, 0.0265
+MIDDLE = 0.36
+ACROSS = 44
 LOWEST_WORD = 0.125
 MOST_PANELS, MOST_SWITCHES, MOST_ROWS, MOST_CHANGES = 3, 9, 6, 3
 LETTERS = 75
@@ -36,24 +45,19 @@ LETTERS = 75
 
 def assets_card(document: Document, *, theme: Theme = "light") -> bytes:
     """A 1200 x 675 PNG: with switches what each changes in vol and correlation, without them both before and after, and whose hedge moves what."""
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme)
 
-    from tailwag.figures.pictures import blank_picture
 
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        colours = palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        top = _head(figure, document, colours)
-        _words(figure, document, colours, top=top)
-        if document["comparisons"]:
-            _switches(figure, document, theme, top=top)
-        else:
-            _changes(figure, document, theme, top=top)
-            _gains(figure, document, theme)
-        _foot(figure, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
+    colours = palette(theme)
+    top = _head(figure, document, colours)
+    _words(figure, document, colours, top=top)
+    if document["comparisons"]:
+        _switches(figure, document, theme, top=top)
+    else:
+        _changes(figure, document, theme, top=top)
+        _gains(figure, document, theme)
+    _foot(figure, document, colours)
 
 
 def _head(figure: Figure, document: Document, colours: Palette) -> float:
@@ -65,12 +69,9 @@ def _words(figure: Figure, document: Document, colours: Palette, *, top: float) 
     height = top
     for title, body in _asked(document):
         lines = textwrap.wrap(drawable(body, most=420), width=ACROSS, max_lines=7, placeholder=" …")
-        if height - 0.030 - LINE * (len(lines) - 1) < LOWEST_WORD:
+        if height - QUESTION_STEP - ANSWER_STEP * (len(lines) - 1) < LOWEST_WORD:
             return
-        figure.text(LEFT, height, title, fontsize=10.5, weight="bold", color=colours.ink, va="center")
-        for rank, line in enumerate(lines):
-            figure.text(LEFT, height - 0.030 - LINE * rank, line, fontsize=9.2, color=colours.muted, va="center")
-        height -= 0.030 + LINE * len(lines) + 0.022
+        height = question_and_answer(figure, title, lines, colours, top=height)
 
 
 def _asked(document: Document) -> Iterator[tuple[str, str]]:
@@ -85,14 +86,10 @@ def _asked(document: Document) -> Iterator[tuple[str, str]]:
         yield "Not told", "who earns what: options earn no time value here, so that only differences between runs say something of profit"
 
 
-def _title(figure: Figure, text: str, height: float, colours: Palette) -> None:
-    figure.text(MIDDLE, height, text, fontsize=10.5, weight="bold", color=colours.ink, va="center")
-
-
 def _changes(figure: Figure, document: Document, theme: Theme, *, top: float) -> None:
     from tailwag.figures.before_after import draw_before_and_after
 
-    _title(figure, "Without hedging (hollow) and with it (full), same shocks", top, palette(theme))
+    part_title(figure, "Without hedging (hollow) and with it (full), same shocks", palette(theme), at=(MIDDLE, top))
     vols, pairs = vol_changes(document), correlation_changes(document)
     axes = figure.add_axes((0.475, 0.535, 0.205, top - 0.575))
     kept = slice(0, MOST_CHANGES)
@@ -113,8 +110,8 @@ def _drawn(labels: tuple[str, ...]) -> list[str]:
 def _gains(figure: Figure, document: Document, theme: Theme) -> None:
     from tailwag.figures.effects import draw_effects
 
-    grid, colours = gain_grid(document), palette(theme)
-    _title(figure, "A move of 1 %: how far, in %, whose hedges move which price", 0.425, colours)
+    grid = gain_grid(document)
+    part_title(figure, "A move of 1 %: how far, in %, whose hedges move which price", palette(theme), at=(MIDDLE, 0.425))
     axes = figure.add_axes((0.575, 0.155, 0.397, 0.205))
     kept = slice(0, MOST_ROWS)
     columns = [drawable(name, most=24).replace(" ", "\n", 1) for name in grid.columns]
@@ -125,7 +122,7 @@ def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -
     from tailwag.figures.stories import draw_differences
 
     found, kept = switched(document)[:MOST_PANELS], slice(0, MOST_SWITCHES)
-    _title(figure, "What each switch changes, on the same shocks", top, palette(theme))
+    part_title(figure, "What each switch changes, on the same shocks", palette(theme), at=(MIDDLE, top))
     paint: dict[str, Any] = {"color": palette(theme).ink, "bbox": {"facecolor": palette(theme).surface, "edgecolor": "none", "pad": 0.6}}
     first, wide, apart = 0.575, RIGHT - 0.575, 0.022
     for place, one in enumerate(found):
@@ -146,6 +143,4 @@ def _foot(figure: Figure, document: Document, colours: Palette) -> None:
     marks = "Dots: mean difference, bars two standard errors; blue lowers, yellow raises. " if document["comparisons"] else ""
     sources = "; ".join(row["figure"] for row in document["scenario"]["sources"])
     assumed = f"Assumed: {sources}. " if sources else ""
-    text = drawable(f"{marks}{assumed}{document['paths']:,} paths, seed {document['seed']}.", most=480)
-    for rank, line in enumerate(textwrap.wrap(text, width=168, max_lines=3, placeholder=" …")):
-        figure.text(LEFT, 0.078 - 0.0235 * rank, line, fontsize=8.2, color=colours.muted, va="center")
+    foot_lines(figure, f"{marks}{assumed}{document['paths']:,} paths, seed {document['seed']}.", colours)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tailwag.experiments.answer_terminal import print_answer, small_table
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
+from tailwag.figures.cards import LEFT, drawable, named_head, picture_png
 from tailwag.figures.numbers import compact
 from tailwag.figures.palette import Theme, palette
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADS = ["agent", "by", "stated", "predicted", "measured", "gain predicted", "measured", "z"]
 MOST_BARS = 12
@@ -25,34 +27,24 @@ def print_gain(document: Document, *, file: IO[str] | None = None) -> None:
 
 def gain_card(document: Document, *, theme: Theme = "light") -> bytes:
     """A 1200 x 675 PNG: the sentence, and the waterfall of everybody's predicted gain down to the measured total."""
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme)
 
-    from tailwag.figures.pictures import blank_picture
+
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
     from tailwag.figures.waterfall import draw_waterfall
 
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        colours = palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        figure.text(0.028, 0.955, "the loop gain of everything", fontsize=10.5, color=colours.muted, va="center")
-        figure.text(0.972, 0.955, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
-        lines, size = fitted(drawable(document["headline"][0], most=230))
-        line_height = size * 1.38 / HEIGHT_PX * 100 / 72
-        for rank, line in enumerate(lines):
-            figure.text(0.028, 0.912 - line_height * (rank + 0.5), line, fontsize=size, weight="bold", color=colours.ink, va="center")
-        top = 0.912 - line_height * len(lines) - 0.03
-        axes = figure.add_axes((0.24, 0.13, 0.73, top - 0.13))
-        names, gains = shown_parts(document)
-        total = document["total"]["measured"]
-        draw_waterfall(
-            axes, [drawable(name, most=34) for name in names], gains, measured=total["value"], error=total["standard_error"], theme=theme
-        )
-        bump = document["bump"]
-        beside = f" beside a step of {100 * bump['noise_log']:.2g} %" if bump["noise_log"] else ""
-        foot = f"bump +-{100 * bump['size_log']:g} %{beside}, {document['paths']:,} paths, seed {document['seed']}"
-        figure.text(0.028, 0.03, foot, fontsize=9, color=colours.muted, va="center")
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+    colours = palette(theme)
+    top = named_head(figure, colours, title="the loop gain of everything", answer=document["headline"][0]) - 0.03
+    axes = figure.add_axes((0.24, 0.13, 0.73, top - 0.13))
+    names, gains = shown_parts(document)
+    total = document["total"]["measured"]
+    draw_waterfall(
+        axes, [drawable(name, most=34) for name in names], gains, measured=total["value"], error=total["standard_error"], theme=theme
+    )
+    bump = document["bump"]
+    beside = f" beside a step of {100 * bump['noise_log']:.2g} %" if bump["noise_log"] else ""
+    foot = f"bump +-{100 * bump['size_log']:g} %{beside}, {document['paths']:,} paths, seed {document['seed']}"
+    figure.text(LEFT, 0.03, foot, fontsize=9, color=colours.muted, va="center")
 
 
 def shown_parts(document: Document) -> tuple[list[str], list[float]]:

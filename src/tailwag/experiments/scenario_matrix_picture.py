@@ -6,16 +6,15 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, fitted
 from tailwag.experiments.report_figures import Block, Section
 from tailwag.experiments.report_page import page_html, section_html
 from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.scenario_matrix_history import HEADS as HISTORY_HEADS
 from tailwag.experiments.scenario_matrix_history import history_rows, history_title
 from tailwag.experiments.scenario_matrix_words import HEADS, MARK, cell_words, cells_of, counted, matrix_command, not_applied
+from tailwag.figures.cards import HEIGHT_PX, LEFT, drawable, fitted, picture_png, product_name, text_lines
 from tailwag.figures.effects import NOT_HERE, effects_map, shade
 from tailwag.figures.numbers import MINUS, money
 from tailwag.figures.palette import Theme, palette
@@ -38,7 +37,6 @@ SHORT = {
     "hedge_cost_usd": "cost of hedging",
     "realised_vol": "vol",
 }
-LEFT = 0.028
 FOOT = 0.085
 LINE = 0.0178
 """Height of a line of a column's name, as a share of the card's."""
@@ -117,25 +115,21 @@ def _signed(change: float) -> str:
 
 def matrix_card(document: Document, *, theme: Theme = "light") -> bytes:
     """A 1200 x 675 PNG: every mitigation against every scenario, its change of the scenario's own harm in per cent of the base."""
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme)
 
+
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
     from tailwag.figures.effects import draw_effects
-    from tailwag.figures.pictures import blank_picture
 
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        colours = palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        top = _head(figure, document, colours)
-        found = matrix_map(document)
-        outcome = {row["name"]: SHORT.get(row["outcome"], _few_words(row["words"])) for row in columns_of(document)}
-        columns = [f"{_broken(drawable(name, most=40))}\n{_broken(f'({outcome[name]})')}" for name in found.scenarios]
-        lines = max((column.count("\n") + 1 for column in columns), default=1)
-        axes = figure.add_axes((0.155, FOOT, 0.835, top - FOOT - LINE * lines - 0.012))
-        draw_effects(axes, [drawable(name, most=30) for name in found.switches], columns, found.shades, found.text, theme=theme)
-        _foot(figure, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+    colours = palette(theme)
+    top = _head(figure, document, colours)
+    found = matrix_map(document)
+    outcome = {row["name"]: SHORT.get(row["outcome"], _few_words(row["words"])) for row in columns_of(document)}
+    columns = [f"{_broken(drawable(name, most=40))}\n{_broken(f'({outcome[name]})')}" for name in found.scenarios]
+    lines = max((column.count("\n") + 1 for column in columns), default=1)
+    axes = figure.add_axes((0.155, FOOT, 0.835, top - FOOT - LINE * lines - 0.012))
+    draw_effects(axes, [drawable(name, most=30) for name in found.switches], columns, found.shades, found.text, theme=theme)
+    _foot(figure, document, colours)
 
 
 def _few_words(words: str) -> str:
@@ -168,7 +162,7 @@ def _head(figure: Figure, document: Document, colours: Palette) -> float:
         color=colours.muted,
         va="center",
     )
-    figure.text(0.972, 0.966, "tailwag", fontsize=12.5, weight="bold", color=colours.ink, ha="right", va="center")
+    product_name(figure, colours, height=0.966)
     lines, size = fitted(drawable(document["headline"][0], most=190))
     step = min(size, 13.0) * 1.34 / HEIGHT_PX * 100 / 72
     for rank, line in enumerate(lines):
@@ -182,8 +176,8 @@ def _foot(figure: Figure, document: Document, colours: Palette) -> None:
         "Change of the outcome in brackets, in % of its base: blue = less harm, orange = more, each beyond 3 standard errors; pale = nothing that can be seen; "
         f"0 = every path the same to the bit; {NOT_HERE} = does not apply{once}. {counted(document)}"
     )
-    for rank, line in enumerate(textwrap.wrap(key, width=186, max_lines=3, placeholder=" …")):
-        figure.text(LEFT, 0.060 - 0.0225 * rank, line, fontsize=7.6, color=colours.muted, va="center")
+    lines = textwrap.wrap(key, width=186, max_lines=3, placeholder=" …")
+    text_lines(figure, lines, at=(LEFT, 0.060), step=0.0225, size=7.6, colour=colours.muted)
 
 
 def matrix_html(document: Document) -> str:

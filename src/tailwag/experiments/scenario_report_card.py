@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, named_head
 from tailwag.experiments.scenario_pools import Split, fee_sentences, loss_sentence, pool_split
 from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
 from tailwag.experiments.scenario_view import difference_series
+from tailwag.figures.cards import (
+    ANSWER_STEP,
+    QUESTION_STEP,
+    drawable,
+    foot_lines,
+    named_head,
+    part_title,
+    picture_png,
+    question_and_answer,
+)
 from tailwag.figures.palette import Theme, palette
 
 if TYPE_CHECKING:
@@ -18,36 +26,30 @@ if TYPE_CHECKING:
     from tailwag.figures.palette import Palette
 
 Document = dict[str, Any]
-LEFT = 0.028
 MOST_SWITCHES = 12
 LINES_A_PART = 6
 WHOLE = ("Asked", "On the same shocks")
 """Questions whose answers do not begin with their own words."""
 SPLIT_HEIGHT, SPLIT_ROWS = 0.30, 4
 """Of the picture of who keeps what arbitrage takes, and how many bars it has room for."""
-LOWEST_WORD, LINE = 0.112, 0.0265
-"""Where the words on the left must end, above the foot, and the height of a line."""
+LOWEST_WORD = 0.112
+"""Where the words on the left must end, above the foot."""
 
 
 def scenario_card(document: Document, *, theme: Theme = "light") -> bytes:
     """A 1200 x 675 PNG of a played scenario: with switches what each changes, without them the fan of prices."""
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme)
 
-    from tailwag.figures.pictures import blank_picture
 
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        colours = palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        top = _head(figure, document, colours)
-        _words(figure, document, colours, top=top)
-        if document["comparisons"]:
-            _switches(figure, document, theme, top=top)
-        else:
-            _fan(figure, document, theme, top=top)
-        _foot(figure, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
+    colours = palette(theme)
+    top = _head(figure, document, colours)
+    _words(figure, document, colours, top=top)
+    if document["comparisons"]:
+        _switches(figure, document, theme, top=top)
+    else:
+        _fan(figure, document, theme, top=top)
+    _foot(figure, document, colours)
 
 
 def _head(figure: Figure, document: Document, colours: Palette) -> float:
@@ -72,30 +74,20 @@ def _words(figure: Figure, document: Document, colours: Palette, *, top: float) 
     height = top
     for title, answer in asked:
         body = answer.partition(": ")[2] if title not in WHOLE and ": " in answer else answer
-        room = 1 + int((height - 0.030 - LOWEST_WORD) / LINE) if height - 0.030 >= LOWEST_WORD else 0
+        first = height - QUESTION_STEP
+        room = 1 + int((first - LOWEST_WORD) / ANSWER_STEP) if first >= LOWEST_WORD else 0
         if not body or not room:
             continue
-        figure.text(LEFT, height, title, fontsize=10.5, weight="bold", color=colours.ink, va="center")
         lines = textwrap.wrap(drawable(body, most=420), width=across, max_lines=min(LINES_A_PART, room), placeholder=" …")
-        for rank, line in enumerate(lines):
-            figure.text(LEFT, height - 0.030 - LINE * rank, line, fontsize=9.2, color=colours.muted, va="center")
-        height -= 0.030 + LINE * len(lines) + 0.022
+        height = question_and_answer(figure, title, lines, colours, top=height)
 
 
 def _switches(figure: Figure, document: Document, theme: Theme, *, top: float) -> None:
     from tailwag.figures.stories import draw_differences
 
     kind = "mitigation" if any(row["kind"] == "mitigation" for row in document["comparisons"]) else "link"
-    found, colours = difference_series(document, kind), palette(theme)
-    figure.text(
-        0.42,
-        top,
-        "What each switch changes, on the same shocks",
-        fontsize=10.5,
-        weight="bold",
-        color=colours.ink,
-        va="center",
-    )
+    found = difference_series(document, kind)
+    part_title(figure, "What each switch changes, on the same shocks", palette(theme), at=(0.42, top))
     split = pool_split(document)
     room = 0.0 if split is None else SPLIT_HEIGHT
     axes = figure.add_axes((0.585, 0.165 + room, 0.387, top - 0.205 - room))
@@ -140,6 +132,4 @@ def _foot(figure: Figure, document: Document, colours: Palette) -> None:
         if document["comparisons"]
         else ""
     )
-    text = drawable(f"{bars}Assumed: {sources}. {document['paths']:,} paths, seed {document['seed']}.", most=480)
-    for rank, line in enumerate(textwrap.wrap(text, width=168, max_lines=3, placeholder=" …")):
-        figure.text(LEFT, 0.078 - 0.0235 * rank, line, fontsize=8.2, color=colours.muted, va="center")
+    foot_lines(figure, f"{bars}Assumed: {sources}. {document['paths']:,} paths, seed {document['seed']}.", colours)

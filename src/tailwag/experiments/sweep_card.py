@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.experiments.report_card import drawable
 from tailwag.experiments.sweep_page import MOST_TEXTS, MOST_TICKS, caption
 from tailwag.experiments.sweep_slice import Slice, cell_text, figure_text, places, title_of
 from tailwag.figures.canvas import numbers
+from tailwag.figures.cards import LEFT, drawable, picture_png
 from tailwag.figures.choices import _around
 from tailwag.figures.palette import Palette, palette
 from tailwag.kernels.arrays import FloatArray
@@ -28,24 +27,20 @@ LINE_WIDTH, HEAD_LINES = 118, 5
 
 def sweep_card(document: Mapping[str, Any], found: Slice) -> bytes:
     """A 1200 x 760 PNG of one sweep."""
-    import matplotlib as mpl
+    size, style = (WIDTH_PX, HEIGHT_PX), {"hatch.linewidth": 0.6}
+    return picture_png(lambda figure: _draw(figure, document, found), size_px=size, style=style, metadata={"Software": None})
 
-    from tailwag.figures.pictures import blank_picture
 
+def _draw(figure: Figure, document: Mapping[str, Any], found: Slice) -> None:
     colours = palette("light")
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True, "hatch.linewidth": 0.6}):
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX)
-        top = _head(figure, document, found, colours)
-        axes = figure.add_axes((0.10, 0.115, 0.785 if found.y is not None else 0.87, top - 0.115))
-        if found.y is None:
-            _draw_line(axes, found, colours)
-        else:
-            _draw_cells(figure, axes, found, colours)
-        _dress(axes, found, colours)
-        _foot(figure, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
-    return picture.getvalue()
+    top = _head(figure, document, found, colours)
+    axes = figure.add_axes((0.10, 0.115, 0.785 if found.y is not None else 0.87, top - 0.115))
+    if found.y is None:
+        _draw_line(axes, found, colours)
+    else:
+        _draw_cells(figure, axes, found, colours)
+    _dress(axes, found, colours)
+    _foot(figure, document, colours)
 
 
 def _head(figure: Figure, document: Mapping[str, Any], found: Slice, colours: Palette) -> float:
@@ -53,10 +48,10 @@ def _head(figure: Figure, document: Mapping[str, Any], found: Slice, colours: Pa
     lines = [(line, 12.5 if place == 0 else 11) for place, sentence in enumerate(document["headline"]) for line in _wrapped(sentence)]
     height = 0.955
     for line, size in lines[:HEAD_LINES]:
-        figure.text(0.028, height, line, fontsize=size, weight="bold" if size > 12 else "normal", color=colours.ink, va="center")
+        figure.text(LEFT, height, line, fontsize=size, weight="bold" if size > 12 else "normal", color=colours.ink, va="center")
         height -= 0.037
     for line in _wrapped(caption(found))[:2]:
-        figure.text(0.028, height - 0.012, line, fontsize=10.5, color=colours.muted, va="center")
+        figure.text(LEFT, height - 0.012, line, fontsize=10.5, color=colours.muted, va="center")
         height -= 0.032
     return height - 0.035
 
@@ -176,4 +171,4 @@ def _foot(figure: Figure, document: Mapping[str, Any], colours: Palette) -> None
     paths = {point["paths"] for point in document["points"] if point["refused"] is None}
     each = f"{max(paths):,} paths" if len(paths) == 1 else f"up to {max(paths, default=0):,} paths"
     words = f"tailwag sweep: {len(document['points']):,} points, {len(document['seeds'])} seeds, {each} a point; numbers with errors in sweep.json"
-    figure.text(0.028, 0.025, words, fontsize=9.5, color=colours.muted, va="center")
+    figure.text(LEFT, 0.025, words, fontsize=9.5, color=colours.muted, va="center")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.experiments.report_card import drawable, tone_colour
+from tailwag.experiments.report_card import tone_colour
 from tailwag.experiments.study.case_sentences import rows_of, rules_of, when
+from tailwag.figures.cards import drawable, picture_png
 from tailwag.figures.numbers import percent, price
 from tailwag.figures.palette import Palette, palette
 from tailwag.figures.policies import rule_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Document = Mapping[str, Any]
 WIDTH_PX, HEIGHT_PX = 1000, 640
@@ -27,24 +28,20 @@ LEAST_LABELLED = 0.10
 
 def case_png(document: Document) -> bytes:
     """A PNG of 1000 x 640."""
-    import matplotlib as mpl
+    size = (WIDTH_PX, HEIGHT_PX)
+    return picture_png(lambda figure: _draw(figure, document), size_px=size, metadata={"Software": None})
 
-    from tailwag.figures.pictures import blank_picture
 
+def _draw(figure: Figure, document: Document) -> None:
     colours = palette("light")
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX)
-        title = f"{document['currency']}, {when(document['from'])} to {when(document['to'])} UTC: what was measured, beside the price"
-        figure.text(0.075, 0.965, drawable(title, most=90), fontsize=13, weight="bold", color=colours.ink, va="center")
-        above = figure.add_axes((0.075, 0.50, 0.90, 0.385))
-        below = figure.add_axes((0.075, 0.085, 0.90, 0.30), sharex=above)
-        _price(above, document, colours)
-        _gains(below, document, colours)
-        for axes in (above, below):
-            _dress(axes, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
-    return picture.getvalue()
+    title = f"{document['currency']}, {when(document['from'])} to {when(document['to'])} UTC: what was measured, beside the price"
+    figure.text(0.075, 0.965, drawable(title, most=90), fontsize=13, weight="bold", color=colours.ink, va="center")
+    above = figure.add_axes((0.075, 0.50, 0.90, 0.385))
+    below = figure.add_axes((0.075, 0.085, 0.90, 0.30), sharex=above)
+    _price(above, document, colours)
+    _gains(below, document, colours)
+    for axes in (above, below):
+        _dress(axes, document, colours)
 
 
 def moment64(text: str) -> Any:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, drawable, named_head
 from tailwag.experiments.study.report_figures import dot_colours, reach_of, shown_text
 from tailwag.experiments.study.report_sentences import (
     asked,
@@ -22,13 +20,14 @@ from tailwag.experiments.study.report_sentences import (
     unanswered_sentence,
 )
 from tailwag.experiments.study.report_view import Document, Interval, glance
+from tailwag.figures.cards import LEFT, drawable, named_head, picture_png, text_lines
 from tailwag.figures.palette import Palette, Theme, palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEFT, PICTURE, RIGHT = 0.028, 0.265, 0.735
+PICTURE, RIGHT = 0.265, 0.735
 BOTTOM, SPACE = 0.185, 0.105
 """Where the pictures end above the foot, and what an axis with its title needs."""
 MOST_ROWS = 12
@@ -37,20 +36,15 @@ LINE = 0.03
 
 def study_card(document: Document, *, theme: Theme = "light") -> bytes:
     """A 1200 x 675 PNG of a study: headline, intervals against the predictions, decisions, assumptions and the plan's name."""
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, document, theme), theme=theme, metadata={"Software": None})
 
-    from tailwag.figures.pictures import blank_picture
 
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        colours = palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        top = _head(figure, document, colours)
-        below = _panels(figure, document, colours, top=top)
-        _answers(figure, document, colours, top=below)
-        _foot(figure, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
-    return picture.getvalue()
+def _draw(figure: Figure, document: Document, theme: Theme) -> None:
+    colours = palette(theme)
+    top = _head(figure, document, colours)
+    below = _panels(figure, document, colours, top=top)
+    _answers(figure, document, colours, top=below)
+    _foot(figure, document, colours)
 
 
 def _head(figure: Figure, document: Document, colours: Palette) -> float:
@@ -153,5 +147,4 @@ def _foot(figure: Figure, document: Document, colours: Palette) -> None:
     placed = placebo_sentence(document["hypotheses"][0])
     texts = (marks, placed, " ".join(assumed_sentences(document)))
     lines = [line for text in texts for line in textwrap.wrap(drawable(text, most=420), width=172, max_lines=2, placeholder=" …")]
-    for rank, line in enumerate(lines[:5]):
-        figure.text(LEFT, 0.118 - 0.0245 * rank, line, fontsize=8.2, color=colours.muted, va="center")
+    text_lines(figure, lines[:5], at=(LEFT, 0.118), step=0.0245, size=8.2, colour=colours.muted)

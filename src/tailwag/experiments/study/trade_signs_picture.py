@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tailwag.experiments.report_card import drawable
+from tailwag.figures.cards import drawable, picture_png
 from tailwag.figures.palette import Palette, palette
 from tailwag.figures.policies import rule_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Document = Mapping[str, Any]
 WIDTH_PX, HEIGHT_PX = 1000, 620
@@ -23,31 +23,27 @@ LONGEST_NAME = 26
 
 def trade_signs_png(document: Document) -> bytes:
     """A PNG of 1000 x 620: share of gamma with the other sign over time above, and over the share of trades with the other side below."""
-    import matplotlib as mpl
+    size = (WIDTH_PX, HEIGHT_PX)
+    return picture_png(lambda figure: _draw(figure, document), size_px=size, metadata={"Software": None})
 
-    from tailwag.figures.pictures import blank_picture
 
+def _draw(figure: Figure, document: Document) -> None:
     colours = palette("light")
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX)
-        rule = document["files"][0]["rules"][0]["rule"]
-        figure.text(
-            0.06,
-            0.965,
-            drawable(f"Where dealers' sign from trades is not that of {rule}", most=90),
-            fontsize=13,
-            weight="bold",
-            color=colours.ink,
-            va="center",
-        )
-        over_time = figure.add_axes((0.06, 0.55, 0.915, 0.34))
-        wrong, legend = figure.add_axes((0.06, 0.085, 0.50, 0.325)), figure.add_axes((0.60, 0.085, 0.375, 0.325))
-        _over_time(over_time, document, colours)
-        _wrong(wrong, document, colours)
-        _legend(legend, document, colours)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
-    return picture.getvalue()
+    rule = document["files"][0]["rules"][0]["rule"]
+    figure.text(
+        0.06,
+        0.965,
+        drawable(f"Where dealers' sign from trades is not that of {rule}", most=90),
+        fontsize=13,
+        weight="bold",
+        color=colours.ink,
+        va="center",
+    )
+    over_time = figure.add_axes((0.06, 0.55, 0.915, 0.34))
+    wrong, legend = figure.add_axes((0.06, 0.085, 0.50, 0.325)), figure.add_axes((0.60, 0.085, 0.375, 0.325))
+    _over_time(over_time, document, colours)
+    _wrong(wrong, document, colours)
+    _legend(legend, document, colours)
 
 
 def _over_time(axes: Axes, document: Document, colours: Palette) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from tailwag.experiments.report_card import HEIGHT_PX, WIDTH_PX, card_head, card_tile, drawable
+from tailwag.experiments.report_card import card_head, card_tile
 from tailwag.experiments.report_view import Tile
 from tailwag.figures.canvas import numbers
+from tailwag.figures.cards import LEFT, drawable, foot_pair, picture_png
 from tailwag.figures.numbers import gain_text, money, price
 from tailwag.figures.palette import Palette, Theme, palette
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LEFT, _MIDDLE = 0.028, 0.50
+_MIDDLE = 0.50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +34,31 @@ def note_card(note: Mapping[str, Any], *, theme: Theme = "light") -> bytes:
     >>> note_card({})[:4]
     b'\\x89PNG'
     """
-    import matplotlib as mpl
+    return picture_png(lambda figure: _draw(figure, note, theme), theme=theme)
 
-    from tailwag.figures.pictures import blank_picture, draw_profile
 
-    with mpl.rc_context({"text.parse_math": False, "font.family": ["DejaVu Sans"], "axes.unicode_minus": True}):
-        colours = palette(theme)
-        figure = blank_picture(width_px=WIDTH_PX, height_px=HEIGHT_PX, theme=theme)
-        bottom = card_head(figure, _head(note), colours)
-        for rank, tile in enumerate(note.get("tiles", ())):
-            card_tile(figure, Tile(**tile), colours, left=_LEFT + (rank % 2) * 0.235, top=bottom - 0.03 - (rank // 2) * 0.185)
-        _changes(figure, note, colours)
-        _foot(figure, note, colours)
-        profile = note.get("profile") or {"spot_usd": [], "gex_usd_per_pct": []}
-        axes = figure.add_axes((_MIDDLE + 0.055, 0.175, 0.42, bottom - 0.235))
-        draw_profile(
-            axes,
-            numbers(profile["spot_usd"]),
-            numbers(profile["gex_usd_per_pct"]),
-            spot_usd=note.get("spot_usd"),
-            flips_usd=list(note.get("flips_usd", ())),
-            runaway_zones_usd=[],
-            theme=theme,
-        )
-        told = "Exposure at every price: above 0 damps, below 0 amplifies"
-        figure.text(_MIDDLE + 0.055, bottom - 0.032, told, fontsize=10, weight="bold", color=colours.ink, va="center")
-        picture = BytesIO()
-        figure.savefig(picture, format="png", facecolor=figure.get_facecolor())
-    return picture.getvalue()
+def _draw(figure: Figure, note: Mapping[str, Any], theme: Theme) -> None:
+    from tailwag.figures.pictures import draw_profile
+
+    colours = palette(theme)
+    bottom = card_head(figure, _head(note), colours)
+    for rank, tile in enumerate(note.get("tiles", ())):
+        card_tile(figure, Tile(**tile), colours, left=LEFT + (rank % 2) * 0.235, top=bottom - 0.03 - (rank // 2) * 0.185)
+    _changes(figure, note, colours)
+    _foot(figure, note, colours)
+    profile = note.get("profile") or {"spot_usd": [], "gex_usd_per_pct": []}
+    axes = figure.add_axes((_MIDDLE + 0.055, 0.175, 0.42, bottom - 0.235))
+    draw_profile(
+        axes,
+        numbers(profile["spot_usd"]),
+        numbers(profile["gex_usd_per_pct"]),
+        spot_usd=note.get("spot_usd"),
+        flips_usd=list(note.get("flips_usd", ())),
+        runaway_zones_usd=[],
+        theme=theme,
+    )
+    told = "Exposure at every price: above 0 damps, below 0 amplifies"
+    figure.text(_MIDDLE + 0.055, bottom - 0.032, told, fontsize=10, weight="bold", color=colours.ink, va="center")
 
 
 def _head(note: Mapping[str, Any]) -> _Head:
@@ -85,14 +81,12 @@ def _changes(figure: Figure, note: Mapping[str, Any], colours: Palette) -> None:
     for rank, (label, was, now) in enumerate(rows):
         height = 0.402 - 0.0435 * rank
         weight = "bold" if rank == 0 else "normal"
-        figure.text(_LEFT, height, label, fontsize=11, color=colours.muted, va="center")
-        figure.text(_LEFT + 0.30, height, drawable(was, most=16), fontsize=11, color=colours.muted, ha="right", va="center", weight=weight)
-        figure.text(_LEFT + 0.44, height, drawable(now, most=16), fontsize=11, color=colours.ink, ha="right", va="center", weight="bold")
+        figure.text(LEFT, height, label, fontsize=11, color=colours.muted, va="center")
+        figure.text(LEFT + 0.30, height, drawable(was, most=16), fontsize=11, color=colours.muted, ha="right", va="center", weight=weight)
+        figure.text(LEFT + 0.44, height, drawable(now, most=16), fontsize=11, color=colours.ink, ha="right", va="center", weight="bold")
 
 
 def _foot(figure: Figure, note: Mapping[str, Any], colours: Palette) -> None:
     taken = "Assumed: " + "; ".join(f"{name} {value}" for name, value in note.get("assumptions", ()))
     where = f"Source: {note.get('source') or 'unknown'}. " + " ".join(note.get("degraded") or ())
-    lines = [line for text in (taken, where) for line in textwrap.wrap(drawable(text, most=320), width=168, max_lines=2, placeholder="…")]
-    for rank, line in enumerate(lines[:4]):
-        figure.text(_LEFT, 0.078 - 0.0225 * rank, line, fontsize=8.2, color=colours.muted, va="center")
+    foot_pair(figure, taken, where, colours)
