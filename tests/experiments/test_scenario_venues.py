@@ -106,7 +106,7 @@ def test_a_block_held_half_as_much_a_year_before(tmp_path: Path) -> None:
     [
         ('trades_on = "chain"', 'trades_on = "chian"', "trades_on as one of perp, spot, chain"),
         ('between = ["perp", "spot"]', 'between = ["perp", "perp"]', "two different venues"),
-        ('between = ["perp", "spot"]', 'between = ["perp", "moon"]', "expected a venue"),
+        ('between = ["perp", "spot"]', 'between = ["perp", "sopt"]', r"agent.. 3: expected between as two of perp, spot, chain, got 'sopt' .did you mean spot"),
         ('name = "at home"', 'name = "on chain"', "on all venues together"),
         ('impact = {permanent_per_usd = 3e-11}\n', "", "each venue has its own depth"),
         ('mark = "mark"', 'mark = "mark"\nimpact = {permanent_per_usd = 1e-11}', "of the first venue stands in"),
@@ -249,3 +249,22 @@ def test_who_has_an_account_of_his_own_may_not_stand_on_a_future_that_settles(tm
     perp += 'policy = {kind = "time-or-threshold", every_hours = 24, move_share = 0.01}\nrules = "squeeth_eth"\ndelay_steps = 1\n'
     with pytest.raises(InputError, match=r"'dated' settles inside the run.*'perp sellers'"):
         loaded(tmp_path, WHOLE + DATED + perp)
+
+
+@pytest.mark.parametrize(("rules", "said"), [("deribit-btc", 0), ("binance-btcusdt", 1)])
+def test_two_rulebooks_of_one_perp_are_said(tmp_path: Path, rules: str, said: int) -> None:
+    traders = f"""
+[[agent]]
+kind = "leveraged-traders"
+name = "longs"
+venue = "{rules}"
+delay_steps = 1
+open_interest_usd = 1e9
+longs = [{{leverage = 10, share = 0.2}}]
+shorts = []
+account_usd = 1e5
+fund_usd = 1e6
+"""
+    notes = [note for note in load_scenario(saved(tmp_path, WHOLE + traders)).notes if "liquidated by the rules of" in note]
+    assert len(notes) == said
+    assert all("binance-btcusdt" in note and "deribit-btc" in note and "venue perp" in note for note in notes)

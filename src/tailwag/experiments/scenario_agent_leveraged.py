@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from tailwag.errors import InputError
+from tailwag.experiments.scenario_agent_rules import OWN_RULES, with_own
 from tailwag.experiments.scenario_agent_setting import Read, Setting
 from tailwag.experiments.scenario_tables import Table
+from tailwag.figures.numbers import money
 from tailwag.margin.initial import InitialMargin, initial_margin
+from tailwag.margin.maintenance import maintenance_share
 from tailwag.margin.rulebook import Rulebook, rulebook
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.leverage_buckets import LeverageBucket, buckets_from_open_interest
@@ -15,6 +19,7 @@ TERMS = (
     "name",
     "venue",
     "rules_at",
+    OWN_RULES,
     "delay_steps",
     "open_interest_usd",
     "longs",
@@ -37,7 +42,7 @@ LEAST_LEVERAGE = 0.01
 def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
     """Leveraged longs and shorts, their accounts, and the insurance fund of their venue."""
     table.only(*TERMS)
-    rules, initial = _rules(table, setting)
+    rules, initial, own = with_own(table, *_rules(table, setting))
     with table.named():
         agent = LeveragedTraders(
             name=name,
@@ -51,17 +56,49 @@ def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
             initial=initial,
         )
         agent.starting_dollar_gamma_usd(setting.spot_usd)
+        _margins_agree(rules, initial, agent.buckets[0].account_usd, setting.spot_usd)
     unsaid = () if "premium_share" in table else (f"{table.place}: premium_share is not stated; no funding is charged",)
-    return agent, unsaid
+    return agent, (*own, *_beyond(table, agent, initial, setting.spot_usd), *unsaid)
+
+
+def _margins_agree(rules: Rulebook, initial: InitialMargin, account_usd: float, spot_usd: float) -> None:
+    """Refuse rules under which an account of this size is opened with less than the margin that liquidates it."""
+    asked = float(initial.margin_usd(account_usd, price_usd=spot_usd)) / account_usd
+    kept = float(maintenance_share(rules.maintenance, account_usd, price_usd=spot_usd))
+    if kept > asked:
+        raise InputError(
+            f"expected initial margin of at least the maintenance margin, got {100 * asked:.3g} % and {100 * kept:.3g} % for an account of "
+            f"{money(account_usd)}; state the initial margin too, or lower the maintenance margin"
+        )
+
+
+def _beyond(table: Table, agent: LeveragedTraders, initial: InitialMargin, spot_usd: float) -> tuple[str, ...]:
+    """Said where positions stand at more leverage than the venue opens for accounts of their size: they are taken as they are."""
+    account = agent.buckets[0].account_usd
+    most = account / float(initial.margin_usd(account, price_usd=spot_usd))
+    higher = max(bucket.leverage for bucket in agent.buckets)
+    if higher <= most * (1.0 + 1e-9):
+        return ()
+    return (
+        f"{table.place}: {higher:g} x is more than the venue's initial margin opens for an account of {money(account)} ({most:.4g} x at most); "
+        "positions are taken as stated",
+    )
 
 
 def _buckets(table: Table) -> tuple[LeverageBucket, ...]:
     sides = {side: _mix(table, side) for side in ("longs", "shorts")}
+    if not any(share > 0.0 for mix in sides.values() for share in mix.values()):
+        raise table.refuse(
+            "expected leverage on one side at least, got longs and shorts that hold no share; leave the agent out for a market without it"
+        )
+    open_interest = table.number("open_interest_usd", least=0.0, above=True, hint="USD of open contracts; each has a long and a short")
     return buckets_from_open_interest(
-        table.number("open_interest_usd", least=0.0, above=True, hint="USD of open contracts; each has a long and a short"),
+        open_interest,
         longs=sides["longs"],
         shorts=sides["shorts"],
-        account_usd=table.number("account_usd", least=0.0, above=True, hint="size of one account; it decides the margin tier"),
+        account_usd=table.number(
+            "account_usd", least=0.0, above=True, most=open_interest, hint="size of one account; it decides the margin tier"
+        ),
         entry_width_log=table.number("entry_width_log", 0.02, least=1e-6, most=5.0, hint="0.02 scatters entry prices by 2 %"),
         accounts=table.whole("accounts", 25, least=1, most=1000, hint="accounts told apart in each leverage"),
         coin_shares=_coin_shares(table),

@@ -141,8 +141,22 @@ def with_venues(home: Scenario, told: Places, setting: Setting, said: Sequence[s
         venue, more = _venue(table, scenario, rules)
         made.append(venue)
         notes += more
-    arbitrageurs = tuple(_arbitrageur(table, number) for number, table in enumerate(told.arbitrageurs, start=1))
+        notes += _two_rulebooks(table, told.agents[venue.name])
+    names = [venue.name for venue in made]
+    arbitrageurs = tuple(_arbitrageur(table, number, names) for number, table in enumerate(told.arbitrageurs, start=1))
     return home_scenario(Venues(tuple(made), arbitrageurs, index_cap_share=caps[0] if caps else 0.0)), tuple(notes)
+
+
+def _two_rulebooks(table: Table, agents: Sequence[Table]) -> list[str]:
+    """Said where leveraged traders are liquidated by another contract's rules than those that their venue charges funding by."""
+    if "rules" not in table:
+        return []
+    found = [one for one in agents if one.values.get("kind") == "leveraged-traders" and one.values.get("venue") != table.values["rules"]]
+    return [
+        f"{one.place}: liquidated by the rules of {one.values['venue']}, and charged funding by those of {table.values['rules']}, which venue "
+        f"{_name(table)} names; state one of the two in both places if that is not meant"
+        for one in found
+    ]
 
 
 def _refuse_of_home(table: Table) -> None:
@@ -236,12 +250,15 @@ def _mark_seconds(rules: tuple[RuleTable, int] | None) -> float:
     return rules[0].in_force("mark_ema_seconds", rules[1]).value
 
 
-def _arbitrageur(table: Table, number: int) -> Arbitrageur:
+def _arbitrageur(table: Table, number: int, names: Sequence[str]) -> Arbitrageur:
     table.only(*ARBITRAGEUR_KEYS)
     name = checked_name(table, table.text("name", f"arbitrageur-{number}"))
     between = table.needed("between", 'state between = ["spot", "perp"], the two venues')
     if not isinstance(between, list) or len(between) != 2 or not all(isinstance(one, str) for one in between):
         raise table.refuse(f'expected between as two names of venues, ["spot", "perp"], got {shown(between)}')
+    for one in between:
+        if one not in names:
+            raise table.refuse(f"expected between as two of {', '.join(names)}, got {shown(one)}{nearest(one, names)}")
     with table.named():
         return Arbitrageur(
             name=name,
