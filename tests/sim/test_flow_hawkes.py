@@ -152,3 +152,25 @@ def test_no_price_moves_it() -> None:
 def test_what_is_no_stream_is_refused(make, words: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=words):
         make()
+
+
+@pytest.mark.parametrize("steps", [4095, 4096, 9000, 200_000])
+def test_no_step_of_a_long_run_is_without_draws_or_shares_them(steps: int) -> None:
+    trader = orders().at_work(Market(SPOT, TimeGrid.uniform(horizon_days=steps / 1440.0, step_minutes=1.0)))
+    used: list[tuple[int, int]] = []
+
+    def draw(kind: int, count: int) -> np.ndarray:
+        assert 0 <= count < 1 << 32  # the random numbers' own bound
+        used.append((kind, count))
+        return generator.random(1)
+
+    generator, step_of = np.random.Generator(np.random.Philox(5)), {}
+    state = trader.init(1, draw)
+    for step in (2, 4094, 4095, 4096, 4097, 8191, 8192, steps):
+        if step <= steps:
+            used.clear()
+            state = trader._orders(state, 5.0, step)  # type: ignore[attr-defined]
+            for one in used:
+                assert step_of.setdefault(one, step) == step
+            if step < 4096:  # as they always were: the bits of shorter runs stay
+                assert used[:3] == [(kind, step << 20) for kind in (0, 1, 2)]

@@ -17,6 +17,11 @@ CALLED_FORTH, OF_ITSELF, SIDE = 0, 1, 2
 """Kinds of draws: the wait for an order that others call forth, for one that comes of itself, and whether it buys."""
 MOST_A_STEP = 1 << 20
 """Draws are numbered by step and by order in it: no more orders than this in one step."""
+NUMBERS = 1 << 32
+"""Draws of one kind: so many numbers."""
+NUMBERED_STEPS = NUMBERS // MOST_A_STEP
+"""Steps whose orders the first kinds of draws can number; those of later steps have kinds of their own."""
+LATER_KINDS = 3
 MOST_EXPECTED = 20_000.0
 SETTLES = 4.0
 """Memory times that the stream has run before the start: second moments are then stationary to exp(-8)."""
@@ -155,9 +160,10 @@ class OrderStream(HedgesNothing):
         own, other = (agent.children * beta * share for share in (agent.same_side_share, 1.0 - agent.same_side_share))
         buys, sells = state.buys_per_hour, state.sells_per_hour
         orders, net, left = np.zeros(buys.shape), np.zeros(buys.shape), np.full(buys.shape, hours)
-        going, place = left > 0.0, step * MOST_A_STEP
+        later, first, most = self._numbers(step)
+        going, place = left > 0.0, first
         while going.any():
-            called, itself, side = (state.draw(kind, place) for kind in (CALLED_FORTH, OF_ITSELF, SIDE))
+            called, itself, side = (state.draw(later + kind, place) for kind in (CALLED_FORTH, OF_ITSELF, SIDE))
             wait = np.minimum(_wait(called, buys + sells, beta), -np.log(itself) / base)
             passed = np.where(going, np.minimum(wait, left), 0.0)
             going, left, place = going & (wait < left), left - passed, place + 1
@@ -169,9 +175,19 @@ class OrderStream(HedgesNothing):
                 buys + np.where(going, np.where(buy, own, other), 0.0),
                 sells + np.where(going, np.where(buy, other, own), 0.0),
             )
-            if place == (step + 1) * MOST_A_STEP:
-                raise InputError(f"agent {agent.name!r}: more than {MOST_A_STEP:,} orders in one step; lower children or shorten the steps")
+            if place == first + most:
+                raise InputError(f"agent {agent.name!r}: more than {most:,} orders in one step; lower children or shorten the steps")
         return StreamState(buys, sells, orders, net, state.draw)
+
+    def _numbers(self, step: int) -> tuple[int, int, int]:
+        """Where the draws of a step begin: added to the kind, the number of the first, and how many there are.
+
+        Steps beyond the first kinds' numbers share those of three further kinds evenly.
+        """
+        if step < NUMBERED_STEPS:
+            return 0, step * MOST_A_STEP, MOST_A_STEP
+        most = min(MOST_A_STEP, NUMBERS // (len(self.step_hours) + 1 - NUMBERED_STEPS))
+        return LATER_KINDS, (step - NUMBERED_STEPS) * most, most
 
 
 def _wait(uniform: FloatArray, excited: FloatArray, beta: float) -> FloatArray:
