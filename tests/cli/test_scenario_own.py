@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.cli.command import tailwag
 
+from tailwag.experiments.scenario_report import _header
+
 VAULT = """
 [run]
 horizon_days = 0.5
@@ -56,8 +58,9 @@ def test_a_vault_of_ones_own_gets_the_page_of_the_library(tmp_path: Path) -> Non
     offered = document["story"]["switches"]
     assert {"epoch-randomisation", "epoch-tranches", "strike-limit", "slower-hedging", "without"} <= set(offered)
     assert not {"lower-leverage", "window-ban", "dynamic-fee", "hedge-on", "block-seller"} & set(offered)  # nothing there that they change
+    assert "What did each vault make?" in _header(document)
     said = done.out.decode()
-    for word in ("Largest push away", "Through:", "puts of ours", "What each link carries"):
+    for word in ("Largest push away", "Through:", "puts of ours", "What each link carries", "puts of ours: took $"):
         assert word in said
 
 

@@ -15,7 +15,7 @@ from tailwag.experiments.run_report_view import notes
 from tailwag.experiments.scenario_hedging import HEADS, hedging_cells, hedging_sentence
 from tailwag.experiments.scenario_late_prices import pool_accounts
 from tailwag.experiments.scenario_pools import Split, fee_sentences, loss_sentence, pool_split
-from tailwag.experiments.scenario_sentences import broke_first, helps, through, who_lost
+from tailwag.experiments.scenario_sentences import broke_first, helps, through, vault_accounts, who_lost
 from tailwag.experiments.scenario_squeezes import squeeze_sentence
 from tailwag.experiments.scenario_terminal import (
     ACCOUNT_HEADS,
@@ -106,12 +106,14 @@ def _header(document: Document) -> str:
 
 
 def _accounts_of_kinds(document: Document) -> Iterator[tuple[str, list[str]]]:
-    """What squeezes earned by their legs, options pools by theirs, and what arbitrage takes from other pools, where there are any."""
-    squeezed, pools = squeeze_sentence(document), pool_accounts(document)
+    """What squeezes earned by their legs, options pools and vaults by theirs, and what arbitrage takes from other pools, where there are any."""
+    squeezed, pools, sold = squeeze_sentence(document), pool_accounts(document), vault_accounts(document)
     if squeezed:
         yield "What did the squeeze earn?", [_body(squeezed)]
     if pools:
         yield "What did each pool make?", pools
+    if sold:
+        yield "What did each vault make?", sold
     lost = loss_sentence(document)
     if lost:
         yield "What does arbitrage take?", [_body(lost), *fee_sentences(document)]
@@ -170,6 +172,8 @@ def _losses(document: Document) -> Block:
         [row["worst_usd"] for row in rows],
     )
     reading = "Bar: mean over paths with two standard errors. Diamond: mean of the worst 5 % of paths. Options and hedge together; holdings are marked at the last price."
+    sold = any(entry["unit"] == "coin" for entry in document["run"].get("vaults", ()))
+    reading += " A call vault's coin counts too: what selling made against holding it stands above." if sold else ""
     return Block(
         "accounts-losses",
         "Profit and loss of everybody",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tailwag.experiments.run_report_words import dollars, percent, share
+from tailwag.experiments.run_vaults import vault_sentences
 from tailwag.experiments.scenario_hedging import hedging_sentence, plain_gain
 from tailwag.experiments.scenario_late_prices import pool_accounts
 from tailwag.experiments.scenario_pools import fee_sentences, loss_sentence
@@ -24,6 +26,7 @@ EVENT_WORDS = {
 SAME = "the same on every path"
 MOST_NAMED = 6
 LEAST_CUT = 1e-9
+MINUS = re.compile(r"(?<= )-(?=[\d$])")
 
 
 def headline(document: Document) -> list[str]:
@@ -38,6 +41,7 @@ def _sentences(document: Document) -> Iterator[str]:
     yield through(document)
     yield squeeze_sentence(document)
     yield from pool_accounts(document)
+    yield from vault_accounts(document)
     yield loss_sentence(document)
     yield who_lost(document)
     if document["comparisons"]:
@@ -138,6 +142,12 @@ def through(document: Document) -> str:
     return f"Through: price is pushed {percent(row)} from fundamental at its furthest, of that {', '.join(told)}."
 
 
+def vault_accounts(document: Document) -> list[str]:
+    """What each option vault took, paid and made against holding its assets, which its profit counts, and what the first epoch did to the gain."""
+    told = vault_sentences(document["run"].get("vaults", ()))
+    return [MINUS.sub("−", sentence).replace("+-", "±") for sentence in told]
+
+
 def who_lost(document: Document) -> str:
     """Everybody's mean profit, the largest loss first."""
     rows = sorted(document["accounts"], key=lambda row: row["pnl_usd"]["value"])
@@ -209,7 +219,7 @@ def _cost(document: Document, found: list[tuple[Document, Document | None]]) -> 
     cut = best["options_not_written"]
     told += [f"{percent({'value': cut})} of the options not written"] if cut and abs(cut) > LEAST_CUT else []
     asks = f" Beside that, {best['asks']}." if best["asks"] else ""
-    yield f"What {best['switch']} costs: {', '.join(told) if told else 'nothing that these accounts show'}.{asks}"
+    yield f"What {best['switch']} costs: {', '.join(told) if told else 'nothing clear in these accounts'}.{asks}"
 
 
 def _costs(row: Document) -> bool:
