@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from tailwag.experiments.answer_terminal import console_on, folded, small_table
 from tailwag.experiments.report_view import (
     Answer,
     Document,
@@ -24,27 +25,11 @@ from tailwag.figures.numbers import compact, gain_text, known, money, percent, p
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-    from rich.text import Text
 
-WIDTH = 100
 MOST_EXPIRIES = 8
-LONGEST = 400
-_PLAIN = str.maketrans(
-    {"\u2212": "-", "\u2013": "-", "\u2014": "-", "\u00b1": "+/-", "\u2265": ">=", "\u2264": "<=", "\u2026": "...", "\u00d7": "x"}
-)
 _STYLES = {"damping": "bold green", "amplifying": "bold yellow", "runaway": "bold red", "undetermined": "bold magenta", "unknown": "bold"}
 _MOVES = (-5, -3, -1, 1, 3, 5)
 _CASES = ((0, 0, "at once"), (1, 0, "in 1 h"), (24, 0, "in 24 h"), (0, -5, "vol -5 pts"), (0, 5, "vol +5 pts"))
-
-
-def fold(text: Any) -> str:
-    """Text that any terminal can show and none can be misled by: no control characters, no letters beyond ASCII.
-
-    >>> fold("\\u22121.5 %\\x1b[31m"), fold("caf\\u00e9")
-    ('-1.5 %[31m', 'caf\\\\xe9')
-    """
-    shown = "".join(letter for letter in str(text).translate(_PLAIN) if letter.isprintable())
-    return shown[:LONGEST].encode("ascii", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +56,7 @@ def terminal_summary(document: Document) -> TerminalSummary:
 
 def print_summary(document: Document, *, file: IO[str] | None = None, width: int | None = None) -> None:
     """Print the summary on ``file`` (standard output if None), in colour only where the terminal has it."""
-    from rich.console import Console
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = width or (min(console.width, 120) if console.is_terminal else WIDTH)
-    console.print(terminal_summary(document))
+    console_on(file, width=width).print(terminal_summary(document))
 
 
 def _parts(document: Document) -> Iterator[RenderableType]:
@@ -88,43 +69,20 @@ def _parts(document: Document) -> Iterator[RenderableType]:
             yield table
 
 
-def _line(text: Any, style: str = "") -> Text:
-    from rich.text import Text
-
-    return Text(fold(text), style=style)
-
-
 def _sentences(first: Answer) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    yield _line(first.title, "bold")
+    yield folded(first.title, "bold")
     if first.synthetic:
-        yield _line("SYNTHETIC market: made by a seeded generator, no real quote in it.", "magenta")
+        yield folded("SYNTHETIC market: made by a seeded generator, no real quote in it.", "magenta")
     for line in first.degraded:
-        yield _line(f"DEGRADED: {line}", "yellow")
+        yield folded(f"DEGRADED: {line}", "yellow")
     yield Text("")
-    yield _line(first.headline, _STYLES[first.regime])
+    yield folded(first.headline, _STYLES[first.regime])
     for line in first.more:
-        yield _line(line)
-    yield _line("Assumed: " + "; ".join(f"{name} {value}" for name, value in first.assumptions), "dim")
+        yield folded(line)
+    yield folded("Assumed: " + "; ".join(f"{name} {value}" for name, value in first.assumptions), "dim")
     yield Text("")
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]], *, text: Sequence[int] = (0,)) -> Group | None:
-    """A titled table whose columns but ``text`` are numbers, or None where there is no row."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-
-    if not rows:
-        return None
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for place, name in enumerate(head):
-        # folded, never cropped: half a number is a wrong number
-        table.add_column(fold(name), justify="left" if place in text else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(_line(cell) for cell in row))
-    return Group(_line(title, "bold"), table, _line(""))
 
 
 def _own_book(document: Document) -> Iterator[RenderableType]:
@@ -135,21 +93,21 @@ def _own_book(document: Document) -> Iterator[RenderableType]:
         if row.get("vol_move_volpt") == 0 and row.get("hours") == 0
     }
     if greeks:
-        yield from filter(None, [_table("My book", ["greek", "USD", "coin"], greek_rows(greeks, document.get("currency")))])
+        yield from filter(None, [small_table("My book", ["greek", "USD", "coin"], greek_rows(greeks, document.get("currency")))])
         moves = [
             [f"{move:+d} %", money(own[move].get("buy_usd"), signed=True), money(own[move].get("market_buy_usd"), signed=True)]
             for move in _MOVES
             if move in own
         ]
         yield from filter(
-            None, [_table("My flows beside the market's: + buy, - sell", ["spot", "I must trade", "dealers must trade"], moves)]
+            None, [small_table("My flows beside the market's: + buy, - sell", ["spot", "I must trade", "dealers must trade"], moves)]
         )
     for row in records(document, "trade"):
         before, after = (
             money(row.get("market_gex_before_usd_per_pct"), signed=True),
             money(row.get("market_gex_after_usd_per_pct"), signed=True),
         )
-        yield _line(
+        yield folded(
             f"Trade {row.get('trade')}: the market's net GEX goes from {before} to {after} per 1 %, gain from {gain_text(row.get('market_gain_before'))} to {gain_text(row.get('market_gain_after'))}."
         )
 
@@ -164,11 +122,11 @@ def _flows(document: Document) -> Group | None:
     rule = (part(document, "assumptions").get("rules") or ["the first rule"])[0]
     released = released_usd(document, 24)
     freed = f"; 24 h includes {money(released, signed=True)} as options expire" if released else ""
-    return _table(f"Hedgers must trade (+ buy, - sell), under {rule}{freed}", ["spot", *(name for *_, name in _CASES)], rows)
+    return small_table(f"Hedgers must trade (+ buy, - sell), under {rule}{freed}", ["spot", *(name for *_, name in _CASES)], rows)
 
 
 def _levels(document: Document) -> Group | None:
-    return _table("Levels", ["level", "price", "from spot"], level_rows(document)) if part(document, "levels") else None
+    return small_table("Levels", ["level", "price", "from spot"], level_rows(document)) if part(document, "levels") else None
 
 
 def _expiries(document: Document) -> Group | None:
@@ -190,7 +148,7 @@ def _expiries(document: Document) -> Group | None:
         for k in chosen
     ]
     title = "By expiry" if len(rows) <= MOST_EXPIRIES else f"By expiry: the {MOST_EXPIRIES} largest of {len(rows)}"
-    return _table(
+    return small_table(
         title,
         ["expiry", "net GEX per 1 %", "gross GEX", "gain G", f"OI, {document.get('currency') or 'coin'}", "forward", "ATM vol"],
         cells,
@@ -210,7 +168,7 @@ def _rules(document: Document) -> Group | None:
         ]
         for row in records(document, "gain", "by_rule")
     ]
-    return _table("Who is short: the rules compared", ["rule", "net GEX per 1 %", "gain G", "says"], rows, text=(0, 3))
+    return small_table("Who is short: the rules compared", ["rule", "net GEX per 1 %", "gain G", "says"], rows, text=(0, 3))
 
 
 def _laws(document: Document) -> Group | None:
@@ -221,7 +179,7 @@ def _laws(document: Document) -> Group | None:
         rows.append([row.get("law") or "n/a", gain_text(row.get("value")), money(row.get("depth_usd_per_pct")), reach, source or ""])
     even = part(document, "gain").get("break_even_depth_usd_per_pct")
     title = f"Laws of liquidity (break-even depth {money(even)} per 1 %)" if known(even) else "Laws of liquidity"
-    return _table(title, ["law", "gain G", "depth per 1 %", "reach", "source"], rows, text=(0, 4))
+    return small_table(title, ["law", "gain G", "depth per 1 %", "reach", "source"], rows, text=(0, 4))
 
 
 def _ratios(document: Document) -> Group | None:
@@ -231,7 +189,7 @@ def _ratios(document: Document) -> Group | None:
         if known(row.get("ratio"))
     ]
     hedged = money(part(document, "gain").get("hedged_open_interest_usd"))
-    return _table(f"Hedged open interest ({hedged}) against liquidity", ["window", "liquidity", "ratio", "source"], rows, text=(0, 3))
+    return small_table(f"Hedged open interest ({hedged}) against liquidity", ["window", "liquidity", "ratio", "source"], rows, text=(0, 3))
 
 
 def _masks(document: Document) -> Group | None:
@@ -246,4 +204,4 @@ def _masks(document: Document) -> Group | None:
         for key, meaning in kinds
         for row in records(document, "chain", key)
     ]
-    return _table("Data quality", ["reason", "instruments", "share of OI", "effect"], rows, text=(0, 3))
+    return small_table("Data quality", ["reason", "instruments", "share of OI", "effect"], rows, text=(0, 3))

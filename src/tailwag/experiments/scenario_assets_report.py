@@ -11,7 +11,7 @@ import numpy as np
 from tailwag.experiments.report_figures import Block, Section
 from tailwag.experiments.report_page import page_html, section_html
 from tailwag.experiments.report_tables import safe, table
-from tailwag.experiments.scenario_assets_terminal import DIFFERENCE_HEADS, difference_cells, outcome_cells
+from tailwag.experiments.scenario_assets_terminal import difference_cells, outcome_cells
 from tailwag.experiments.scenario_assets_view import (
     answer_of,
     correlation_changes,
@@ -23,6 +23,7 @@ from tailwag.experiments.scenario_assets_view import (
     told_switches,
     vol_changes,
 )
+from tailwag.experiments.scenario_terminal import DIFFERENCE_HEADS
 from tailwag.experiments.scenario_view import ENDS
 from tailwag.figures.before_after import before_and_after, moves_through
 from tailwag.figures.effects import effects_map

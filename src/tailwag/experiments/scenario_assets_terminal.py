@@ -7,9 +7,9 @@ from typing import IO, Any
 from tailwag.experiments.answer_terminal import print_answer, small_table
 from tailwag.experiments.run_report_words import dollars
 from tailwag.experiments.scenario_assets_play import percents, plain, points
+from tailwag.experiments.scenario_terminal import DIFFERENCE_HEADS
 
 Document = dict[str, Any]
-DIFFERENCE_HEADS = ["outcome", "base", "switched", "difference", "z", "verdict"]
 WORDS = {
     "runaway": "paths that run away",
     "vol": "realised vol a year of",

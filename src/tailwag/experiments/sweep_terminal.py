@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, Any
 
-from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.experiments.answer_terminal import console_on, folded, grid
 from tailwag.experiments.sweep_page import caption, sentence_of
 from tailwag.experiments.sweep_sentences import shown_setting
 from tailwag.experiments.sweep_slice import Slice, cell_text, title_of
@@ -15,27 +15,15 @@ MOST_COLUMNS, MOST_ROWS = 9, 40
 
 def print_sweep(document: Mapping[str, Any], found: Slice, *, file: IO[str] | None = None) -> None:
     """Print the summary of a sweep on ``file`` (standard output if None)."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, 120) if console.is_terminal else WIDTH
+    console = console_on(file)
     for sentence in document["headline"]:
-        console.print(Text(fold(sentence)))
-    console.print(Text(""))
-    console.print(Text(fold(sentence_of(caption(found))), style="bold"))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    head, rows = _cells(found)
-    for place, name in enumerate(head):
-        table.add_column(fold(name), justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(fold(cell)) for cell in row))
-    console.print(table)
+        console.print(folded(sentence))
+    console.print(folded(""))
+    console.print(folded(sentence_of(caption(found)), "bold"))
+    console.print(grid(*_cells(found)))
     for line in _left_out(found):
-        console.print(Text(line, style="dim"))
-    console.print(Text(""))
+        console.print(folded(line, "dim"))
+    console.print(folded(""))
 
 
 def _cells(found: Slice) -> tuple[list[str], list[list[str]]]:
@@ -53,4 +41,4 @@ def _left_out(found: Slice) -> list[str]:
     said = [] if found.y is None else [f"Across: {title_of(found.y)}."]
     if len(found.x_values) > MOST_ROWS or (found.y and len(found.y_values) > MOST_COLUMNS):
         said.append("The table is cut; sweep.parquet and phase.html have all points.")
-    return [fold(line) for line in said]
+    return said

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.experiments.answer_terminal import console_on, fold, folded
 from tailwag.experiments.study.case_sentences import rows_of, rules_of, when
 from tailwag.figures.numbers import UNKNOWN, gain_text, known, money, percent, price
 
@@ -19,23 +19,20 @@ MOMENTS = {"beginning": "beginning", "before": "before the fastest hour", "after
 def print_case(document: Document, *, file: IO[str] | None = None) -> None:
     """Print a case on ``file`` (standard output if None)."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as Drawn
-    from rich.text import Text
 
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, 140) if console.is_terminal else WIDTH
+    console = console_on(file, widest=140)
     for line in document["headline"]:
-        console.print(Text(fold(line)))
+        console.print(folded(line))
     for title, head, rows in case_tables(document):
-        console.print(Text(""))
-        console.print(Text(fold(title), style="bold"))
+        console.print(folded(""))
+        console.print(folded(title, "bold"))
         table = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True, show_edge=False)
         for place, name in enumerate(head):
             shown = "\n".join(map(fold, name.split("\n")))
             table.add_column(shown, justify="left" if place == 0 else "right", overflow="fold", no_wrap=place == 0)
         for row in rows:
-            table.add_row(*(Text(fold(cell)) for cell in row))
+            table.add_row(*map(folded, row))
         console.print(table)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, Any
 
-from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.experiments.answer_terminal import console_on, folded, grid
 from tailwag.figures.numbers import UNKNOWN, known, percent
 
 Document = Mapping[str, Any]
@@ -13,27 +13,16 @@ Document = Mapping[str, Any]
 
 def print_trade_signs(document: Document, *, file: IO[str] | None = None) -> None:
     """Print the study on ``file`` (standard output if None)."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, 120) if console.is_terminal else WIDTH
+    console = console_on(file)
     for line in document["headline"]:
-        console.print(Text(fold(line)))
+        console.print(folded(line))
     for title, head, rows in _tables(document):
-        console.print(Text(""))
-        console.print(Text(fold(title), style="bold"))
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        for place, name in enumerate(head):
-            table.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(fold(cell)) for cell in row))
-        console.print(table)
-    console.print(Text(""))
+        console.print(folded(""))
+        console.print(folded(title, "bold"))
+        console.print(grid(head, rows))
+    console.print(folded(""))
     for line in document["assumptions"]:
-        console.print(Text(fold(f"Assumed: {line}."), style="dim"))
+        console.print(folded(f"Assumed: {line}.", "dim"))
 
 
 def _tables(document: Document) -> list[tuple[str, list[str], list[list[str]]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from tailwag.experiments.report_terminal import WIDTH, fold
+from tailwag.experiments.answer_terminal import console_on, folded, grid
 from tailwag.experiments.study import report_tables as tables
 from tailwag.experiments.study.report_sentences import (
     assumed_sentences,
@@ -93,26 +93,15 @@ def _left_out(entry: Document) -> str:
 
 def print_study(document: Document, *, file: IO[str] | None = None) -> None:
     """Print a study on ``file`` (standard output if None)."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, 120) if console.is_terminal else WIDTH
+    console = console_on(file)
     for place, line in enumerate(study_sentences(document)):
-        console.print(Text(fold(line), style="bold" if place == 0 else ""))
+        console.print(folded(line, "bold" if place == 0 else ""))
     for title, heads, rows in study_tables(document):
         if not rows:
             continue
-        console.print(Text(""))
-        console.print(Text(fold(title), style="bold"))
-        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        for place, head in enumerate(heads):
-            grid.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
-        for row in rows:
-            grid.add_row(*(Text(fold(cell)) for cell in row))
-        console.print(grid)
-    console.print(Text(""))
+        console.print(folded(""))
+        console.print(folded(title, "bold"))
+        console.print(grid(heads, rows))
+    console.print(folded(""))
     for line in filter(None, _notes(document)):
-        console.print(Text(fold(line), style="dim"))
+        console.print(folded(line, "dim"))
