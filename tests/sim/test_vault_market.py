@@ -237,3 +237,23 @@ def test_a_run_tells_of_its_vaults() -> None:
     assert len(sentences) == 4
     assert all(word in sentences[0] for word in ("calls: took $", "by the model", "against holding", "mean of 16 paths"))
     assert "loop gain from" in sentences[-1]
+    nothing, half = {"value": 0.0, "standard_error": None}, {"value": 0.5, "standard_error": None}
+    for change, said in (
+        ({"sold_coin": nothing}, "sold nothing, for nobody bid"),
+        ({"sold_coin": nothing, "offered_coin": nothing}, "no auction of its own lies in the run"),
+        ({"open_usd": {"value": -2.5e6, "standard_error": None}}, "owes $2.50m on options that are still open"),
+        ({"unsold_share": half}, "50 % of what it offered found no bid"),
+        ({"unsold_share": {"value": 0.9997, "standard_error": None}}, "nearly all of what it offered found no bid"),
+        ({"paths": 1}, "(one path)"),
+    ):
+        assert said in vault_sentences([{**told[1], **change}])[0]
+
+
+def test_strikes_of_another_coin_are_refused_or_said(tmp_path: Path) -> None:
+    text = BASE + VAULT
+    for change, words in (("", "got 1,000 of rules ribbon-btc"), ("strike_step_usd = 976", "got 976; state")):
+        with pytest.raises(InputError, match=f"at most a quarter of spot_usd = 3,900, {words}"):
+            load_scenario(saved(tmp_path, text.replace("spot_usd = 60000", "spot_usd = 3900") + change))
+    noted = load_scenario(saved(tmp_path, text.replace("spot_usd = 60000", "spot_usd = 4800"))).notes
+    assert any("strikes are 1,000 USD apart, by the rules, at a price of 4,800" in note for note in noted)
+    assert not any("USD apart" in note for note in load_scenario(saved(tmp_path, text)).notes)

@@ -30,6 +30,8 @@ FIGURES = (
     "unsold_share",
     "assets",
 )
+LEAST_UNSOLD, LEAST_OWED_USD = 0.005, 0.5
+"""What is less goes without saying."""
 WINDOW = ("gain_before", "gain_after", "largest_flow_usd", "flow_usd", "pin", "nearest_strike_bps")
 
 
@@ -76,13 +78,22 @@ def vault_sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _sentence(entry: Mapping[str, Any]) -> str:
-    unsold = entry["unsold_share"]["value"]
-    rest = f"; {unsold:.0%} of what it offered found no bid" if unsold > 0.005 else ""
+    unsold, owed = entry["unsold_share"]["value"], -entry["open_usd"]["value"]
+    over = "one path" if entry["paths"] == 1 else f"mean of {entry['paths']} paths"
+    if not entry["sold_coin"]["value"]:
+        why = "nobody bid at its reserve or above" if entry["offered_coin"]["value"] else "no auction of its own lies in the run"
+        return f"{entry['agent']}: sold nothing, for {why} ({over})."
+    rest = f"; {_unsold(unsold)} of what it offered found no bid" if unsold > LEAST_UNSOLD else ""
+    still = f", owes {money(owed)} on options that are still open" if owed > LEAST_OWED_USD else ""
     return (
         f"{entry['agent']}: took {money(entry['premium_usd']['value'])} of premium ({money(entry['model_usd']['value'])} by the model), paid out "
-        f"{usd(entry['payoff_usd'])} and {money(entry['fee_usd']['value'])} in fees, and made {usd(entry['against_holding_usd'])} against holding "
-        f"its assets{rest} (mean of {entry['paths']} paths)."
+        f"{usd(entry['payoff_usd'])} and {money(entry['fee_usd']['value'])} in fees{still}, and made {usd(entry['against_holding_usd'])} against "
+        f"holding its assets{rest} ({over})."
     )
+
+
+def _unsold(share: float) -> str:
+    return f"{100.0 * share:.0f} %" if share < 1.0 - LEAST_UNSOLD else "nearly all"
 
 
 def _window_sentence(window: Mapping[str, Any]) -> str:

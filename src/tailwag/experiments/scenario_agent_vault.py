@@ -46,6 +46,8 @@ UNDATED = "2026-01-01T00:00:00Z"
 NS_PER_HOUR, HOURS_PER_WEEK = 3_600_000_000_000, 168
 FIRST_MONDAY_NS = 4 * 24 * NS_PER_HOUR
 """1970-01-05 was a Monday."""
+MOST_STEP_SHARE, NOTED_STEP_SHARE = 0.25, 0.05
+"""Strikes further apart than these shares of the first price are refused, and said where the file does not state them."""
 Figures = Mapping[str, float]
 
 
@@ -60,7 +62,7 @@ def read_vault(table: Table, name: str, setting: Setting) -> Read:
             right=right,
             assets=_assets(table, right, setting.spot_usd),
             strike_delta=table.number("strike_delta", figures["strike_delta"], least=0.0, most=0.5, above=True, hint="0.1 is 10 delta"),
-            strike_step_usd=table.number("strike_step_usd", figures["strike_step_usd"], least=0.0, above=True),
+            strike_step_usd=_strike_step_usd(table, figures, setting.spot_usd),
             epochs=_epochs(table, setting, figures),
             reserve_share=table.number(
                 "reserve_share", figures["reserve_share"], least=0.0, hint="0.2 sells no option below 20 % of its model price"
@@ -96,7 +98,19 @@ def _assets(table: Table, right: int, spot_usd: float) -> float:
             f"{'covered calls are sold against coin' if right > 0 else 'puts are secured by cash'}: state {own}, not {other}"
         )
     most = MOST_USD / spot_usd if right > 0 else MOST_USD
-    return table.number(own, least=0.0, most=most, above=True, hint="all of it stands behind the options that are sold")
+    return table.number(own, least=0.0, most=most, above=True, hint="what stands behind the options that are sold, all of it")
+
+
+def _strike_step_usd(table: Table, figures: Figures, spot_usd: float) -> float:
+    """Distance of listed strikes; one of another coin's protocol would sell far from the delta that was meant, or deep in the money."""
+    step_usd = table.number("strike_step_usd", figures["strike_step_usd"], least=0.0, above=True)
+    if step_usd > MOST_STEP_SHARE * spot_usd:
+        told = "" if "strike_step_usd" in table else f" of rules {table.text('rules', RULES[0])}"
+        raise table.refuse(
+            f"expected strike_step_usd of at most a quarter of spot_usd = {spot_usd:,.10g}, got {step_usd:,.10g}{told}; state strike_step_usd, "
+            "or the rules of this coin"
+        )
+    return step_usd
 
 
 def _epochs(table: Table, setting: Setting, figures: Figures) -> VaultEpochs:
@@ -133,10 +147,21 @@ def _notes(table: Table, agent: OptionVault, setting: Setting) -> tuple[str, ...
     epochs, ends = agent.epochs, setting.horizon_years * HOURS_PER_YEAR
     sells = epochs.first_hours + epochs.auction_after_hours
     late = () if sells <= ends else (f"{table.place}: sells nothing in this run: it ends after {ends:g} hours, before the first auction",)
+    late += _coarse(table, agent, setting.spot_usd)
     if "first_epoch" in table or "first_epoch_hours" in table:
         return late
     return (
         f"{table.place}: first_epoch is not stated; the first epoch starts {epochs.first_hours:g} hours into the run, at the weekly expiry, "
         f"and sells {epochs.auction_after_hours:g} hours later",
         *late,
+    )
+
+
+def _coarse(table: Table, agent: OptionVault, spot_usd: float) -> tuple[str, ...]:
+    """That strikes of the rules are far apart for this coin."""
+    if "strike_step_usd" in table or agent.strike_step_usd <= NOTED_STEP_SHARE * spot_usd:
+        return ()
+    return (
+        f"{table.place}: strike_step_usd is not stated; strikes are {agent.strike_step_usd:,.10g} USD apart, by the rules, at a price of "
+        f"{spot_usd:,.10g}: deltas may be far from {agent.strike_delta:g}",
     )

@@ -19,7 +19,7 @@ class VaultFees:
     >>> VaultFees(performance_share=0.1, management_per_year=0.02).performance_share
     0.1
 
-    Raises UnitError for a fee that is no decimal from 0 to 1.
+    Raises UnitError for a fee that is no decimal from 0 to below 1.
     """
 
     performance_share: float = 0.0
@@ -29,7 +29,7 @@ class VaultFees:
         for name in ("performance_share", "management_per_year"):
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
-                raise UnitError(f"expected {name} as a decimal from 0 to 1, got {value:g}; 0.02 is 2 %")
+                raise UnitError(f"expected {name} as a decimal from 0 to below 1, got {value:g}; 0.02 is 2 %")
 
     def of(self, gain: FloatArray, assets: FloatArray, years: float) -> FloatArray:
         """The fee of an epoch, in the vault's unit, (paths,): performance_share * gain + management_per_year * years * assets where gain > 0.
