@@ -16,6 +16,7 @@ import numpy as np
 
 from tailwag.sim import engine, venues_engine
 from tailwag.sim.agents.arbitrageur import Arbitrageur
+from tailwag.sim.liquidation_record import recording
 from tailwag.sim.scenario import Scenario
 from tailwag.sim.venues_home import venues_of
 
@@ -85,15 +86,10 @@ def audited(scenario: Scenario, *, seed: int, paths: int) -> Findings:
 
 def _writing_down(plan: Any) -> Any:
     """The plan with traders that keep every liquidation."""
-    return replace(
-        plan,
-        seats=tuple(
-            replace(seat, trader=replace(seat.trader, **{word: True}))
-            if (word := next((one for one in ("records", "writes_down") if hasattr(seat.trader, one)), ""))
-            else seat
-            for seat in plan.seats
-        ),
-    )
+    seats = [
+        replace(seat, trader=replace(seat.trader, writes_down=True)) if hasattr(seat.trader, "writes_down") else seat for seat in plan.seats
+    ]
+    return recording(replace(plan, seats=tuple(seats)))
 
 
 def _leveraged(seat: Any) -> bool:

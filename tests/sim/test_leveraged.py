@@ -20,7 +20,7 @@ from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.rulebook import Rulebook
 from tailwag.market.snapshot import Futures
 from tailwag.sim.agents.dealer import Dealer
-from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.leveraged import LeveragedTraders, trader_of
 from tailwag.sim.blocks import run_block
 from tailwag.sim.dynamics import Gbm, Replay
 from tailwag.sim.engine import init, plan_run, step
@@ -54,17 +54,17 @@ def scenario(moves: np.ndarray, *agents, clearing: str = "implicit", impact: Imp
 def recorded(world: Scenario, *, paths: int = 1, seed: int = 0):
     """The last state of a run whose leveraged traders keep every liquidation."""
     plan = plan_run(world, seed=seed)
-    seats = tuple(
-        replace(seat, trader=replace(seat.trader, records=True)) if hasattr(seat.trader, "records") else seat for seat in plan.seats
-    )
-    plan = replace(plan, seats=seats)
+    found = [isinstance(seat.agent, LeveragedTraders) for seat in plan.seats]
+    seats = [
+        replace(seat, trader=trader_of(seat.agent, world.spot_usd, records=True)) if mine else seat for seat, mine in zip(plan.seats, found)
+    ]
+    plan = replace(plan, seats=tuple(seats))
     state = init(plan, 0, paths)
     states = [state]
     for _ in range(world.grid.steps):
         state = step(plan, state)
         states.append(state)
-    mine = next(place for place, seat in enumerate(plan.seats) if hasattr(seat.trader, "records"))
-    return states, mine
+    return states, found.index(True)
 
 
 MIX = (

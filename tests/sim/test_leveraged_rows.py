@@ -12,20 +12,20 @@ from tests.sim.test_leveraged import MIX, cluster, rules, scenario
 from tailwag.hedging.policies import EveryStep
 from tailwag.margin.contract import Contract
 from tailwag.sim.agents.dealer import Dealer
-from tailwag.sim.agents.leveraged import LeveragedTraders
-from tailwag.sim.agents.protocol import Move
+from tailwag.sim.agents.leveraged import LeveragedTraders, trader_of
 from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.leveraged_accounts import Accounts
-from tailwag.sim.leveraged_rows import HAIR_LOG, RowState, compacted, levels_log, liquidated, rows_of
+from tailwag.sim.leveraged_rows import HAIR_LOG, Rows, columns_of, compacted, levels_log, rows_of
+from tailwag.sim.leveraged_settling import settled
 from tailwag.sim.scenario import Scenario
 
 
 def plan_of(world: Scenario, *, compiled: bool, seed: int = 3) -> RunPlan:
     plan = plan_run(world, seed=seed)
     seats = tuple(
-        replace(seat, trader=replace(seat.trader, compiled=compiled)) if isinstance(seat.agent, LeveragedTraders) else seat
+        replace(seat, trader=trader_of(seat.agent, world.spot_usd, compiled=compiled)) if isinstance(seat.agent, LeveragedTraders) else seat
         for seat in plan.seats
     )
     return replace(plan, seats=seats)
@@ -101,14 +101,15 @@ def test_an_earlier_state_stays_what_it_was_and_a_full_heap_is_made_anew() -> No
     for _ in range(30):
         old, kept = state, state.seats[mine].memory.accounts
         state, again = step(plan, state), step(plan, state)
-        heaps.add(id(state.seats[mine].memory.heap))
+        heaps.add(id(state.seats[mine].memory.rows.heap))
         assert (again.log_price == state.log_price).all()
         assert (again.seats[mine].memory.accounts.wallet == state.seats[mine].memory.accounts.wallet).all()
         assert (old.seats[mine].memory.accounts.wallet == kept.wallet).all()
     assert len(heaps) > 1
     assert (before.size == init(plan, 0, 4).seats[mine].memory.accounts.size).all()
-    memory = state.seats[mine].memory
-    assert (compacted(memory).accounts.wallet == memory.accounts.wallet).all()
+    rows, everybody = state.seats[mine].memory.rows, np.arange(4)
+    assert compacted(rows).heap is not rows.heap
+    assert (columns_of(compacted(rows), everybody).wallet == columns_of(rows, everybody).wallet).all()
 
 
 def test_a_quiet_price_reads_no_account() -> None:
@@ -116,13 +117,13 @@ def test_a_quiet_price_reads_no_account() -> None:
     agent = LeveragedTraders("traders", 0, MIX, rules(Contract.LINEAR), fund_usd=1e8, premium_share=0.001)
     plan = plan_of(scenario(np.full(5, 1e-5), agent), compiled=True)
     state = init(plan, 0, 2)
-    state.seats[0].memory.heap.book.rows[:] = np.nan
+    state.seats[0].memory.rows.heap.book.rows[:] = np.nan
     for _ in range(5):
         state = step(plan, state)
     assert state.log_price == pytest.approx(5e-5)
-    assert np.isfinite(state.seats[0].memory.drift).all()
-    assert state.seats[0].memory.outside == pytest.approx(
-        state.seats[0].memory.net * SPOT * 5 * plan.seats[0].trader.funding_per_year / 525600, rel=1e-3
+    assert np.isfinite(state.seats[0].memory.rows.paths.drift).all()
+    assert state.seats[0].memory.rows.outside == pytest.approx(
+        state.seats[0].memory.rows.net * SPOT * 5 * plan.seats[0].trader.funding_per_year / 525600, rel=1e-3
     )
 
 
@@ -132,9 +133,9 @@ def test_positions_that_go_whole_write_no_row() -> None:
     agent = LeveragedTraders("traders", 0, buckets, rules(Contract.LINEAR, margin=0.01, fee=0.002), fund_usd=1e9, premium_share=0.002)
     states = states_of(plan_of(scenario(np.full(30, -0.0011), agent), compiled=True), 12)
     memory = states[-1].seats[0].memory
-    assert memory.heap.used == 1
-    assert memory.heap.entries == int((memory.accounts.size == 0.0).sum()) > 2 * 15
-    assert memory.net == pytest.approx((memory.accounts.side * memory.accounts.size).sum(axis=0), abs=1e-9)
+    assert memory.rows.heap.used == 1
+    assert memory.rows.heap.entries == int((memory.accounts.size == 0.0).sum()) > 2 * 15
+    assert memory.rows.net == pytest.approx((memory.accounts.side * memory.accounts.size).sum(axis=0), abs=1e-9)
     assert (states[0].seats[0].memory.accounts.size > 0.0).all()
 
 
@@ -142,25 +143,24 @@ def test_where_rounding_puts_two_accounts_in_the_wrong_order_the_plain_rules_dec
     """The first in line stays by a hair and the second goes: nothing is written down, the path gets a row."""
     venue, wallet, one = rules(Contract.LINEAR, margin=0.01, fee=0.0), np.array([[10.0], [10.0 + 5e-11]]), np.ones((2, 1))
     accounts = Accounts(one, 0.01 * one, 100.0 * one, one, wallet, np.zeros(1), np.zeros(1), np.zeros(1))
-    mark, live = np.full(3, (90.0 - 2.5e-11) / 0.99), np.ones(3, dtype=np.bool_)
-    nothing = np.zeros(3)
-    move = Move(1, 1e-6, mark, mark, mark, nothing, nothing, nothing, nothing, live)
+    mark = np.full(3, (90.0 - 2.5e-11) / 0.99)
     for order, entries in (((0, 1), 3), ((1, 0), 0)):
-        state = rows_of(accounts, venue, 3)
-        state.heap.book.rows[0, 4:] = order
-        after = liquidated(state, venue, move, np.arange(3))
+        rows = rows_of(accounts, venue, 3)
+        rows.heap.book.rows[0, 4:] = order
+        after = settled(rows, venue, (mark, mark), np.arange(3))
+        left = columns_of(after, np.arange(3))
         assert after.heap.entries == entries
-        assert after.accounts.size.tolist() == [[0.0] * 3, [1.0] * 3]
-        assert after.accounts.wallet[0] == pytest.approx(10.0 + mark - 100.0, abs=1e-12)
+        assert left.size.tolist() == [[0.0] * 3, [1.0] * 3]
+        assert left.wallet[0] == pytest.approx(10.0 + mark - 100.0, abs=1e-12)
         assert after.net.tolist() == [1.0] * 3
 
 
-def plain_levels(state: RowState) -> tuple[np.ndarray, np.ndarray]:
+def plain_levels(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Log prices at which the next account of each group is at its margin, path by path: the nearest on each side."""
-    venue, paths = state.heap.venue, state.row.size
+    venue, stands, paths = rows.heap.venue, rows.paths, rows.net.size
     low, high = np.full(paths, -np.inf), np.full(paths, np.inf)
-    for side, share, edge in zip(venue.side, venue.share, state.edge):
-        bankrupt, tilt = edge + state.drift, side * share * state.factor
+    for side, share, edge in zip(venue.side, venue.share, stands.edge):
+        bankrupt, tilt = edge + stands.drift, side * share * stands.factor
         with np.errstate(divide="ignore", invalid="ignore"):
             price = bankrupt / (1.0 - tilt) if venue.linear else np.where(bankrupt < 0.0, (1.0 + tilt) / -bankrupt, np.inf)
         price = np.where(np.isfinite(edge), price, 0.0 if side > 0.0 else np.inf)
@@ -179,8 +179,8 @@ def test_the_levels_of_a_path_are_those_of_its_next_accounts(contract: Contract,
     mine = next(place for place, seat in enumerate(plan.seats) if seat.agent is agent)
     gone = []
     for one in states_of(plan, 16):
-        memory = one.seats[mine].memory
-        (low, high), (plain_low, plain_high) = levels_log(memory, SPOT), plain_levels(memory)
+        rows = one.seats[mine].memory.rows
+        (low, high), (plain_low, plain_high) = levels_log(rows, SPOT), plain_levels(rows)
         assert np.isfinite(low).all()
         assert np.isfinite(high).all()
         assert np.maximum(low, -100.0) == pytest.approx(np.maximum(plain_low + HAIR_LOG, -100.0), abs=1e-13)
@@ -198,7 +198,7 @@ def test_levels_that_are_kept_are_those_of_the_accounts_after_funding_too() -> N
         memory = state.seats[mine].memory
         charged = plan.seats[mine].trader.with_funding(np.full(20, 3e-4), np.full(20, SPOT), memory)
         for one in (memory, charged):
-            for kept, fresh in zip(levels_log(one, SPOT), levels_log(replace(one, levels=None), SPOT)):
+            for kept, fresh in zip(one.levels, levels_log(one.rows, SPOT)):
                 assert np.array_equal(kept, fresh)
-        moved = [np.abs(after - before) for after, before in zip(levels_log(charged, SPOT), levels_log(memory, SPOT))]
+        moved = [np.abs(after - before) for after, before in zip(charged.levels, memory.levels)]
         assert max(np.nanmax(np.where(np.isfinite(one), one, 0.0)) for one in moved) > 1e-5

@@ -14,7 +14,7 @@ from tests.sim.test_leveraged import rules
 
 from tailwag.errors import InputError, UnitError
 from tailwag.sim.agents.ladder import Cluster, LiquidationLadder
-from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.leveraged import LeveragedTraders, trader_of
 from tailwag.sim.agents.predator import Predator
 from tailwag.sim.agents.price_band import PriceBand
 from tailwag.sim.agents.protocol import Market, View
@@ -221,8 +221,8 @@ def test_what_is_seen_of_leveraged_accounts_is_what_the_venue_would_sell() -> No
     view = a_view()
     told = []
     for one in (agent, replace(agent, delay_steps=1)):
-        trader: Any = one.at_work(Market(SPOT, market(agent).grid))
-        for twin in (trader, replace(trader, compiled=False)):
+        twins: list[Any] = [one.at_work(Market(SPOT, market(agent).grid)), trader_of(one, SPOT, compiled=False)]
+        for twin in twins:
             state = twin.init(3, lambda kind, count: np.full(3, 0.4))
             told.append([twin.liquidation_usd(np.full(3, move), view, state) for move in (-0.2, -0.03, 0.0, 0.2)])
     for one in told[1:]:

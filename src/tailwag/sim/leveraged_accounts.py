@@ -170,6 +170,20 @@ def taken_slope(accounts: Accounts, rules: Rulebook, closed: Closing, *, mark_us
     return np.where(met, account_sum(accounts.side * whole * (near * grows + nearer * part)), 0.0)
 
 
+def market_order(
+    accounts: Accounts, rules: Rulebook, *, own_usd: FloatArray, before_usd: FloatArray, mark_usd: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """What the venue buys at the market if a step cleared at its own price, and its change per unit of log price, (paths,) each.
+
+    ``before_usd``: the price before trading.  ``mark_usd``: the price that it liquidates on (None: its own), which stays where it is.
+    """
+    mark, fill = own_usd if mark_usd is None else mark_usd, 0.5 * (before_usd + own_usd)
+    closed = closing(accounts, rules, wanted(accounts, rules, mark), mark_usd=mark, fill_usd=fill)
+    follows = wanted_slope(accounts, rules, mark) if mark_usd is None else 0.0
+    slope = follows + taken_slope(accounts, rules, closed, mark_usd=own_usd, fill_usd=fill)
+    return -account_sum(accounts.side * closed.sold), slope
+
+
 def settle(
     accounts: Accounts, rules: Rulebook, closed: Closing, *, mark_usd: FloatArray, fill_usd: FloatArray
 ) -> tuple[Accounts, FloatArray]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from tailwag.kernels.arrays import BoolArray, FloatArray
 from tailwag.margin.contract import Contract
-from tailwag.sim.agents.leveraged import LeveragedTraders
+from tailwag.sim.agents.leveraged import LeveragedTraders, trader_of
 from tailwag.sim.engine import RunPlan, Seat, State, init, plan_run, step
-from tailwag.sim.leveraged_trader import LeveragedState, LeveragedTrader
+from tailwag.sim.leveraged_columns import ColumnState
 from tailwag.sim.liquidation_events import Liquidations
 from tailwag.sim.scenario import Scenario
 
@@ -47,7 +47,7 @@ def record_liquidations(scenario: Scenario, *, seed: int, paths: int) -> tuple[R
 
         return record_everywhere(scenario, seed=seed, paths=paths)
     plan = recording(plan_run(scenario, seed=seed))
-    if not any(isinstance(seat.trader, LeveragedTrader) for seat in plan.seats):
+    if not any(isinstance(seat.agent, LeveragedTraders) for seat in plan.seats):
         return ()
     first = state = init(plan, 0, paths)
     for _ in range(scenario.grid.steps):
@@ -58,7 +58,7 @@ def record_liquidations(scenario: Scenario, *, seed: int, paths: int) -> tuple[R
 def records_of(plan: RunPlan, first: State, last: State) -> tuple[Record, ...]:
     """What is written down of the leveraged traders of one market between two states, in the order of its agents."""
     found = sorted(
-        (place for place, seat in enumerate(plan.seats) if isinstance(seat.trader, LeveragedTrader)), key=lambda p: plan.seats[p].position
+        (place for place, seat in enumerate(plan.seats) if isinstance(seat.agent, LeveragedTraders)), key=lambda p: plan.seats[p].position
     )
     spot = plan.scenario.spot_usd * np.exp(last.log_price)
     return tuple(_record(plan, place, first.seats[place].memory, last.seats[place].memory, spot) for place in found)
@@ -66,14 +66,16 @@ def records_of(plan: RunPlan, first: State, last: State) -> tuple[Record, ...]:
 
 def recording(plan: RunPlan) -> RunPlan:
     """The plan with leveraged traders that write every liquidation down."""
-    return replace(plan, seats=tuple(_recording(seat) for seat in plan.seats))
+    return replace(plan, seats=tuple(_recording(seat, plan.scenario.spot_usd) for seat in plan.seats))
 
 
-def _recording(seat: Seat) -> Seat:
-    return replace(seat, trader=replace(seat.trader, records=True)) if isinstance(seat.trader, LeveragedTrader) else seat
+def _recording(seat: Seat, spot_usd: float) -> Seat:
+    if not isinstance(seat.agent, LeveragedTraders):
+        return seat
+    return replace(seat, trader=trader_of(seat.agent, spot_usd, records=True))
 
 
-def _record(plan: RunPlan, place: int, before: LeveragedState, after: LeveragedState, spot: FloatArray) -> Record:
+def _record(plan: RunPlan, place: int, before: ColumnState, after: ColumnState, spot: FloatArray) -> Record:
     agent = plan.seats[place].agent
     assert isinstance(agent, LeveragedTraders)
     contract, start = agent.rules.contract, np.full(spot.shape, plan.scenario.spot_usd)

@@ -15,7 +15,8 @@ from tailwag.margin.initial import InitialMargin
 from tailwag.margin.rulebook import Rulebook
 from tailwag.sim.agents.protocol import Market, Trader
 from tailwag.sim.leverage_buckets import SIDES, LeverageBucket
-from tailwag.sim.leveraged_trader import LeveragedTrader
+from tailwag.sim.leveraged_columns import ColumnTrader
+from tailwag.sim.leveraged_trader import RowTrader
 from tailwag.sim.margin_rules import DynamicMargin
 
 MOST_ACCOUNTS = 5_000
@@ -122,8 +123,15 @@ class LeveragedTraders:
                 raise InputError(
                     f"agent {self.name!r}: expected a largest maintenance margin below 100 %, got {100 * share:.3g} % times {self.margin.most:g}"
                 )
-        rate = 0.0 if self.premium_share is None else funding_per_year(self.rules.funding, self.premium_share)
-        return LeveragedTrader(self, market.spot_usd, rate)
+        return trader_of(self, market.spot_usd)
+
+
+def trader_of(agent: LeveragedTraders, spot_usd: float, *, compiled: bool = True, records: bool = False) -> RowTrader | ColumnTrader:
+    """The agent at work: rows that compiled code walks; columns where that is not wanted, liquidations are recorded, or the venue's orders are late."""
+    rate = 0.0 if agent.premium_share is None else funding_per_year(agent.rules.funding, agent.premium_share)
+    if compiled and not records and not agent.delay_steps:
+        return RowTrader(agent, spot_usd, rate)
+    return ColumnTrader(agent, spot_usd, rate, records)
 
 
 def notional_usd(agent: LeveragedTraders, side: str) -> float:
