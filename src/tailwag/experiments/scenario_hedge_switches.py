@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tailwag.experiments.scenario_changed_agents import with_agents
 from tailwag.hedging.policies import CharmOnly, NoHedge
 from tailwag.kernels.arrays import FloatArray
 from tailwag.market.clock import parse_time_ns
@@ -67,7 +68,7 @@ def dynamic_fee(scenario: Scenario, numbers: Parameters) -> Scenario:
         return replace(agent, terms=replace(agent.terms, fee=changed))
 
     changed = tuple(moving(agent) if isinstance(agent, LpHedger | PoolArbitrage) else agent for agent in scenario.agents)
-    return _or_same(scenario, changed)
+    return with_agents(scenario, changed)
 
 
 def _hedges(agent: Agent) -> bool:
@@ -75,11 +76,7 @@ def _hedges(agent: Agent) -> bool:
 
 
 def _each_hedging(scenario: Scenario, change: Callable[[Dealer], Dealer]) -> Scenario:
-    return _or_same(scenario, tuple(change(agent) if isinstance(agent, Dealer) and _hedges(agent) else agent for agent in scenario.agents))
-
-
-def _or_same(scenario: Scenario, agents: tuple[Agent, ...]) -> Scenario:
-    return scenario if all(new is old for new, old in zip(agents, scenario.agents)) else replace(scenario, agents=agents)
+    return with_agents(scenario, (change(agent) if isinstance(agent, Dealer) and _hedges(agent) else agent for agent in scenario.agents))
 
 
 def _share(numbers: Parameters) -> float:

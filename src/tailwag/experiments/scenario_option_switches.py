@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tailwag.experiments.scenario_changed_agents import with_agents
 from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.scenario import Scenario
 
@@ -25,8 +26,7 @@ def position_limit(scenario: Scenario, numbers: Parameters) -> Scenario:
         )
         return dealer if tighter == rule else replace(dealer, rule=tighter)
 
-    changed = tuple(limited(agent) if isinstance(agent, QuotingDealer) else agent for agent in scenario.agents)
-    return scenario if all(new is old for new, old in zip(changed, scenario.agents)) else replace(scenario, agents=changed)
+    return with_agents(scenario, (limited(agent) if isinstance(agent, QuotingDealer) else agent for agent in scenario.agents))
 
 
 def _least(stated: float | None, wanted: float) -> float:
