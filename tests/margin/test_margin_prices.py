@@ -196,3 +196,7 @@ def test_what_cannot_be_is_refused() -> None:
         tiered_liquidation_price_usd(FOUR, LONG, size_coin=0.0, entry_usd=1.0, wallet_usd=1.0)
     assert tiered_liquidation_price_usd(FOUR, LONG, size_coin=1.0, entry_usd=100.0, wallet_usd=101.0) is None  # cannot lose it all
     assert math.isinf(float(bankruptcy_price_usd(Contract.INVERSE, SHORT, entry_usd=100.0, leverage=1.0)))
+    for leverage in (0.4, 1.0):  # margin of the whole value and more: no price takes it, and none is below 0
+        assert float(bankruptcy_price_usd(Contract.LINEAR, LONG, entry_usd=100.0, leverage=leverage)) == 0.0
+        found = liquidation_price_usd(Contract.LINEAR, LONG, entry_usd=100.0, leverage=leverage, maintenance_share=0.01)
+        assert float(found) == 0.0

@@ -55,13 +55,13 @@ class Contract(Enum):
 def bankruptcy_price_usd(contract: Contract, side: ArrayLike, *, entry_usd: ArrayLike, leverage: ArrayLike) -> FloatArray:
     """The price at which a position has lost all of its margin.
 
-    v(B) = v(entry) - side |v(entry)| / leverage.  An inverse short without more than 1x cannot go bankrupt: infinite.
+    v(B) = v(entry) - side |v(entry)| / leverage.  Without more than 1x a linear long cannot go bankrupt, nor an inverse short: 0, and infinite.
 
     >>> float(bankruptcy_price_usd(Contract.LINEAR, LONG, entry_usd=60_000.0, leverage=10.0))
     54000.0
     """
     value = contract.unit_value(entry_usd)
-    return contract.price_usd(value - np.asarray(side) * np.abs(value) / _leverage(leverage))
+    return np.maximum(contract.price_usd(value - np.asarray(side) * np.abs(value) / _leverage(leverage)), 0.0)
 
 
 def liquidation_price_usd(
