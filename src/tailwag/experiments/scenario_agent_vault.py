@@ -146,7 +146,9 @@ def _notes(table: Table, agent: OptionVault, setting: Setting) -> tuple[str, ...
     """What was assumed of the first epoch, and that nothing is sold where the run ends before."""
     epochs, ends = agent.epochs, setting.horizon_years * HOURS_PER_YEAR
     sells = epochs.first_hours + epochs.auction_after_hours
-    late = () if sells <= ends else (f"{table.place}: sells nothing in this run: it ends after {ends:g} hours, before the first auction",)
+    late: tuple[str, ...] = (
+        () if sells <= ends else (f"{table.place}: sells nothing in this run: it ends after {ends:g} hours, before the first auction",)
+    )
     late += _coarse(table, agent, setting.spot_usd)
     if "first_epoch" in table or "first_epoch_hours" in table:
         return late
