@@ -160,6 +160,27 @@ def test_every_coin_and_dollar_is_somewhere(contract: Contract, rounds: bool, de
     assert (events.price_usd > 0.0).all()
 
 
+@pytest.mark.parametrize("contract", list(Contract))
+@pytest.mark.parametrize("rounds", [False, True])
+@pytest.mark.parametrize("delay", [1, 2, 4])
+def test_what_is_sent_to_the_market_is_not_deleveraged_before_it_arrives(contract: Contract, rounds: bool, delay: int) -> None:
+    """Longs are called by a fall; before their orders arrive a rise ruins the shorts, and the longs rank first with an empty fund."""
+    mix = (
+        LeverageBucket("long", 10.0, 4e8, 1e5, 0.02, accounts=7),
+        LeverageBucket("long", 25.0, 2e8, 1e5, 0.01, accounts=9),
+        LeverageBucket("short", 12.0, 3e8, 1e5, 0.015, accounts=8),
+        LeverageBucket("short", 30.0, 2e8, 2e5, 0.01, accounts=5),
+    )
+    agent = LeveragedTraders("traders", delay, mix, rules(contract, rounds=rounds, margin=0.008))
+    moves = np.zeros(12)
+    moves[1:3] = -0.05, 0.2
+    states, mine = conserved(scenario(moves, agent, clearing="lagged", impact=ImpactModel(permanent_per_usd=1e-12)), paths=2)
+    called = states[2].seats[mine].memory  # after the fall
+    assert ((called.due > 0) & (called.accounts.side > 0.0)).any()
+    events = Liquidations.joined(states[-1].seats[mine].memory.events)
+    assert (events.against == int(Against.BANKRUPT)).any()
+
+
 def ladder_like(
     count: int, *, width: float = 1.0, leverage: float = 100.0, level_usd: float = 1e-3 / LAMBDA, side: str = "long"
 ) -> LeveragedTraders:

@@ -124,11 +124,14 @@ def wanted_slope(accounts: Accounts, rules: Rulebook, mark_usd: FloatArray) -> F
     return account_sum(np.where(inside, accounts.side * per_log / accounts.share, 0.0))
 
 
-def closing(accounts: Accounts, rules: Rulebook, wants: FloatArray, *, mark_usd: FloatArray, fill_usd: FloatArray) -> Closing:
+def closing(
+    accounts: Accounts, rules: Rulebook, wants: FloatArray, *, mark_usd: FloatArray, fill_usd: FloatArray, sent: FloatArray | float = 0.0
+) -> Closing:
     """How much is sold at the market and how much the other side must take, where the fund could not pay for a sale of all of it.
 
     With deleveraging, the part of the bankrupt sizes whose loss the fund cannot pay is closed at the bankruptcy price against the most
-    profitable of the other side, as far as there are any.  A position on the brink of bankruptcy is taken in part.
+    profitable of the other side, as far as there are any.  A position on the brink of bankruptcy is taken in part.  What is ``sent`` to the market
+    already takes nothing over: (accounts, paths), sizes whose order is on its way.
     """
     taken = np.zeros(wants.shape)
     if not rules.deleverages:
@@ -142,7 +145,8 @@ def closing(accounts: Accounts, rules: Rulebook, wants: FloatArray, *, mark_usd:
     for side in (1.0, -1.0):
         bankrupt = np.where(accounts.side == side, near * wants, 0.0)
         asked = account_sum(bankrupt) * part
-        ready = account_sum(np.where(_ranks(accounts, rules, bankrupt, side, mark_usd) > 0.0, accounts.size - wants, 0.0))
+        ranked = _ranks(accounts, rules, bankrupt, side, mark_usd) > 0.0
+        ready = account_sum(np.where(ranked, np.maximum(accounts.size - wants - sent, 0.0), 0.0))
         met = np.minimum(asked, ready) / np.where(asked > 0.0, asked, 1.0)
         taken = taken + bankrupt * part * met
     return Closing(wants - taken, taken)
@@ -185,12 +189,13 @@ def market_order(
 
 
 def settle(
-    accounts: Accounts, rules: Rulebook, closed: Closing, *, mark_usd: FloatArray, fill_usd: FloatArray
+    accounts: Accounts, rules: Rulebook, closed: Closing, *, mark_usd: FloatArray, fill_usd: FloatArray, sent: FloatArray | float = 0.0
 ) -> tuple[Accounts, FloatArray]:
     """The accounts after a closing, and the sizes of the other side that were deleveraged, (accounts, paths).
 
     Sold sizes are paid at the fill, taken ones at the bankruptcy price; what is left of a liquidated margin pays the fee; what is lacking is
-    paid by the fund, then shared among the winners where the venue does that, and is bad debt otherwise.
+    paid by the fund, then shared among the winners where the venue does that, and is bad debt otherwise.  What is ``sent`` to the market already is
+    not deleveraged.
     """
     contract, fill = rules.contract, rules.contract.unit_value(fill_usd)
     bankrupt_value = _bankrupt_value(accounts)
@@ -202,7 +207,7 @@ def settle(
         if not amount.any():
             continue
         ranks = _ranks(accounts, rules, taken, side, mark_usd)
-        part = deleveraged(np.maximum(accounts.size - closed.sold, 0.0), ranks, amount)
+        part = deleveraged(np.maximum(accounts.size - closed.sold - sent, 0.0), ranks, amount)
         price = account_sum(taken * bankrupt_value) / np.where(amount > 0.0, amount, 1.0)
         wallet = wallet + np.where(part > 0.0, accounts.side * part * (price - accounts.entry), 0.0)
         against = against + part

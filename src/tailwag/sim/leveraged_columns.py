@@ -162,17 +162,20 @@ class ColumnTrader(WantsNoHedge):
         some, filled = self._closed(state.accounts.column(at.where), arrived, at)
         due, at_mark = np.maximum(due - 1, 0), at._replace(fill_usd=at.mark_usd)
         wants = np.where(due == 0, wanted(some, rules, at.mark_usd), 0.0)
-        called = closing(some, rules, wants, mark_usd=at.mark_usd, fill_usd=at.mark_usd)
-        some, taken = self._closed(some, Closing(np.zeros(wants.shape), called.taken), at_mark)
+        sent = np.where(due > 0, ordered, 0.0)
+        called = closing(some, rules, wants, mark_usd=at.mark_usd, fill_usd=at.mark_usd, sent=sent)
+        some, taken = self._closed(some, Closing(np.zeros(wants.shape), called.taken), at_mark, sent=sent + called.sold)
         fresh, all_due, all_ordered = called.sold > 0.0, state.due.copy(), state.ordered.copy()
         all_due[:, at.where] = np.where(fresh, self.agent.delay_steps, due)
         all_ordered[:, at.where] = np.where(fresh, called.sold, ordered)
         return replace(self._with_column(state, at, some, filled + taken), due=all_due, ordered=all_ordered)
 
-    def _closed(self, some: Accounts, closed: Closing, at: Touched) -> tuple[Accounts, tuple[Liquidations, ...]]:
+    def _closed(
+        self, some: Accounts, closed: Closing, at: Touched, *, sent: FloatArray | float = 0.0
+    ) -> tuple[Accounts, tuple[Liquidations, ...]]:
         """The touched accounts after a closing, and what is written down of it."""
         rules = self.agent.rules
-        after, against = settle(some, rules, closed, mark_usd=at.mark_usd, fill_usd=at.fill_usd)
+        after, against = settle(some, rules, closed, mark_usd=at.mark_usd, fill_usd=at.fill_usd, sent=sent)
         if not self.records:
             return after, ()
         when = (at.step, np.flatnonzero(at.where), at.fill_usd)
