@@ -17,8 +17,10 @@ from tailwag.sim.dynamics import Gbm
 from tailwag.sim.engine import RunPlan, State, init, plan_run, step
 from tailwag.sim.leverage_buckets import LeverageBucket
 from tailwag.sim.leveraged_accounts import Accounts
+from tailwag.sim.leveraged_columns import ColumnTrader
 from tailwag.sim.leveraged_rows import HAIR_LOG, Rows, columns_of, compacted, levels_log, rows_of
 from tailwag.sim.leveraged_settling import settled
+from tailwag.sim.leveraged_trader import RowTrader
 from tailwag.sim.scenario import Scenario
 
 
@@ -42,6 +44,16 @@ def wild(agent: LeveragedTraders, steps: int = 40) -> Scenario:
     """Jumps that empty the fund, deleverage and leave bad debt, with a short-gamma dealer behind them."""
     world = scenario(np.zeros(steps), agent, Dealer("dealer", EveryStep(), 1, gamma_usd=-2e9))
     return replace(world, price=Gbm(vol=8.0))
+
+
+def test_rows_are_kept_where_nothing_is_late_or_recorded() -> None:
+    """Else columns: the twins that these tests compare are two."""
+    agent = LeveragedTraders("traders", 0, MIX, rules(Contract.LINEAR))
+    late = replace(agent, delay_steps=2)
+    assert isinstance(trader_of(agent, SPOT), RowTrader)
+    for other in (trader_of(agent, SPOT, compiled=False), trader_of(agent, SPOT, records=True), trader_of(late, SPOT)):
+        assert isinstance(other, ColumnTrader)
+    assert [trader_of(late, SPOT, records=kept).records for kept in (False, True)] == [False, True]
 
 
 @pytest.mark.parametrize("contract", list(Contract))

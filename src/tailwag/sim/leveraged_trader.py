@@ -34,6 +34,9 @@ from tailwag.sim.walked import Walked
 if TYPE_CHECKING:
     from tailwag.sim.agents.leveraged import LeveragedTraders
 
+Looks = tuple[FloatArray, FloatArray, FloatArray | None]
+"""Log prices below and above which somebody is called, out of reach where a path has stopped; and the mark, None for the venue's own price."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowState:
@@ -78,15 +81,15 @@ class RowTrader(WantsNoHedge):
 
     def act(self, view: View, account: Account, state: RowState, draw: Draws) -> Orders:
         """The venue's orders: positions whose margin is gone, sold or bought in at the market; nothing at all where no level lies between."""
-        low, high, mark_log = self._looks(view, state)
-        nothing, some = zero_row(low.size), self._demands(view, state)
+        low, high, mark_log = looks = self._looks(view, state)
+        nothing, some = zero_row(low.size), self._demands(view, state, looks)
         walked = Walked(LEVERAGED, (low, high, view.spot_usd, 0 if mark_log is None else mark_log, *slots_of(state.rows)), (self.spot_usd,))
         scale = scan_scale_log(self.agent, self.spot_usd, view.live)
         return Orders(usd=nothing, coin=nothing, demand=some(slice(None)), scale_log=scale, some=some, walked=walked)
 
     def liquidation_usd(self, log_price: FloatArray, view: View, state: RowState) -> FloatArray:
         """What the venue would buy (+) or sell (-) if price went to a log price, (paths,)."""
-        usd, coin, _, _ = self._demands(view, state)(slice(None))(log_price, view.vol_shift)
+        usd, coin, _, _ = self._demands(view, state, self._looks(view, state))(slice(None))(log_price, view.vol_shift)
         return np.asarray(usd + coin * (self.spot_usd * np.exp(log_price)))
 
     def options(self, move: Move, state: RowState) -> tuple[None, RowState]:
@@ -127,16 +130,16 @@ class RowTrader(WantsNoHedge):
         prices = (np.ascontiguousarray(mark), np.ascontiguousarray(move.fill_usd))
         return settled(state.rows, self.agent.rules, prices, touched)
 
-    def _looks(self, view: View, state: RowState) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-        """Log prices below and above which somebody is called, out of reach where a path has stopped; and the mark, None for the venue's own price."""
+    def _looks(self, view: View, state: RowState) -> Looks:
+        """Which prices call somebody on which path, and the price that is held against them."""
         low, high = state.levels
         if not view.live.all():
             low, high = np.where(view.live, low, -np.inf), np.where(view.live, high, np.inf)
         return low, high, None if state.mark_usd is None else np.log(state.mark_usd / self.spot_usd)
 
-    def _demands(self, view: View, state: RowState) -> Callable[[IntArray | slice], Demand]:
+    def _demands(self, view: View, state: RowState, looks: Looks) -> Callable[[IntArray | slice], Demand]:
         """The demand of some of the paths as it is asked where compiled code does not."""
-        low, high, mark_log = self._looks(view, state)
+        low, high, mark_log = looks
 
         def some(chosen: IntArray | slice) -> Demand:
             lowest, highest, marked = low[chosen], high[chosen], None if mark_log is None else mark_log[chosen]
