@@ -71,6 +71,12 @@ def options_pool_sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _sentence(entry: Mapping[str, Any]) -> str:
+    over = "one path" if entry["paths"] == 1 else f"mean of {entry['paths']} paths"
+    if not entry["sold_coin"]["value"] and not entry["bought_coin"]["value"]:
+        return (
+            f"{entry['agent']} ({entry['mode']} pool of {money(entry['deposit_usd'])}): traded no option; no order came that it may take (delta, cutoff, "
+            f"collateral) and whose limit its price with fees met ({over})."
+        )
     stale = ""
     if entry["mode"] == "oracle":
         stale = f", lost {usd(entry['stale_usd'])} to quotes at an old price (a CPMM of its size: {usd(entry['lvr_usd'])} to arbitrage, without fees)"
@@ -79,7 +85,7 @@ def _sentence(entry: Mapping[str, Any]) -> str:
     return (
         f"{entry['agent']} ({entry['mode']} pool of {money(entry['deposit_usd'])}): sold {_coin(entry['sold_coin']['value'])} coin of options and bought "
         f"{_coin(entry['bought_coin']['value'])}, took {money(entry['fees_usd']['value'])} in fees{stale}, and a share of 1 ended at "
-        f"{entry['share_value']['value']:.4f}{used} (mean of {entry['paths']} paths)."
+        f"{entry['share_value']['value']:.4f}{used} ({over})."
     )
 
 
