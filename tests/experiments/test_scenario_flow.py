@@ -136,3 +136,35 @@ def test_switches_for_hedgers_reach_insurers() -> None:
     assert slow.speed == 0.25
     assert isinstance(wide.policy, Band)
     assert isinstance(banded, PriceBand)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ("", "something to liquidate, got none"),
+        ("density_usd = 0", "something to liquidate, got none"),
+        ("clusters = [{distance_log = -0.05, width_log = 0.01, notional_usd = 0}]", "something to liquidate, got none"),
+        ("levels_per_log = 100", "levels_per_log alone; state level_usd"),
+        ("density_usd = 1e9\nlevel_usd = 1e6", "level_usd alone; state levels_per_log"),
+        ("clusters = [{distance_log = -5, width_log = 0.01, notional_usd = 1e8}]", "from -3 to 3, got -5; log of the distance"),
+        ("clusters = [{distance_log = -0.05, width_log = 0.01}]", "notional_usd is missing"),
+    ],
+)
+def test_a_ladder_that_would_liquidate_nothing_is_refused(keys: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read(f'kind = "liquidation-ladder"\nname = "l"\ndelay_steps = 0\n{keys}\n')
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("order_usd", "1e15", "order_usd above 0 and at most 9e"),
+        ("background_per_hour", "0", "background_per_hour above 0"),
+        ("half_life_minutes", "1e7", "orders settle before the start, got about 72,134,752; shorten half_life_minutes"),
+    ],
+)
+def test_orders_that_cannot_be_drawn_are_refused_before_they_are(key: str, value: str, sentence: str) -> None:
+    keys = {"background_per_hour": "12", "children": "0.6", "half_life_minutes": "20", "order_usd": "1e6", "delay_steps": "0", key: value}
+    text = "\n".join(f"{name} = {number}" for name, number in keys.items())
+    with pytest.raises(InputError, match=sentence):
+        plan_run(read(f'kind = "hawkes"\nname = "h"\n{text}\n').scenario, seed=1)

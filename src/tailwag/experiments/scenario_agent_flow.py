@@ -77,10 +77,18 @@ def read_hawkes(table: Table, name: str, setting: Setting) -> Read:
         agent = SelfExcitingOrders(
             name=name,
             delay_steps=table.whole("delay_steps", 0, least=0),
-            background_per_hour=table.number("background_per_hour", hint="orders an hour that come of themselves, buys and sells together"),
+            background_per_hour=table.number(
+                "background_per_hour",
+                least=0.0,
+                above=True,
+                most=1e9,
+                hint="orders an hour that come of themselves, buys and sells together",
+            ),
             children=table.number("children", hint="orders that one order calls forth, from 0 to 0.99"),
-            half_life_minutes=table.number("half_life_minutes", hint="after it an order calls forth half as many"),
-            order_usd=table.number("order_usd", hint="size of one order, USD"),
+            half_life_minutes=table.number(
+                "half_life_minutes", least=0.0, above=True, most=1e9, hint="after it an order calls forth half as many"
+            ),
+            order_usd=table.number("order_usd", least=0.0, above=True, most=9e11, hint="size of one order, USD"),
             same_side_share=table.number("same_side_share", 1.0, least=0.0, most=1.0, hint="1: buys call forth buys only"),
             stream=table.whole("stream", 0, least=0, most=MOST_STREAM),
         )

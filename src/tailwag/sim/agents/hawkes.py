@@ -74,6 +74,11 @@ class SelfExcitingOrders:
         """beta, by which one order's children thin out."""
         return 60.0 * math.log(2.0) / self.half_life_minutes
 
+    @property
+    def settling_hours(self) -> float:
+        """How long the stream has run before the start."""
+        return SETTLES / (self.forgets_per_hour * (1.0 - self.children))
+
     def order_variance(self, hours: float) -> float:
         """Variance of the number of orders in a time: rate T (k^2 + (1 - k^2) (1 - e^(-w T)) / (w T)), k = 1 / (1 - n), w = beta (1 - n)."""
         return self._variance(hours, self.children)
@@ -106,6 +111,12 @@ class SelfExcitingOrders:
                 f"agent {self.name!r}: expected at most {MOST_EXPECTED:,.0f} orders in a step, got about {expected:,.0f}; they are drawn one by one: "
                 "take fewer and larger orders, or shorter steps"
             )
+        before = self.orders_per_hour * self.settling_hours
+        if before > MOST_A_STEP:
+            raise InputError(
+                f"agent {self.name!r}: expected a memory over which at most {MOST_A_STEP:,} orders settle before the start, got about {before:,.0f}; "
+                "shorten half_life_minutes, or take fewer and larger orders"
+            )
         hours = market.grid.step_years * HOURS_PER_YEAR
         return OrderStream(self, tuple(hours.tolist()))
 
@@ -132,8 +143,7 @@ class OrderStream(HedgesNothing):
         """The stream as it is long after it began, and the orders of the first step."""
         agent, nothing = self.agent, np.zeros(paths)
         each = np.full(paths, 0.5 * agent.orders_per_hour * agent.children)
-        ran = SETTLES / (agent.forgets_per_hour * (1.0 - agent.children))
-        settled = self._orders(StreamState(each, each, nothing, nothing, draw), ran, 0)
+        settled = self._orders(StreamState(each, each, nothing, nothing, draw), agent.settling_hours, 0)
         return self._orders(settled, self.step_hours[0], 1)
 
     def start_coin(self, state: StreamState) -> FloatArray:
