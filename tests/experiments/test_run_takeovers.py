@@ -96,6 +96,8 @@ def test_the_reader_takes_the_rules_of_the_day_and_refuses_what_is_not_known(tmp
         ("2026-02-05", "2020-02-05", "add the earlier figure"),
         ("rules_at = 2026-02-05T00:00:00Z\n", "", "state rules_at"),
         ("fund_usd = 1e5\n", "", "fund_usd"),
+        ("fund_usd = 1e5\n", "fund_usd = 1e16\n", "fund_usd from 0 to 9e"),
+        ("collateral_usd = 6e6", "collateral_usd = 1e16", "collateral_usd above 0 and at most 9e"),
         ("backstop_hedge_share = 0\n", "", "backstop_hedge_share"),
         ("hedge_collateral_share = 0.05\n", "", "hedge_collateral_share"),
     ):

@@ -68,6 +68,8 @@ def test_a_venue_and_its_mix_become_accounts(tmp_path: Path) -> None:
         ("leverage = 30", "leverage = 300", "liquidated at once"),
         ("share = 0.1}", "share = 0.1, size = 3}", "unknown key 'size'"),
         ("fund_usd = 1e7", "", "fund_usd is missing"),
+        ("fund_usd = 1e7", "fund_usd = 1e16", "fund_usd from 0 to 9e"),
+        ("open_interest_usd = 2e9", "open_interest_usd = 1e16", "open_interest_usd above 0 and at most 9e"),
         ("account_usd = 100000", "account_usd = 3e9", "account_usd above 0 and at most 2e"),
         ("shorts = [{leverage = 5, share = 0.2}]", "", "shorts is missing"),
         ("open_interest_usd = 2e9", "open_interest_usd = 0", "above 0"),

@@ -35,6 +35,8 @@ TERMS = (
 )
 VENUES = ("deribit-btc", "deribit-eth", "deribit-btc-usdc", "deribit-sol-usdc", "binance-btcusdt")
 """Contracts whose rules of margin and liquidation are known: one dated table each."""
+MOST_USD = 9e14
+"""No market is larger; a larger number is in cents or coins."""
 LEAST_LEVERAGE = 0.01
 """An account of a hundred times its position is never liquidated: such open interest is held without leverage."""
 
@@ -49,7 +51,7 @@ def read_leveraged(table: Table, name: str, setting: Setting) -> Read:
             delay_steps=table.whole("delay_steps", least=0, hint="steps between a liquidation price and the order; 0 cascades at once"),
             buckets=_buckets(table),
             rules=rules,
-            fund_usd=table.number("fund_usd", least=0.0, hint="the venue's insurance fund at the start, USD"),
+            fund_usd=table.number("fund_usd", least=0.0, most=MOST_USD, hint="the venue's insurance fund at the start, USD"),
             premium_share=table.maybe("premium_share", hint="the perp's premium over its index, 0.001 is 0.1 %; it decides funding"),
             entries=table.text("entries", "even", choices=("even", "drawn")),
             stream=table.whole("stream", 0, least=0, most=2**31 - 1),
@@ -91,7 +93,9 @@ def _buckets(table: Table) -> tuple[LeverageBucket, ...]:
         raise table.refuse(
             "expected leverage on one side at least, got longs and shorts that hold no share; leave the agent out for a market without it"
         )
-    open_interest = table.number("open_interest_usd", least=0.0, above=True, hint="USD of open contracts; each has a long and a short")
+    open_interest = table.number(
+        "open_interest_usd", least=0.0, above=True, most=MOST_USD, hint="USD of open contracts; each has a long and a short"
+    )
     return buckets_from_open_interest(
         open_interest,
         longs=sides["longs"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tailwag.experiments.scenario_agent_dealer import SHARE, read_options
+from tailwag.experiments.scenario_agent_leveraged import MOST_USD
 from tailwag.experiments.scenario_agent_setting import Read, Setting
 from tailwag.experiments.scenario_tables import Table
 from tailwag.margin.initial import initial_margin
@@ -47,7 +48,9 @@ def read_margined(table: Table, name: str, setting: Setting) -> Read:
             name,
             options,
             terms,
-            table.number("collateral_usd", least=0.0, above=True, hint="the account's own money in USD, premium not counted"),
+            table.number(
+                "collateral_usd", least=0.0, above=True, most=MOST_USD, hint="the account's own money in USD, premium not counted"
+            ),
             table.whole(
                 "delay_steps", least=0, hint="steps between a move and the perp order that answers it, calls included; 0 in the same step"
             ),
@@ -58,7 +61,7 @@ def read_margined(table: Table, name: str, setting: Setting) -> Read:
             hedge_collateral_share=0.5
             if terms.cross
             else table.number(behind, least=0.0, most=1.0, hint=f"part of the collateral behind the perp, {SHARE}"),
-            fund_usd=table.number("fund_usd", least=0.0, hint="the venue's insurance fund at the start, USD"),
+            fund_usd=table.number("fund_usd", least=0.0, most=MOST_USD, hint="the venue's insurance fund at the start, USD"),
             stream=table.whole("stream", 0, least=0, most=2**31 - 1),
         )
     return agent, notes
