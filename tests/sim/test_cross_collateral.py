@@ -19,7 +19,8 @@ from tests.sim.test_leveraged import conserved, rules, scenario
 
 from tailwag.errors import InputError
 from tailwag.experiments.scenario_files import load_scenario
-from tailwag.experiments.scenario_gain_law import Setting, _leveraged
+from tailwag.experiments.scenario_gain_levels import leveraged_law
+from tailwag.experiments.scenario_gain_setting import Setting
 from tailwag.margin.contract import Contract
 from tailwag.margin.funding import DeadBandFunding
 from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -123,7 +124,7 @@ def test_the_gain_of_coin_accounts_counts_the_coin_that_is_sold_with_them() -> N
     alive = norm.cdf(-mean / width)
     density = 4e8 * (1.0 + 1.0 / 8.0) * norm.pdf(mean / width) / (width * alive)
     assert starting_gain(world) == pytest.approx(LAMBDA * density, rel=1e-9)
-    law = _leveraged(agent, Setting(SPOT, 0.0, 1e-6, 0.0, late=False, fades=False))
+    law = leveraged_law(agent, Setting(SPOT, 0.0, 1e-6, 0.0, late=False, fades=False))
     assert law is not None
     _, coin = law[0](np.array([fall]), np.zeros(1))
     passed = (alive - norm.cdf((fall - mean) / width)) / alive

@@ -15,7 +15,8 @@ from tests.contracts.agent import SPOT, AgentContract, random_account, random_vi
 from tests.sim import margined_twin
 
 from tailwag.errors import InputError
-from tailwag.experiments.scenario_gain_law import Setting, _margined_book
+from tailwag.experiments.scenario_gain_hedgers import margined_book_law
+from tailwag.experiments.scenario_gain_setting import Setting
 from tailwag.hedging.policies import EveryStep
 from tailwag.margin.maintenance import SizeSlope
 from tailwag.margin.options import OptionMargin, option_margin
@@ -485,7 +486,7 @@ def test_one_purse_is_called_less_often_than_two_with_the_same_money() -> None:
 
 def test_the_closed_form_of_its_gain_is_what_it_buys_while_nobody_is_called() -> None:
     agent = account(options=book(ROWS[:2]), collateral_usd=4e7, hedge_share=0.8)
-    found = _margined_book(agent, Setting(SPOT, 0.0, 1e-6, 0.0, late=False, fades=False))
+    found = margined_book_law(agent, Setting(SPOT, 0.0, 1e-6, 0.0, late=False, fades=False))
     assert found is not None
     trader = agent.at_work(Market(SPOT, TimeGrid.uniform(horizon_days=1e-6, step_minutes=1e-6 * 1440)))
     nothing, live, moves = np.zeros(3), np.ones(3, dtype=bool), np.array([-0.03, 0.01, 0.05])

@@ -7,52 +7,29 @@ x = F + impact(everybody's purchases at x), F being the exogenous move; the firs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from tailwag.errors import InputError
-from tailwag.experiments.scenario_gain_public import due_at_rest, only_public, public_law, public_rounds
-from tailwag.hedging.policies import AtTimes, Band, CharmOnly, EveryStep, NoHedge, Predictive
+from tailwag.experiments.scenario_gain_agents import law_of
+from tailwag.experiments.scenario_gain_public import due_at_rest, only_public, public_rounds
+from tailwag.experiments.scenario_gain_setting import Law, Setting
 from tailwag.kernels.arrays import FloatArray
-from tailwag.kernels.black_plain import normal_cdf, normal_density
-from tailwag.margin.contract import Contract
-from tailwag.margin.maintenance import maintenance_share
-from tailwag.sim.agents.dealer import Dealer
-from tailwag.sim.agents.insurer import ConstantProportion, PortfolioInsurer, SyntheticPut
-from tailwag.sim.agents.ladder import LiquidationLadder
-from tailwag.sim.agents.leveraged import LeveragedTraders
-from tailwag.sim.agents.lp_hedger import LpHedger
-from tailwag.sim.agents.margined import MarginedHedger
-from tailwag.sim.agents.margined_book import MarginedBook
-from tailwag.sim.agents.momentum import TrendFollower
-from tailwag.sim.agents.pool import PoolArbitrage
 from tailwag.sim.agents.power_perp import Crab
 from tailwag.sim.agents.predator import Predator
-from tailwag.sim.agents.price_band import PriceBand
-from tailwag.sim.agents.quoting_dealer import QuotingDealer
-from tailwag.sim.gain_bump import Bump, stated_response_usd
-from tailwag.sim.leverage_buckets import LeverageBucket
-from tailwag.sim.option_book import SKEW_REACH_LOG, VOL_FLOOR, WINDOW_YEARS, OptionBook
+from tailwag.sim.gain_bump import Bump
 from tailwag.sim.scenario import Scenario
-from tailwag.units import HOURS_PER_YEAR
 
-MINUTES_PER_YEAR = 60.0 * HOURS_PER_YEAR
-DAYS_PER_YEAR = 365.0
+__all__ = ["Law", "PredictedGain", "PredictedPart", "Setting", "law_of", "predict_gain"]
 POINTS = 12_001
 MOST_ROUNDS = 60
 NO_REST = 1e-6
 """Rounds that still differ by so much of log price after the last one go back and forth: price does not rest there."""
 NOISE_POINTS = 1_601
 NOISE_REACH = 7.0
-SAME_TIME = 1e-9
-
-Law = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
-"""``law(x, exogenous)`` -> (usd, coin): what an agent has bought once price rests at x after an exogenous move, (points,) each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +59,6 @@ class PredictedGain:
     agents: tuple[PredictedPart, ...]
     deviation: float = 0.0
     due_again: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a law may read: the price at the start, the end of the bumped step and its length, how vol follows spot,
-    whether everybody is late, and whether time goes on after the bump; ``first_seen(exogenous)``: what same-step agents make of a move at once."""
-
-    spot_usd: float
-    now_years: float
-    step_years: float
-    spot_vol_beta: float
-    late: bool
-    fades: bool
-    first_seen: Callable[[FloatArray], FloatArray] | None = None
 
 
 def predict_gain(scenario: Scenario, bump: Bump) -> PredictedGain:
@@ -175,17 +138,6 @@ def _due_again(
     return total
 
 
-def law_of(agent: Any, setting: Setting) -> tuple[Law, str]:
-    """An agent's closed form and what it is; an agent without one is taken at its word."""
-    for kind, maker in _LAWS:
-        if isinstance(agent, kind):
-            made = maker(agent, setting)
-            if made is not None:
-                return made
-    stated = stated_response_usd(agent, setting.spot_usd)
-    return (lambda x, exogenous: (stated * x, 0.0 * x)), "as stated"
-
-
 def _refuse(scenario: Scenario, bump: Bump) -> None:
     if bump.after_steps:
         raise InputError("expected a bump at the start: closed forms know the books there; a later one can be measured, not predicted")
@@ -249,261 +201,3 @@ def _impact_log(scenario: Scenario, bump: Bump, usd: FloatArray, coin: FloatArra
         per_usd, per_coin = per_usd + float(impact.passing_per_usd.sum()), per_coin + float(impact.passing_per_coin.sum())
     root = 0.0 if impact.square_root is None else impact.square_root.log_move(usd)
     return np.asarray(per_usd * usd + per_coin * coin + root)
-
-
-def _dealer(agent: Dealer | QuotingDealer | MarginedBook, setting: Setting) -> tuple[Law, str] | None:
-    """-hedge_share (Delta(x) - Delta(0)) coin of a list of options, -hedge_share Gamma$ x USD of a constant gamma."""
-    if isinstance(agent.policy, NoHedge | CharmOnly):
-        return None if isinstance(agent.policy, CharmOnly) else (_silent, "never hedges")
-    width = _dead_zone(agent.policy, setting)
-    if width is None:
-        return None
-    if agent.options is None:
-        gamma = agent.hedge_share * float(getattr(agent, "gamma_usd", None) or 0.0)
-        return (lambda x, exogenous: (_beyond(-gamma * x, width), 0.0 * x)), "-Gamma$"
-    delta = black_delta(agent.options, setting)
-    if delta is None:
-        return None
-    start, share = float(delta(np.zeros(1), 0.0)[0]), agent.hedge_share
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        wanted, seen = (-share * (delta(at, setting.now_years) - start) for at in (x, exogenous))
-        return 0.0 * x, _to_edge(wanted, seen, width, setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous))
-
-    return law, "-Gamma$ (Black)" if setting.spot_vol_beta == 0.0 else "-(Gamma$ + beta vanna) (Black)"
-
-
-def _margined_book(agent: MarginedBook, setting: Setting) -> tuple[Law, str] | None:
-    """A dealer's, as long as the account has its initial margin, which it does at the start."""
-    found = _dealer(agent, setting)
-    return None if found is None else (found[0], f"{found[1]}, nobody called")
-
-
-def black_delta(book: OptionBook, setting: Setting) -> Callable[[FloatArray, float], FloatArray] | None:
-    """Net delta in coin at (x, years from the start), vol following spot; None for books that settle meanwhile."""
-    alive = book.expiry_years > 0.0
-    window = np.where(book.averaged, WINDOW_YEARS, 0.0)[alive]
-    if (book.expiry_years[alive] - window <= setting.now_years * (1.0 + SAME_TIME)).any():
-        return None
-
-    def delta(x: FloatArray, years: float) -> FloatArray:
-        total = np.zeros(x.shape)
-        for row in np.flatnonzero(alive):
-            left = book.expiry_years[row] - years - (2.0 / 3.0) * (WINDOW_YEARS if book.averaged[row] else 0.0)
-            vol = np.maximum(
-                book.iv[row] + book.skew[row] * np.clip(x, -SKEW_REACH_LOG, SKEW_REACH_LOG) + setting.spot_vol_beta * x, VOL_FLOOR
-            )
-            ratio, root = book.forward_ratio[row], math.sqrt(left)
-            d1 = (math.log(ratio * setting.spot_usd / book.strike_usd[row]) + x) / (vol * root) + 0.5 * vol * root
-            side = book.right[row]
-            own = side * ratio * normal_cdf(side * d1) + ratio * normal_density(d1) * root * book.skew[row]
-            total = total + book.contracts_coin[row] * own
-        return total
-
-    return delta
-
-
-def _dead_zone(policy: Any, setting: Setting) -> float | None:
-    """How many USD of gap a policy leaves open; None for a rule without a closed form."""
-    if isinstance(policy, EveryStep | Predictive):
-        return 0.0
-    if isinstance(policy, Band) and policy.target == "edge":
-        return float(policy.half_width_usd if policy.half_width_usd is not None else (policy.half_width_coin or 0.0) * setting.spot_usd)
-    if isinstance(policy, AtTimes) and policy.jitter_minutes == 0.0:
-        now, before = (
-            years * MINUTES_PER_YEAR / policy.every_minutes for years in (setting.now_years, setting.now_years - setting.step_years)
-        )
-        return 0.0 if math.floor(now + SAME_TIME) > math.floor(before + SAME_TIME) else math.inf
-    return None
-
-
-def _beyond(wanted: FloatArray, width: FloatArray | float) -> FloatArray:
-    """What is traded of a gap that is closed to the edge of a band."""
-    return np.asarray(np.copysign(np.maximum(np.abs(wanted) - width, 0.0), wanted))
-
-
-def _to_edge(wanted: FloatArray, seen: FloatArray, width: float, price: FloatArray, before: FloatArray) -> FloatArray:
-    """A gap in coin closed to the edge of a band in USD, which is narrowest at the highest price at which its owner saw itself outside."""
-    if width in (0.0, math.inf):
-        return wanted if width == 0.0 else 0.0 * wanted
-    outside = np.abs(seen) * before > width
-    return _beyond(wanted, width / np.where(outside, np.maximum(price, before), price))
-
-
-def _silent(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return 0.0 * x, 0.0 * x
-
-
-def _ladder(agent: LiquidationLadder, setting: Setting) -> tuple[Law, str]:
-    """Notional of the levels passed: shorts bought in above the start, longs sold below it."""
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        usd = (agent.density_usd + agent.levels_per_log * agent.level_usd) * x
-        for cluster in agent.clusters:
-            side, center = math.copysign(1.0, cluster.distance_log), abs(cluster.distance_log)
-            passed = normal_cdf((np.maximum(side * x, 0.0) - center) / cluster.width_log) - normal_cdf(
-                np.asarray(-center / cluster.width_log)
-            )
-            usd = usd + side * cluster.notional_usd * passed
-        return usd, 0.0 * x
-
-    return law, "+liquidated notional"
-
-
-def _leveraged(agent: LeveragedTraders, setting: Setting) -> tuple[Law, str] | None:
-    """The same from leverage: entry prices scatter, accounts liquidated before the start are left out; whole positions only."""
-    if agent.rules.rounds:
-        return None
-    linear = agent.rules.contract is Contract.LINEAR
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        usd = np.zeros(x.shape)
-        for bucket in agent.buckets:
-            kept = float(maintenance_share(agent.rules.maintenance, bucket.account_usd, price_usd=setting.spot_usd))
-            side = 1.0 if bucket.side == "long" else -1.0
-            net = 1.0 + side / bucket.leverage if bucket.collateral == "coin" else 1.0
-            level = bucket.entry_log + _level_log(side, bucket.leverage * net, kept / net, linear=linear)
-            share = _even(bucket, side, level, x) if agent.entries == "even" else _drawn(bucket, side, level, x)
-            usd = usd - side * net * bucket.notional_usd * share
-        return (0.0 * x, usd / setting.spot_usd) if linear else (usd, 0.0 * x)
-
-    return law, "+liquidated notional (leverage)"
-
-
-def _drawn(bucket: LeverageBucket, side: float, level: float, x: FloatArray) -> FloatArray:
-    """Expected share of the accounts whose level lies between the start and x."""
-    width = bucket.entry_width_log
-    alive = float(normal_cdf(np.asarray(-side * level / width)))
-    passed = normal_cdf((np.maximum(-side * x, 0.0) + side * level) / width) - normal_cdf(np.asarray(side * level / width))
-    return np.asarray(passed / alive)
-
-
-def _even(bucket: LeverageBucket, side: float, level: float, x: FloatArray) -> FloatArray:
-    """Share of the accounts whose level is reached at x, one account after another at even quantiles."""
-    normal, width = NormalDist(), bucket.entry_width_log
-    alive = normal.cdf(-side * level / width)
-    ranks = (np.arange(bucket.accounts) + 0.5) / bucket.accounts
-    distances = np.sort([-(side * level + width * normal.inv_cdf(rank * alive)) for rank in ranks])
-    return np.asarray(np.searchsorted(distances, -side * x, side="right") / bucket.accounts)
-
-
-def _level_log(side: float, leverage: float, kept: float, *, linear: bool) -> float:
-    """Liquidation price over entry price, in logs: (1 - side / l) / (1 - side m), inverse (1 + side m) / (1 + side / l)."""
-    if linear:
-        return math.log((1.0 - side / leverage) / (1.0 - side * kept)) if leverage != 1.0 or side < 0.0 else -math.inf
-    return math.log((1.0 + side * kept) / (1.0 + side / leverage)) if leverage != 1.0 or side > 0.0 else math.inf
-
-
-def _lp_hedger(agent: LpHedger, setting: Setting) -> tuple[Law, str] | None:
-    """+hedge_share (coin in the pool at the start less coin at x): V / 4 of a constant product, L sqrt P / 2 inside a range."""
-    width = math.inf if isinstance(agent.policy, NoHedge) else _dead_zone(agent.policy, setting)
-    if width is None:
-        return None
-    pool, start = agent.terms.pool, agent.terms.pool.coin(np.asarray(setting.spot_usd))
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        price, before = setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous)
-        wanted, seen = (-agent.hedge_share * (pool.coin(at) - start) for at in (price, before))
-        return 0.0 * x, _to_edge(wanted, seen, width, price, before)
-
-    return law, "+P^2 |V''|"
-
-
-def _pool(agent: PoolArbitrage, setting: Setting) -> tuple[Law, str] | None:
-    """Coin that leaves the pool is sold: depth, not gain.  Inside the fee nothing trades; on a chain nothing before a block falls."""
-    fee, terms = agent.terms.fee, agent.terms
-    if fee.bps_per_vol:
-        return None
-    if terms.block_minutes:
-        now, before = (
-            years * MINUTES_PER_YEAR / terms.block_minutes for years in (setting.now_years, setting.now_years - setting.step_years)
-        )
-        if math.floor(now + SAME_TIME) == math.floor(before + SAME_TIME):
-            return _silent, "no block falls"
-    start = terms.pool.coin(np.asarray(setting.spot_usd))
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        reached = _beyond(x, 1e-4 * fee.base_bps)
-        return 0.0 * x, terms.pool.coin(setting.spot_usd * np.exp(reached)) - start
-
-    return law, "-P^2 |V''| (depth)"
-
-
-def _insurer(agent: PortfolioInsurer, setting: Setting) -> tuple[Law, str] | None:
-    """holding (N(d1(x)) - N(d1(0))) of a copied put; m (V - F) of a constant proportion."""
-    width = _dead_zone(agent.policy, setting)
-    if width is None:
-        return None
-    proportion = isinstance(agent.rule, ConstantProportion)
-    bought = _proportion(agent.rule, agent) if isinstance(agent.rule, ConstantProportion) else _copied_put(agent.rule, agent, setting)
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        price, before = setting.spot_usd * np.exp(x), setting.spot_usd * np.exp(exogenous)
-        wanted, seen = (bought(at, exogenous) / setting.spot_usd for at in (x, exogenous))
-        return 0.0 * x, _to_edge(wanted, seen, width, price, before)
-
-    return law, "+m (m - 1) cushion" if proportion else "+Gamma$ of the copied put"
-
-
-def _trend(agent: TrendFollower, setting: Setting) -> tuple[Law, str] | None:
-    """usd_per_log x while no trend has faded, up to the cap."""
-    if setting.fades:
-        return None
-    most = agent.most_usd
-    return (lambda x, exogenous: (np.clip(agent.usd_per_log * x, -most, most), 0.0 * x)), "+USD per log of trend"
-
-
-def _copied_put(rule: SyntheticPut, agent: PortfolioInsurer, setting: Setting) -> Callable[[FloatArray, FloatArray], FloatArray]:
-    def share(x: FloatArray, years: float) -> FloatArray:
-        root = rule.iv * math.sqrt(rule.days / DAYS_PER_YEAR - years)
-        return np.asarray(normal_cdf((x - math.log(rule.floor_share)) / root + 0.5 * root))
-
-    start = float(share(np.zeros(1), 0.0)[0])
-    return lambda x, exogenous: agent.holding_usd * (share(x, setting.now_years) - start)
-
-
-def _proportion(rule: ConstantProportion, agent: PortfolioInsurer) -> Callable[[FloatArray, FloatArray], FloatArray]:
-    """m (V - F) / S less what was held; V counts what its own purchases have gained, which were filled half-way between F and x."""
-    held = min(rule.multiplier * (1.0 - rule.floor_share), rule.most_share)
-
-    def bought(x: FloatArray, exogenous: FloatArray) -> FloatArray:
-        wealth, half_way = 1.0 + held * np.expm1(x), -0.5 * np.expm1(exogenous - x)
-        cushion, whole = rule.multiplier * (wealth - rule.floor_share), rule.most_share * wealth
-        capped = cushion > whole
-        slope = np.where(capped, rule.most_share, rule.multiplier)
-        target = np.where(capped, whole, cushion) * np.exp(-x)
-        return np.asarray(agent.holding_usd * np.maximum((target - held) / (1.0 - slope * half_way), -held))
-
-    return bought
-
-
-def _banded(agent: PriceBand, setting: Setting) -> tuple[Law, str]:
-    """The inner agent's, no further than the edge of the band."""
-    inner, by = law_of(agent.inner, setting)
-    edge = agent.band_log
-
-    def law(x: FloatArray, exogenous: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return inner(np.clip(x, -edge, edge), np.clip(exogenous, -edge, edge))
-
-    return law, f"{by}, within the band"
-
-
-def _margined(agent: MarginedHedger, setting: Setting) -> tuple[Law, str]:
-    """The inner agent's: a margin slows its orders, and all of them arrive in the end."""
-    return law_of(agent.inner, setting)
-
-
-_LAWS: tuple[tuple[type, Callable[[Any, Setting], tuple[Law, str] | None]], ...] = (
-    (Dealer, _dealer),
-    (LiquidationLadder, _ladder),
-    (LeveragedTraders, _leveraged),
-    (LpHedger, _lp_hedger),
-    (PoolArbitrage, _pool),
-    (Crab, public_law),
-    (PortfolioInsurer, _insurer),
-    (QuotingDealer, _dealer),
-    (MarginedBook, _margined_book),
-    (TrendFollower, _trend),
-    (PriceBand, _banded),
-    (MarginedHedger, _margined),
-)

@@ -13,7 +13,7 @@ from tailwag.sim.agents.power_perp import Crab
 from tailwag.units import HOURS_PER_YEAR
 
 if TYPE_CHECKING:
-    from tailwag.experiments.scenario_gain_law import Law, Setting
+    from tailwag.experiments.scenario_gain_setting import Law, Setting
 
 MOST_HEDGES = 400
 """Rounds of hedges after which a cascade has no end that matters."""
