@@ -153,7 +153,8 @@ class DashboardServer:
         self.state, self.age_s = state, age_s
         self._call(self._tell(self._frame("heartbeat")))
 
-    def alert(self, sentence: str, severity: str = "warning") -> None:
+    def alert(self, sentence: str, severity: str = "warning", *, state: str | None = None) -> None:
+        """Something to be told, perhaps with the state that comes with it: nobody is answered with the new state before the frame that says it."""
         one = {
             "id": str(len(self.raised)),
             "at": self.newest["as_of"],
@@ -161,8 +162,7 @@ class DashboardServer:
             "severity": severity,
             "sentence": sentence,
         }
-        self.raised.append(one)
-        self._call(self._tell({**self._frame("alert"), **one}))
+        self._call(self._raise(one, state or self.state))
 
     def hang_up(self, *, for_good: bool = False) -> None:
         """End every connection; ``for_good`` also stops listening until :meth:`come_back`."""
@@ -178,6 +178,11 @@ class DashboardServer:
     async def _drop(self) -> None:
         for client in list(self._clients):
             await client.close(1013)
+
+    async def _raise(self, alert: dict[str, Any], state: str) -> None:
+        self.raised.append(alert)
+        self.state = state
+        await self._tell({**self._frame("alert"), **alert})
 
     async def _tell(self, frame: dict[str, Any]) -> None:
         for client in list(self._clients):

@@ -417,8 +417,7 @@ def test_alerts_arrive_newest_first_and_are_announced(live: Visit, server: Dashb
 
 
 def test_two_messages_of_one_moment_are_both_announced(live: Visit, server: DashboardServer) -> None:
-    server.state = "stale"
-    server.alert("Data are stale.", "critical")
+    server.alert("Data are stale.", "critical", state="stale")
     live.state("stale")
     assert "Data are stale." in live.text("#announcements")
     assert "Stale: " in live.text("#announcements")
