@@ -54,6 +54,7 @@ def test_a_vault_of_ones_own_gets_the_page_of_the_library(tmp_path: Path) -> Non
     document = json.loads((out / "scenario.json").read_bytes())
     assert (out / "scenario.toml").read_text() == VAULT
     assert (document["story"]["name"], document["story"]["answer"]) == ("our-vault", "largest_excess")
+    assert document["story"]["liquidation_usd"] == pytest.approx(0.001 / 3e-10)  # what moves this market 0.1 %
     assert {row["switch"].partition(":")[0] for row in document["comparisons"]} == {"epoch-tranches", "without"}
     offered = document["story"]["switches"]
     assert {"epoch-randomisation", "epoch-tranches", "strike-limit", "slower-hedging", "without"} <= set(offered)

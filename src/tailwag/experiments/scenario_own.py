@@ -20,6 +20,8 @@ from tailwag.sources.opening import RawFile, read_file
 
 DISLOCATION_LOG = 0.01
 """Price this far from where it would stand with nobody trading is an event of a file that tells no story."""
+LIQUIDATED_PCT = 0.1
+"""Liquidations that would move home's price by so many per cent, all at once, are an event of a file that tells no story."""
 MOST_NAMED = 6
 QUESTION = "What breaks first, through which link, which switch helps, and what does it cost?"
 LOOK_AT = (
@@ -79,6 +81,7 @@ def own_story(path: str, *, overrides: Overrides = NOTHING_SAID) -> OpenStory:
         answer="liquidated_usd" if any(map(liquidates, agents)) else "largest_excess",
         harm="more",
         dislocation_log=DISLOCATION_LOG,
+        liquidation_usd=LIQUIDATED_PCT * (file.source.depth_usd_per_pct or 0.0),
         switches=tuple(_that_change(file.scenario)),
         sources=(Figure("every figure of the scenario", f"{file.name}, as stated; what it leaves out has the default of the reference"),),
         scenario={},
