@@ -12,7 +12,7 @@ from tailwag.experiments.scenario_hedging import hedging_sentence, plain_gain
 from tailwag.experiments.scenario_late_prices import pool_accounts
 from tailwag.experiments.scenario_pools import fee_sentences, loss_sentence
 from tailwag.experiments.scenario_squeezes import squeeze_sentence, squeezers_of
-from tailwag.figures.numbers import compact, money
+from tailwag.figures.numbers import MINUS, compact, money
 from tailwag.sim.metrics_sentences import span
 
 Document = Mapping[str, Any]
@@ -26,7 +26,7 @@ EVENT_WORDS = {
 SAME = "the same on every path"
 MOST_NAMED = 6
 LEAST_CUT = 1e-9
-MINUS = re.compile(r"(?<= )-(?=[\d$])")
+HYPHEN = re.compile(r"(?<= )-(?=[\d$])")
 
 
 def headline(document: Document) -> list[str]:
@@ -145,7 +145,7 @@ def through(document: Document) -> str:
 def vault_accounts(document: Document) -> list[str]:
     """What each option vault took, paid and made against holding its assets, which its profit counts, and what the first epoch did to the gain."""
     told = vault_sentences(document["run"].get("vaults", ()))
-    return [MINUS.sub("−", sentence).replace("+-", "±") for sentence in told]
+    return [HYPHEN.sub(MINUS, sentence).replace("+-", "±") for sentence in told]
 
 
 def who_lost(document: Document) -> str:
@@ -192,7 +192,7 @@ def _change(row: Document, verdict: str) -> str:
 
 
 def _signed(row: Document) -> str:
-    z = "" if row["z"] is None else f" (z {row['z']:+.3g})"
+    z = "" if row["z"] is None else f" (z {row['z']:+.3g})".replace("-", MINUS)
     return f"{estimate_words(row, row['difference'], signed=True)}{z}" if row["verdict"] != "nothing" else SAME
 
 
