@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.cli.command import tailwag
 
 from tailwag.experiments.scenario_report import _header
+from tailwag.experiments.scenario_terminal import print_scenario
 
 VAULT = """
 [run]
@@ -63,6 +65,10 @@ def test_a_vault_of_ones_own_gets_the_page_of_the_library(tmp_path: Path) -> Non
     said = done.out.decode()
     for word in ("Largest push away", "Through:", "puts of ours", "What each link carries", "puts of ours: took $"):
         assert word in said
+    document["run"]["assumptions"]["notes"] = ["the first epoch is not stated"]
+    printed = io.StringIO()
+    print_scenario(document, file=printed)
+    assert "the first epoch is not stated" in printed.getvalue()  # assumed by the file, beside the story's own
 
 
 @pytest.mark.parametrize(

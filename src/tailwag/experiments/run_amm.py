@@ -79,7 +79,9 @@ def _sentence(entry: Mapping[str, Any]) -> str:
         )
     stale = ""
     if entry["mode"] == "oracle":
-        stale = f", lost {usd(entry['stale_usd'])} to quotes at an old price (a CPMM of its size: {usd(entry['lvr_usd'])} to arbitrage, without fees)"
+        lost = entry["stale_usd"]
+        old = f"gained {usd({**lost, 'value': -lost['value']})} by" if lost["value"] < 0.0 else f"lost {usd(lost)} to"
+        stale = f", {old} quotes at an old price (a CPMM of its size: {usd(entry['lvr_usd'])} to arbitrage, without fees)"
     starved = entry["starved_share"]["value"]
     used = f"; in {starved:.0%} of steps its liquidity was used up" if starved > 0.005 else ""
     return (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from tailwag.experiments.answer_terminal import print_answer, small_table
+from tailwag.experiments.run_report_view import notes
 from tailwag.experiments.run_report_words import dollars, percent, share
 from tailwag.experiments.scenario_hedging import HEADS, hedging_cells
 from tailwag.experiments.scenario_sentences import EVENT_WORDS, estimate_words, plain_number, verdict_for
@@ -49,6 +50,7 @@ def _assumed(document: Document) -> Iterator[str]:
         yield f"{source['figure']}: {source['said']}"
     for row in document["refused"]:
         yield f"left out: {row['reason']}"
+    yield from notes(document["run"])
 
 
 def _tables(document: Document) -> Iterator[Group | None]:
