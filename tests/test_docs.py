@@ -34,6 +34,7 @@ READERS_FILES = frozenset(
         "my_positions.csv",
         "my_book.csv",
         "grid.toml",
+        "my-market.toml",
         "alerts.toml",
         "measured.json",
     ]
