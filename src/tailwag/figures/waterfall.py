@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 34
 ROW_PX = 46
+FINE_SPAN = 1e-3
+"""A picture narrower than this has numbers of six decimals: with four its bars would all say zero."""
+SMALLEST_SPAN = 1e-12
+"""What rounding leaves of a gain of zero is not drawn as wide as the picture."""
 
 
 def gain_waterfall(agent: Sequence[str], gain: Any, *, measured: Any = None, error: Any = None, theme: Theme = "light") -> Figure:
@@ -76,17 +80,15 @@ def draw_waterfall(axes: Axes, agent: Sequence[str], gain: Any, *, measured: Any
     for row, (start, length, paint) in enumerate(zip(starts, lengths, paints)):
         axes.barh(row, length, left=start, height=0.56, color=paint)
         if row:
-            axes.plot([start + (0.0 if row < len(parts) else length)] * 2, [row - 0.72, row - 0.28], color=colours.muted, linewidth=0.9)
+            axes.plot(
+                [start if row < len(parts) else lengths[len(parts)]] * 2, [row - 0.72, row - 0.28], color=colours.muted, linewidth=0.9
+            )
+    halves = [0.0] * len(names)
     if measured is not None and error:
-        axes.errorbar(float(measured), len(names) - 1, xerr=2.0 * float(error), ecolor=colours.ink, elinewidth=1.4, capsize=3, fmt="none")
-    edges = np.concatenate((starts, np.asarray(starts) + np.asarray(lengths), [0.0]))
-    span = float(edges.max() - edges.min()) or 1.0
-    axes.set_xlim(float(edges.min()) - 0.06 * span, float(edges.max()) + 0.2 * span)
-    for row, (start, length) in enumerate(zip(starts, lengths)):
-        axes.text(
-            max(start, start + length) + 0.015 * span, row, f"{length:+.4f}".replace("-", "−"), va="center", fontsize=10, color=colours.ink
-        )
+        halves[-1] = 2.0 * float(error)
+        axes.errorbar(float(measured), len(names) - 1, xerr=halves[-1], ecolor=colours.ink, elinewidth=1.4, capsize=3, fmt="none")
     axes.axvline(0.0, color=colours.ink, linewidth=1.0)
+    _numbers(axes, starts, lengths, halves, colours)
     axes.set_yticks(range(len(names)), [name[:LONGEST_NAME] for name in names])
     axes.set_ylim(len(names) - 0.45, -0.6)
     for side in ("top", "right", "left"):
@@ -98,6 +100,26 @@ def draw_waterfall(axes: Axes, agent: Sequence[str], gain: Any, *, measured: Any
     for tick in axes.get_yticklabels():
         tick.set_color(colours.ink)
     axes.set_xlabel("loop gain: + amplifies a move, − damps it", fontsize=10, color=colours.muted)
+
+
+def _numbers(axes: Axes, starts: list[float], lengths: list[float], halves: list[float], colours: Palette) -> None:
+    """The limits of the gain, and each bar's number right of all that is drawn in its row, error bar included; no line runs through it."""
+    ends = np.asarray(starts) + np.asarray(lengths)
+    left, right = np.minimum(starts, ends - halves), np.maximum(starts, ends + halves)
+    lowest, highest = min(0.0, float(left.min())), max(0.0, float(right.max()))
+    span = highest - lowest if highest - lowest > SMALLEST_SPAN else 1.0
+    axes.set_xlim(lowest - 0.06 * span, highest + 0.2 * span)
+    decimals = 4 if span >= FINE_SPAN else 6
+    for row, (edge, length) in enumerate(zip(right, lengths)):
+        axes.text(
+            float(edge) + 0.015 * span,
+            row,
+            f"{length:+.{decimals}f}".replace("-", "−"),
+            va="center",
+            fontsize=10,
+            color=colours.ink,
+            bbox={"facecolor": colours.surface, "edgecolor": "none", "pad": 1.0},
+        )
 
 
 def _rows(agent: Sequence[str], parts: Any, measured: Any, colours: Palette) -> tuple[list[str], list[float], list[float], list[str]]:
