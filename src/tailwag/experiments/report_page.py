@@ -80,6 +80,18 @@ def section_html(section: Section) -> str:
     return f'<section id="{section.name}"><h2>{safe(section.title)}</h2>{intro}{blocks}{numbers}</section>'
 
 
+def cards_html(name: str, title: str, inside: str, *, folded: bool = False) -> str:
+    """A section of one wide card, ``inside`` HTML already; a folded one opens on a click.
+
+    >>> cards_html("left-out", "<why>", "<p>x</p>")
+    '<section id="left-out"><h2>&lt;why&gt;</h2><div class="grid"><div class="card block span-12"><p>x</p></div></div></section>'
+    """
+    grid = f'<div class="grid"><div class="card block span-12">{inside}</div></div>'
+    if folded:
+        return f'<section id="{name}"><details class="section"><summary>{safe(title)}</summary>{grid}</details></section>'
+    return f'<section id="{name}"><h2>{safe(title)}</h2>{grid}</section>'
+
+
 def _block_html(block: Block) -> str:
     drawing = _inert_json(block.figure.to_json())
     height = int(block.figure.layout.height or 380)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailwag.experiments.report_figures import Block, Section
-from tailwag.experiments.report_page import page_html, section_html
+from tailwag.experiments.report_page import cards_html, page_html, section_html
 from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.scenario_assets_terminal import difference_cells, outcome_cells
 from tailwag.experiments.scenario_assets_view import (
@@ -46,8 +46,8 @@ def _parts(document: Document) -> Iterator[str]:
     yield section_html(Section("links", "Through which link?", tuple(_links(document))))
     if document["comparisons"]:
         yield section_html(Section("switches", "What does each switch change?", tuple(_switches(document))))
-        yield _cards("switches-numbers", "Every switch, every outcome", "".join(_difference_tables(document)), folded=True)
-    yield _cards("outcomes", "In numbers", table("Mean over paths", ["outcome", "mean"], outcome_cells(document)))
+        yield cards_html("switches-numbers", "Every switch, every outcome", "".join(_difference_tables(document)), folded=True)
+    yield cards_html("outcomes", "In numbers", table("Mean over paths", ["outcome", "mean"], outcome_cells(document)))
     yield _assumed(document)
     yield f"<footer><p>{_fine_print(document)}</p></footer>"
 
@@ -70,13 +70,6 @@ def _header(document: Document) -> str:
 <div class="card answer plain"><p class="meaning">{safe(told["question"], most=400)}</p><h1>{safe(answer_of(document), most=600)}</h1></div>
 <div class="card"><dl class="questions">{answers}</dl></div>
 </header>"""
-
-
-def _cards(name: str, title: str, inside: str, *, folded: bool = False) -> str:
-    grid = f'<div class="grid"><div class="card block span-12">{inside}</div></div>'
-    if folded:
-        return f'<section id="{name}"><details class="section"><summary>{safe(title)}</summary>{grid}</details></section>'
-    return f'<section id="{name}"><h2>{safe(title)}</h2>{grid}</section>'
 
 
 def _changes(document: Document) -> Iterator[Block]:

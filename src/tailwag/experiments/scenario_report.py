@@ -8,7 +8,7 @@ from typing import Any
 
 from tailwag.experiments import run_report_tables as run_tables
 from tailwag.experiments.report_figures import Block, Section
-from tailwag.experiments.report_page import SYNTHETIC_BANNER, page_html, section_html
+from tailwag.experiments.report_page import SYNTHETIC_BANNER, cards_html, page_html, section_html
 from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.run_report_figures import run_sections
 from tailwag.experiments.run_report_view import notes
@@ -46,9 +46,9 @@ def _parts(document: Document) -> Iterator[str]:
         yield section_html(Section("compared", "What would have helped, and what does it cost?", tuple(_compared(document))))
         hedged = hedging_cells(document)
         if hedged:
-            yield _cards("hedging", "Where to hedge?", table("The same dealers on each venue, on the same shocks", HEADS, hedged))
-        yield _cards("compared-numbers", "Every switch, every outcome", "".join(_difference_tables(document)), folded=True)
-    yield _cards(
+            yield cards_html("hedging", "Where to hedge?", table("The same dealers on each venue, on the same shocks", HEADS, hedged))
+        yield cards_html("compared-numbers", "Every switch, every outcome", "".join(_difference_tables(document)), folded=True)
+    yield cards_html(
         "first", "What broke first?", table("Events", EVENT_HEADS, [event_cells(row) for row in document["first_events"] if row["paths"]])
     )
     yield section_html(Section("through", "Through which link?", tuple(_flows(document)), table_html=_links(document)))
@@ -58,7 +58,7 @@ def _parts(document: Document) -> Iterator[str]:
         yield section_html(Section("pools", "Who keeps what arbitrage takes from the pool?", (_pool_split(document, split),)))
     kept = _kept_sections(document)
     yield from (section_html(section) for section in run_sections(document["run"], None) if section.name in kept)
-    yield _cards("outcomes", "The base in numbers", table("Outcomes of the base", ["outcome", "mean"], outcome_cells(document)))
+    yield cards_html("outcomes", "The base in numbers", table("Outcomes of the base", ["outcome", "mean"], outcome_cells(document)))
     yield _assumed(document)
     yield f"<footer><p>{_fine_print(document)}</p></footer>"
 
@@ -117,13 +117,6 @@ def _accounts_of_kinds(document: Document) -> Iterator[tuple[str, list[str]]]:
     lost = loss_sentence(document)
     if lost:
         yield "What does arbitrage take?", [_body(lost), *fee_sentences(document)]
-
-
-def _cards(name: str, title: str, inside: str, *, folded: bool = False) -> str:
-    grid = f'<div class="grid"><div class="card block span-12">{inside}</div></div>'
-    if folded:
-        return f'<section id="{name}"><details class="section"><summary>{safe(title)}</summary>{grid}</details></section>'
-    return f'<section id="{name}"><h2>{safe(title)}</h2>{grid}</section>'
 
 
 def _compared(document: Document) -> Iterator[Block]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from tailwag.experiments.report_figures import Block, Section
-from tailwag.experiments.report_page import page_html, section_html, tile_html
+from tailwag.experiments.report_page import cards_html, page_html, section_html, tile_html
 from tailwag.experiments.report_tables import safe, table
 from tailwag.experiments.report_view import Tile
 from tailwag.experiments.study import report_tables as tables
@@ -73,17 +73,10 @@ def _parts(document: Document, command: Sequence[str]) -> Iterator[str]:
         yield _identified(document)
     if document.get("replication"):
         yield _replicated(document)
-    yield _cards("left-out", "What was left out, by reason", _left_out(document))
-    yield _cards("regressions", "Every coefficient, and what the plan asked for", _regressions(document), folded=True)
-    yield _cards("again", "What it rests on, and how to make it again", _origins(document, command))
+    yield cards_html("left-out", "What was left out, by reason", _left_out(document))
+    yield cards_html("regressions", "Every coefficient, and what the plan asked for", _regressions(document), folded=True)
+    yield cards_html("again", "What it rests on, and how to make it again", _origins(document, command))
     yield f"<footer><p>{_fine_print(document)}</p></footer>"
-
-
-def _cards(name: str, title: str, inside: str, *, folded: bool = False) -> str:
-    grid = f'<div class="grid"><div class="card block span-12">{inside}</div></div>'
-    if folded:
-        return f'<section id="{name}"><details class="section"><summary>{safe(title)}</summary>{grid}</details></section>'
-    return f'<section id="{name}"><h2>{safe(title)}</h2>{grid}</section>'
 
 
 def _paragraphs(lines: Sequence[str], kind: str = "") -> str:
@@ -229,7 +222,7 @@ def _forecast(document: Document) -> str:
             '<p class="reading">With and without: the regression of the day\'s vol, refitted daily on what was known. sigma/(1-G): the same with the '
             "coefficient of -log(1-G) held at 1, as the model has it. Implied vol and the past day's vol: as they are, nothing fitted.</p>"
         )
-    return _cards("forecast", "Does it forecast days that it was not fitted to?", inside)
+    return cards_html("forecast", "Does it forecast days that it was not fitted to?", inside)
 
 
 def _identified(document: Document) -> str:
@@ -245,7 +238,7 @@ def _identified(document: Document) -> str:
         inside += table("Sums of signs, by how much the data say of them", tables.contrast_heads(told), tables.contrast_cells(told))
         heads = ("moves with", *(one["name"] for one in told["signs"]))
         inside += table("How far the parts rise and fall together", heads, tables.correlation_cells(told))
-    return _cards("identified", "Which signs can the data tell apart?", inside)
+    return cards_html("identified", "Which signs can the data tell apart?", inside)
 
 
 def _told_apart(document: Document) -> str:
