@@ -73,8 +73,9 @@ def test_rows_are_the_columns(contract: Contract, deleverages: bool, rounds: boo
         columns, rows = one.seats[mine].memory.accounts, other.seats[mine].memory.accounts
         assert other.log_price == pytest.approx(one.log_price, abs=1e-11)
         assert rows.size == pytest.approx(columns.size, rel=1e-9, abs=1e-11 * columns.size.max())
-        for name in ("wallet", "fund", "bad_debt", "outside"):
+        for name in ("wallet", "fund", "bad_debt", "outside", "shared"):
             assert getattr(rows, name) == pytest.approx(getattr(columns, name), abs=1e-11 * whole), name
+        assert rows.deleveraged_usd == pytest.approx(columns.deleveraged_usd, rel=1e-9, abs=1e-3)
     assert (fast[-1].seats[mine].memory.accounts.size == 0.0).mean() > 0.3
     assert fast[-1].seats[mine].memory.accounts.bad_debt.max() >= 0.0
 
@@ -154,7 +155,7 @@ def test_positions_that_go_whole_write_no_row() -> None:
 def test_where_rounding_puts_two_accounts_in_the_wrong_order_the_plain_rules_decide() -> None:
     """The first in line stays by a hair and the second goes: nothing is written down, the path gets a row."""
     venue, wallet, one = rules(Contract.LINEAR, margin=0.01, fee=0.0), np.array([[10.0], [10.0 + 5e-11]]), np.ones((2, 1))
-    accounts = Accounts(one, 0.01 * one, 100.0 * one, one, wallet, np.zeros(1), np.zeros(1), np.zeros(1))
+    accounts = Accounts(one, 0.01 * one, 100.0 * one, one, wallet, *(np.zeros(1) for _ in range(5)))
     mark = np.full(3, (90.0 - 2.5e-11) / 0.99)
     for order, entries in (((0, 1), 3), ((1, 0), 0)):
         rows = rows_of(accounts, venue, 3)

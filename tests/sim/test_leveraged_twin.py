@@ -86,9 +86,11 @@ def queue(book: Book, mine: list[int], weights: list[float], price: float, venue
     return sorted(ranked, key=lambda item: -item[1])
 
 
-def settle(book: Book, sold: list[float], taken: list[float], price: float, fill: float, fund: float, venue: Any) -> tuple[float, float]:
-    """Pay everybody; the fund and the bad debt of the step."""
-    linear, shortfall, fees = venue.contract is Contract.LINEAR, 0.0, 0.0
+def settle(
+    book: Book, sold: list[float], taken: list[float], price: float, fill: float, fund: float, venue: Any
+) -> tuple[float, float, float, float]:
+    """Pay everybody; the fund, and of the step the bad debt, what winners bore and what was closed against them in USD."""
+    linear, shortfall, fees, borne, met_usd = venue.contract is Contract.LINEAR, 0.0, 0.0, 0.0, 0.0
     plan = []
     for side in (1.0, -1.0):
         mine = [place for place, account in enumerate(book) if account["side"] == side and taken[place] > 0.0]
@@ -101,6 +103,7 @@ def settle(book: Book, sold: list[float], taken: list[float], price: float, fill
             account["wallet"] += equity({**account, "size": closed, "wallet": 0.0}, met, linear)
             account["size"] -= closed
             left -= closed
+            met_usd += closed * met if linear else closed
     for account, sale, gift in zip(book, sold, taken):
         if sale + gift <= 0.0:
             continue
@@ -126,12 +129,13 @@ def settle(book: Book, sold: list[float], taken: list[float], price: float, fill
         for account, gain in zip(book, gains):
             account["wallet"] -= borne * gain / sum(gains) if sum(gains) else 0.0
         unpaid -= borne
-    return fund - paid, unpaid
+    return fund - paid, unpaid, borne, met_usd
 
 
 def slow_run(book: Book, moves: np.ndarray, venue: Any, fund: float) -> dict[str, Any]:
     """One path: shock, then rounds of liquidations until the price rests, then the accounts."""
     linear, x, bad_debt, prices = venue.contract is Contract.LINEAR, 0.0, 0.0, []
+    shared, met_usd = 0.0, 0.0
     for move in moves:
         start = rest = x + move
         before = SPOT * math.exp(start)
@@ -146,10 +150,10 @@ def slow_run(book: Book, moves: np.ndarray, venue: Any, fund: float) -> dict[str
         x, price = rest, SPOT * math.exp(rest)
         fill = 0.5 * (before + price)
         sold, taken, _ = owed(book, price, fill, fund, venue)
-        fund, more = settle(book, sold, taken, price, fill, fund, venue)
-        bad_debt += more
+        fund, *more = settle(book, sold, taken, price, fill, fund, venue)
+        bad_debt, shared, met_usd = bad_debt + more[0], shared + more[1], met_usd + more[2]
         prices.append(price)
-    return {"prices": prices, "fund": fund, "bad_debt": bad_debt, "book": book}
+    return {"prices": prices, "fund": fund, "bad_debt": bad_debt, "shared": shared, "met_usd": met_usd, "book": book}
 
 
 @pytest.mark.parametrize("contract", list(Contract))
@@ -182,6 +186,9 @@ def test_the_market_is_its_slow_twin(contract: Contract, deleverages: bool, roun
     assert last.wallet[:, 0] == pytest.approx([account["wallet"] for account in slow["book"]], rel=1e-8, abs=1e-8 * first.wallet.max())
     assert last.fund[0] == pytest.approx(slow["fund"], rel=1e-7, abs=1e-9 * first.wallet.sum())
     assert last.bad_debt[0] == pytest.approx(slow["bad_debt"], rel=1e-7, abs=1e-9 * first.wallet.sum())
+    assert last.shared[0] == pytest.approx(slow["shared"], rel=1e-7, abs=1e-9 * first.wallet.sum())
+    assert last.deleveraged_usd[0] == pytest.approx(slow["met_usd"], rel=1e-7, abs=1e-3)
+    assert jump < 0.0 or not linear or slow["met_usd" if deleverages else "shared"] > 0.0
     assert (last.size < first.size).any()
 
 

@@ -18,7 +18,7 @@ from tailwag.sim.agents.ladder import LiquidationLadder
 from tailwag.sim.agents.leveraged import LeveragedTraders
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario
-from tailwag.sim.state import BlockPaths, Outcome
+from tailwag.sim.state import BlockPaths, Borne, Outcome
 from tailwag.sim.venues_home import everybody, movers_of_home
 from tailwag.units import HOURS_PER_YEAR
 
@@ -51,6 +51,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure("at_strike", "paths at the strike as the settlement window opens", "share", "harm"),
     Measure("settles_at_strike", "paths that settle at the strike", "share", "harm"),
     Measure("liquidated_usd", "liquidated", "usd", "harm"),
+    Measure("fund_paid_usd", "paid by insurance funds beyond the fees they took", "usd", "harm"),
+    Measure("bad_debt_usd", "bad debt that nobody paid", "usd", "harm"),
+    Measure("deleveraged_usd", "closed against the other side (deleveraged)", "usd", "harm"),
+    Measure("shared_usd", "losses shared among the winners", "usd", "harm"),
     Measure("called", "paths on which a margined book is called", "share", "harm"),
     Measure("taken_share", "of the options of margined books taken over", "share", "harm"),
     Measure("squeezed_usd", "earned by the squeeze, marked at the last price", "usd", "harm"),
@@ -145,7 +149,7 @@ def _outcomes(scenario: Scenario, block: BlockPaths, largest: FloatArray, watch:
     }
     if scenario.elsewhere is not None:
         found["arbitraged_usd"] = arbitraged
-    found |= hedging_columns(scenario, block) | _called(block)
+    found |= hedging_columns(scenario, block) | _called(block) | _borne(block)
     if (squeezed := squeezed_usd(scenario, block)) is not None:
         found["squeezed_usd"] = squeezed
     if (late := late_loss_usd(scenario, block)) is not None:
@@ -167,6 +171,16 @@ def _called(block: BlockPaths) -> Columns:
         "called": np.any(called, axis=0).astype(np.float64),
         "taken_share": np.mean([np.asarray(own.taken_share) for own in books], axis=0),
     }
+
+
+def _borne(block: BlockPaths) -> Columns:
+    """Who bore what accounts on margin lacked, the sum over everybody's venues; what no venue there does is left out.
+
+    A fund that gained paid nothing: fewer fees, where less is liquidated, are no harm, and what one fund gains pays for no other.
+    """
+    held = [own.borne._replace(fund_paid_usd=np.maximum(own.borne.fund_paid_usd, 0.0)) for own in block.agents if own.borne is not None]
+    parts = {name: [part for one in held if (part := getattr(one, name)) is not None] for name in Borne._fields}
+    return {name: np.sum(found, axis=0) for name, found in parts.items() if found}
 
 
 def liquidates(agent: Any) -> bool:

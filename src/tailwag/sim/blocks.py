@@ -128,8 +128,9 @@ def _block(plan: RunPlan, state: State, kept: Kept) -> BlockPaths:
 def _agent(plan: RunPlan, state: State, kept: Kept, seat: int) -> AgentPaths:
     holding = state.seats[seat].holding
     horizon = plan.scenario.grid.horizon_years
-    taken = getattr(plan.seats[seat].trader, "taken", None)
-    forced_usd, taken_share = (None, None) if taken is None else taken(state.seats[seat].memory)
+    trader, memory = plan.seats[seat].trader, state.seats[seat].memory
+    taken, borne = getattr(trader, "taken", None), getattr(trader, "borne", None)
+    forced_usd, taken_share = (None, None) if taken is None else taken(memory)
     return AgentPaths(
         name=plan.seats[seat].agent.name,
         turnover_usd=holding.turnover_usd,
@@ -143,4 +144,5 @@ def _agent(plan: RunPlan, state: State, kept: Kept, seat: int) -> AgentPaths:
         flow_usd=kept.flows[seat].T if kept.flows else None,
         forced_usd=forced_usd,
         taken_share=taken_share,
+        borne=None if borne is None else borne(plan.scenario.spot_usd * np.exp(state.log_price), memory),
     )

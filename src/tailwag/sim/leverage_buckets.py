@@ -139,7 +139,7 @@ def opened(buckets: tuple[LeverageBucket, ...], rules: Rulebook, *, spot_usd: fl
         )
     side, share, entry, size, wallet = (np.concatenate(parts) for parts in zip(*columns))
     nothing = np.zeros(entry.shape[1])
-    return Accounts(side, share, entry, size, wallet, nothing + fund, nothing, nothing)
+    return Accounts(side, share, entry, size, wallet, nothing + fund, nothing, nothing, nothing, nothing)
 
 
 def perp_open_interest_usd(futures: Futures, *, venue: str | None = None) -> float:

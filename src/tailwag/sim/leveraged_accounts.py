@@ -33,7 +33,8 @@ class Accounts:
     """Open positions, their margin, and the venue's own purse.
 
     (accounts, 1): ``side`` (+1 long), ``share`` (maintenance; (accounts, paths) where it moves).  (accounts, paths): ``entry`` (value of one unit at entry), ``size`` (0 =
-    closed), ``wallet``.  (paths,): ``fund``, ``bad_debt`` (unpaid, 0 or more), ``outside`` (funding that came from the rest of the market).
+    closed), ``wallet``.  (paths,): ``fund``, ``bad_debt`` (unpaid, 0 or more), ``outside`` (funding that came from the rest of the market); what the other
+    side bore so far: ``deleveraged_usd`` closed against it at bankruptcy prices, ``shared`` losses taken from its profits.
     """
 
     side: FloatArray
@@ -44,6 +45,8 @@ class Accounts:
     fund: FloatArray
     bad_debt: FloatArray
     outside: FloatArray
+    deleveraged_usd: FloatArray
+    shared: FloatArray
 
     def column(self, paths: BoolArray) -> Accounts:
         """Some of the paths."""
@@ -56,15 +59,19 @@ class Accounts:
             self.fund[paths],
             self.bad_debt[paths],
             self.outside[paths],
+            self.deleveraged_usd[paths],
+            self.shared[paths],
         )
 
     def with_column(self, paths: BoolArray, some: Accounts) -> Accounts:
         """These accounts with some of the paths in place of theirs."""
         size, wallet = self.size.copy(), self.wallet.copy()
         size[:, paths], wallet[:, paths] = some.size, some.wallet
-        fund, bad_debt, outside = self.fund.copy(), self.bad_debt.copy(), self.outside.copy()
-        fund[paths], bad_debt[paths], outside[paths] = some.fund, some.bad_debt, some.outside
-        return replace(self, size=size, wallet=wallet, fund=fund, bad_debt=bad_debt, outside=outside)
+        purse = {}
+        for name in ("fund", "bad_debt", "outside", "deleveraged_usd", "shared"):
+            purse[name] = getattr(self, name).copy()
+            purse[name][paths] = getattr(some, name)
+        return replace(self, size=size, wallet=wallet, **purse)
 
     def profit(self, unit_value: FloatArray) -> FloatArray:
         """Unrealised profit at a value of one unit, (accounts, paths)."""
@@ -200,7 +207,7 @@ def settle(
     contract, fill = rules.contract, rules.contract.unit_value(fill_usd)
     bankrupt_value = _bankrupt_value(accounts)
     against = np.zeros(accounts.size.shape)
-    wallet = accounts.wallet.copy()
+    wallet, deleveraged_usd = accounts.wallet.copy(), accounts.deleveraged_usd
     for side in (1.0, -1.0):
         taken = np.where(accounts.side == side, closed.taken, 0.0)
         amount = account_sum(taken)
@@ -211,6 +218,7 @@ def settle(
         price = account_sum(taken * bankrupt_value) / np.where(amount > 0.0, amount, 1.0)
         wallet = wallet + np.where(part > 0.0, accounts.side * part * (price - accounts.entry), 0.0)
         against = against + part
+        deleveraged_usd = deleveraged_usd + (amount * price if contract is Contract.LINEAR else amount)
     wallet = wallet + accounts.side * closed.sold * (fill - accounts.entry)
     wallet = wallet + np.where(closed.taken > 0.0, accounts.side * closed.taken * (bankrupt_value - accounts.entry), 0.0)
     size = accounts.size - closed.sold - closed.taken - against
@@ -222,11 +230,13 @@ def settle(
         fee = np.where(size > 0.0, np.minimum(fee, np.maximum(equity, 0.0)), fee)
     lacking = np.where(hit & (size == 0.0), np.maximum(-wallet, 0.0), 0.0)
     paid = cover(accounts.fund, fees=account_sum(fee), shortfall=account_sum(lacking))
-    after = replace(accounts, size=size, wallet=wallet - fee + lacking, fund=paid.fund)
+    after = replace(accounts, size=size, wallet=wallet - fee + lacking, fund=paid.fund, deleveraged_usd=deleveraged_usd)
     if rules.deleverages or not paid.unpaid.any():
         return replace(after, bad_debt=accounts.bad_debt + paid.unpaid), against
     shared = socialised(paid.unpaid, after.profit(contract.unit_value(mark_usd)))
-    return replace(after, wallet=after.wallet - shared, bad_debt=accounts.bad_debt + paid.unpaid - account_sum(shared)), against
+    borne = account_sum(shared)
+    bad_debt = accounts.bad_debt + paid.unpaid - borne
+    return replace(after, wallet=after.wallet - shared, bad_debt=bad_debt, shared=accounts.shared + borne), against
 
 
 def funded(accounts: Accounts, rules: Rulebook, *, rate: float | FloatArray, spot_usd: FloatArray, live: BoolArray) -> Accounts:

@@ -18,6 +18,7 @@ from tailwag.sim.leveraged_accounts import Accounts, Closing, account_sum, closi
 from tailwag.sim.leveraged_venue import (
     accounts_at_start,
     announced_margin,
+    borne_at,
     farthest,
     gamma_at_frontier_usd,
     in_its_unit,
@@ -26,6 +27,7 @@ from tailwag.sim.leveraged_venue import (
     traded,
 )
 from tailwag.sim.liquidation_events import Liquidations, written_down
+from tailwag.sim.state import Borne
 
 if TYPE_CHECKING:
     from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -126,6 +128,11 @@ class ColumnTrader(WantsNoHedge):
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: ColumnState) -> FloatArray:
         """Minus the notional per unit of log price at the frontier that the price touches, entries by their distribution."""
         return gamma_at_frontier_usd(self.agent, self.spot_usd, log_price, (state.lowest, state.highest))
+
+    def borne(self, last_usd: FloatArray, state: ColumnState) -> Borne:
+        """Who bore what the accounts lacked until now, at the last price, (paths,)."""
+        has = state.accounts
+        return borne_at(self.agent, (self.spot_usd, last_usd), (has.fund, has.bad_debt), (has.deleveraged_usd, has.shared))
 
     def _demand(self, log_price: FloatArray, view: View, state: ColumnState) -> tuple[FloatArray, FloatArray]:
         """Amount to buy if the step cleared there, and its slope; only paths that reach a level are looked at."""

@@ -56,10 +56,10 @@ def _longer(log: Closings | None, entries: int) -> Closings:
 
 
 class Rows(NamedTuple):
-    """The accounts of every path, and what was done to them since its row was written.  (paths,): ``bad_debt``, ``outside`` and the rest.
+    """The accounts of every path, and what was done to them since its row was written.  (paths,): ``bad_debt``, ``outside``, ``borne`` and the rest.
 
     ``paths``: where each path stands, as compiled code reads it, which must not write to it.  ``closed``: the newest entry of whole closings, -1 where
-    there is none.  ``net``: longs less shorts in units of size.
+    there is none.  ``net``: longs less shorts in units of size.  ``borne``: what the other side bore, deleveraged in USD and shared losses.
     """
 
     heap: Heap
@@ -68,6 +68,7 @@ class Rows(NamedTuple):
     bad_debt: FloatArray
     outside: FloatArray
     net: FloatArray
+    borne: tuple[FloatArray, FloatArray]
 
 
 def rows_of(accounts: Accounts, rules: Rulebook, paths: int) -> Rows:
@@ -113,7 +114,8 @@ def _at_start(heap: Heap, first: Paths, net: FloatArray, paths: int) -> Rows:
     times, nothing = (paths if first.row.size == 1 else 1), np.zeros(paths)
     fund, net = (np.repeat(part, times) for part in (first.fund, net))
     row, pointer, edge = np.repeat(first.row, times), np.repeat(first.pointer, times, axis=1), np.repeat(first.edge, times, axis=1)
-    return Rows(heap, Paths(row, nothing, nothing + 1.0, fund, pointer, edge), np.full(paths, -1), nothing, nothing, net)
+    at_start = Paths(row, nothing, nothing + 1.0, fund, pointer, edge)
+    return Rows(heap, at_start, np.full(paths, -1), nothing, nothing, net, (nothing, nothing))
 
 
 def columns_of(rows: Rows, chosen: IntArray) -> Accounts:
@@ -126,7 +128,8 @@ def columns_of(rows: Rows, chosen: IntArray) -> Accounts:
     entry[heap.places] = heap.book.entry[chosen if heap.book.entry.shape[0] > 1 else np.zeros(chosen.size, dtype=np.int64)].T
     wallet = wallet - heap.side * size * paths.drift[chosen]
     share = heap.share * paths.factor[chosen]
-    return Accounts(heap.side, share, entry, size, wallet, paths.fund[chosen], rows.bad_debt[chosen], rows.outside[chosen])
+    purse = (paths.fund, rows.bad_debt, rows.outside, *rows.borne)
+    return Accounts(heap.side, share, entry, size, wallet, *(part[chosen] for part in purse))
 
 
 def alike(rows: Rows) -> bool:

@@ -51,18 +51,17 @@ def _in_rounds(rows: Rows, rules: Rulebook, prices: tuple[FloatArray, FloatArray
     heap, before, bad_debt, hard = rows.heap, rows.paths, rows.bad_debt.copy(), np.zeros(rows.net.size, dtype=np.bool_)
     after = Paths(before.row.copy(), before.drift.copy(), before.factor, before.fund.copy(), before.pointer.copy(), before.edge.copy())
     close_paths(heap.venue, heap.book, before, touched, first, prices, after, bad_debt, hard)
-    if hard.any():
-        _settled_plainly(rows, rules, prices, (touched, first), (after, bad_debt, hard))
+    borne = _settled_plainly(rows, rules, prices, (touched, first), (after, bad_debt, hard)) if hard.any() else rows.borne
     net = rows.net.copy()
     net[touched] = _net_of(heap, after.row[touched])
-    return rows._replace(paths=after, bad_debt=bad_debt, net=net)
+    return rows._replace(paths=after, bad_debt=bad_debt, net=net, borne=borne)
 
 
 def _whole(rows: Rows, rules: Rulebook, prices: tuple[FloatArray, FloatArray], touched: IntArray) -> Rows:
     """What went is written down; only a path on which the fund is not enough gets a new row."""
     heap, before, hard = rows.heap, rows.paths, np.zeros(rows.net.size, dtype=np.bool_)
     after = before._replace(fund=before.fund.copy(), pointer=before.pointer.copy(), edge=before.edge.copy())
-    closed, net, bad_debt = rows.closed.copy(), rows.net.copy(), rows.bad_debt.copy()
+    closed, net, bad_debt, borne = rows.closed.copy(), rows.net.copy(), rows.bad_debt.copy(), rows.borne
     written, done = (after.pointer, after.edge, after.fund, closed, net, bad_debt), 0
     with heap.lock:
         while done < touched.size:
@@ -74,9 +73,9 @@ def _whole(rows: Rows, rules: Rulebook, prices: tuple[FloatArray, FloatArray], t
         chosen = np.flatnonzero(hard)
         rows, first = with_room(rows, chosen.size)
         after = after._replace(row=rows.paths.row.copy(), drift=rows.paths.drift.copy())
-        _settled_plainly(rows, rules, prices, (chosen, first), (after, bad_debt, hard))
+        borne = _settled_plainly(rows, rules, prices, (chosen, first), (after, bad_debt, hard))
         closed[chosen], net[chosen] = -1, _net_of(rows.heap, after.row[chosen])
-    return rows._replace(paths=after, closed=closed, bad_debt=bad_debt, net=net)
+    return rows._replace(paths=after, closed=closed, bad_debt=bad_debt, net=net, borne=borne)
 
 
 def _net_of(heap: Heap, rows: IntArray) -> FloatArray:
@@ -90,8 +89,8 @@ def _settled_plainly(
     prices: tuple[FloatArray, FloatArray],
     kept: tuple[IntArray, int],
     found: tuple[Paths, FloatArray, BoolArray],
-) -> None:
-    """Hard paths by the plain rules, written into the rows that were kept for them."""
+) -> tuple[FloatArray, FloatArray]:
+    """Hard paths by the plain rules, written into the rows that were kept for them; what the other side bore of all paths: only here does it bear anything."""
     (touched, first), (after, bad_debt, hard) = kept, found
     numbers = np.flatnonzero(hard[touched])
     chosen, heap = touched[numbers], rows.heap
@@ -104,3 +103,6 @@ def _settled_plainly(
     book.rows[first + numbers, 2 * count :] = book.rows[rows.paths.row[chosen], 2 * count :]
     after.row[chosen], after.drift[chosen], after.fund[chosen], bad_debt[chosen] = first + numbers, 0.0, done.fund, done.bad_debt
     edges_of(heap.venue, book, chosen, after)
+    deleveraged_usd, shared = (part.copy() for part in rows.borne)
+    deleveraged_usd[chosen], shared[chosen] = done.deleveraged_usd, done.shared
+    return deleveraged_usd, shared

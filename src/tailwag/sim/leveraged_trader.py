@@ -22,6 +22,7 @@ from tailwag.sim.leveraged_settling import charged, order_of, settled
 from tailwag.sim.leveraged_venue import (
     accounts_at_start,
     announced_margin,
+    borne_at,
     farthest,
     gamma_at_frontier_usd,
     in_its_unit,
@@ -29,6 +30,7 @@ from tailwag.sim.leveraged_venue import (
     start_coin,
     traded,
 )
+from tailwag.sim.state import Borne
 from tailwag.sim.walked import Walked
 
 if TYPE_CHECKING:
@@ -117,6 +119,11 @@ class RowTrader(WantsNoHedge):
     def dollar_gamma_usd(self, step: int, log_price: FloatArray, vol_shift: FloatArray, state: RowState) -> FloatArray:
         """Minus the notional per unit of log price at the frontier that the price touches, entries by their distribution."""
         return gamma_at_frontier_usd(self.agent, self.spot_usd, log_price, (state.lowest, state.highest))
+
+    def borne(self, last_usd: FloatArray, state: RowState) -> Borne:
+        """Who bore what the accounts lacked until now, at the last price, (paths,)."""
+        rows = state.rows
+        return borne_at(self.agent, (self.spot_usd, last_usd), (rows.paths.fund, rows.bad_debt), rows.borne)
 
     def _settled(self, move: Move, state: RowState) -> Rows:
         """The rows after the venue's work of this step, on the paths whose mark passed a level."""

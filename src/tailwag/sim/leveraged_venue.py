@@ -11,6 +11,7 @@ from tailwag.margin.contract import Contract
 from tailwag.sim.agents.protocol import Draws, Move
 from tailwag.sim.leverage_buckets import opened
 from tailwag.sim.leveraged_accounts import Accounts, account_sum
+from tailwag.sim.state import Borne
 
 if TYPE_CHECKING:
     from tailwag.sim.agents.leveraged import LeveragedTraders
@@ -18,12 +19,38 @@ if TYPE_CHECKING:
 TO_ENTER = 2
 """Kind of draws that places entry prices, where they are drawn."""
 SCAN_SHARE = 0.25
+DUST_USD = 1e-6
+"""Less bad debt than this is none."""
 
 
 def accounts_at_start(agent: LeveragedTraders, spot_usd: float, paths: int, draw: Draws) -> Accounts:
     """Everybody's position at the start, (accounts, paths); one path stands for all where entries are even."""
-    fund = agent.fund_usd if agent.rules.contract is Contract.LINEAR else agent.fund_usd / spot_usd
+    fund = _fund_at_start(agent, spot_usd)
     return opened(agent.buckets, agent.rules, spot_usd=spot_usd, fund=fund, quantiles=_quantiles(agent, paths, draw))
+
+
+def _fund_at_start(agent: LeveragedTraders, spot_usd: float) -> float:
+    """The insurance fund in the unit of margin."""
+    return agent.fund_usd if agent.rules.contract is Contract.LINEAR else agent.fund_usd / spot_usd
+
+
+def borne_at(
+    agent: LeveragedTraders,
+    spot_usd: tuple[float, FloatArray],
+    purse: tuple[FloatArray, FloatArray],
+    other_side: tuple[FloatArray, FloatArray],
+) -> Borne:
+    """Who bore what the accounts lacked, (paths,), USD at the last price.
+
+    ``spot_usd``: at the start and now; ``purse``: fund and bad debt, ``other_side``: deleveraged in USD, and shared losses.
+    """
+    (start_usd, last_usd), (fund, bad_debt), (deleveraged_usd, shared) = spot_usd, purse, other_side
+    in_usd = np.ones(last_usd.shape) if agent.rules.contract is Contract.LINEAR else last_usd
+    paid, lost = (_fund_at_start(agent, start_usd) - fund) * in_usd, bad_debt * in_usd
+    lost = np.where(lost < DUST_USD, 0.0, lost)  # a loss less what each winner bears of it leaves a rounding
+    if agent.rules.deleverages:
+        return Borne(paid, lost, deleveraged_usd=deleveraged_usd)
+    return Borne(paid, lost, shared_usd=shared * in_usd)
 
 
 def _quantiles(agent: LeveragedTraders, paths: int, draw: Draws) -> list[FloatArray]:

@@ -19,6 +19,7 @@ from tailwag.sim.margined_accounts import MarginedAccounts, with_fees, with_shor
 from tailwag.sim.margined_events import OPTIONS, PERP, Takeovers
 from tailwag.sim.margined_marks import MarkedBook, Marks, Place
 from tailwag.sim.margined_terms import Purse, both_kept
+from tailwag.sim.state import Borne
 
 if TYPE_CHECKING:
     from tailwag.sim.agents.margined_book import MarginedBook
@@ -155,6 +156,10 @@ class MarginedTrader(HedgesNoVega):
     def taken(self, state: MarginedState) -> tuple[FloatArray, FloatArray]:
         """USD of the hedge that was closed by force, and the part of the options that was taken over, (paths,) each."""
         return state.forced_usd, 1.0 - state.accounts.share
+
+    def borne(self, last_usd: FloatArray, state: MarginedState) -> Borne:
+        """What the insurance fund paid, less the fees that it took, and what nobody paid, (paths,)."""
+        return Borne(self.agent.fund_usd - state.accounts.fund_usd, state.accounts.bad_debt_usd)
 
     def _purses(self, marks: Marks, state: MarginedState) -> tuple[Purse, Purse]:
         accounts, terms, spot = state.accounts, self.agent.terms, marks.spot_usd

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from tailwag.kernels.arrays import FloatArray, IntArray
 
@@ -49,12 +50,26 @@ _SENTENCES = (
 )
 
 
+class Borne(NamedTuple):
+    """Who bore what accounts on margin lacked, (paths,) each, USD; money at the last price where it is coin.
+
+    ``fund_paid_usd`` by the insurance fund, less the fees that it took; ``bad_debt_usd`` by nobody.  By the other side: ``deleveraged_usd``, positions closed
+    against it at bankruptcy prices (their value, no loss by itself), and ``shared_usd``, losses taken from its profits; None where a venue does not do that.
+    """
+
+    fund_paid_usd: FloatArray
+    bad_debt_usd: FloatArray
+    deleveraged_usd: FloatArray | None = None
+    shared_usd: FloatArray | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AgentPaths:
     """One agent over a block of paths: what it traded and what it earned.
 
     Shapes: (paths,) unless named.  ``pnl_usd`` (len(PNL_PARTS), paths) sums to the total over its first axis.
-    ``forced_usd`` (what its venue closed of its hedge) and ``taken_share`` (of its options) only of margined books.
+    ``forced_usd`` (what its venue closed of its hedge) and ``taken_share`` (of its options) only of margined books; ``borne`` only of
+    accounts on margin.
     ``position_coin`` (paths, steps + 1) and ``flow_usd`` (paths, steps; + buys) only where they were asked for.
     ``gap_squared_usd`` is the time average of the squared mis-hedge in USD, ``peak_position_usd`` the largest value of the hedge.
     """
@@ -71,6 +86,7 @@ class AgentPaths:
     flow_usd: FloatArray | None = None
     forced_usd: FloatArray | None = None
     taken_share: FloatArray | None = None
+    borne: Borne | None = None
 
 
 @dataclass(frozen=True, slots=True)
