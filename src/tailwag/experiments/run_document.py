@@ -11,6 +11,7 @@ import numpy as np
 
 from tailwag.experiments.run_amm import options_pool_sentences, options_pools
 from tailwag.experiments.run_liquidations import liquidation_sentences, liquidations
+from tailwag.experiments.run_moved_by import NOBODY_HEDGING, movers
 from tailwag.experiments.run_options import option_sentences, option_trades
 from tailwag.experiments.run_pools import pool_sentences, pools
 from tailwag.experiments.run_takeovers import takeover_sentences, takeovers
@@ -34,7 +35,8 @@ from tailwag.sim.agents.quoting_dealer import QuotingDealer
 from tailwag.sim.agents.squeezer import GammaSqueezer
 from tailwag.sim.calibrate import Calibration
 from tailwag.sim.gain_bump import stated_gains
-from tailwag.sim.metrics_sentences import calibrated_sentence
+from tailwag.sim.metrics_sentences import calibrated_sentence, sentences
+from tailwag.sim.moved_by import MovedBy
 from tailwag.sim.option_book import WINDOW_YEARS, OptionBook
 from tailwag.sim.scenario import Scenario, gain_with_vanna, starting_gain
 from tailwag.sim.state import PNL_PARTS, Outcome
@@ -53,10 +55,12 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     notes = () if calibration is None else (str(calibration),)
     liquidated, taken, accounts, places = liquidations(run), takeovers(run), pools(run), run_venues(run)
     traded, sold, quoted = option_trades(run), vaults(run), options_pools(run)
+    assumed = assumptions(file, run, notes)
+    agents = assumed["agents"]
     return {
         "schema": SCHEMA,
         "headline": [
-            *_headline(run, metrics, calibration),
+            *_headline(metrics, calibration, movers(agents, metrics["agents"], called=any(entry["paths_called"] for entry in taken))),
             *liquidation_sentences(liquidated),
             *takeover_sentences(taken),
             *pool_sentences(accounts),
@@ -72,7 +76,7 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
         "versions": versions(),
         "engine": run.engine,
         "pnl_split": run.pnl_split,
-        "assumptions": assumptions(file, run, notes),
+        "assumptions": assumed,
         "calibration": _calibration(calibration),
         "outcomes": _outcomes(run, metrics),
         "pnl": [_pnl(agent) for agent in metrics["agents"]],
@@ -89,13 +93,14 @@ def run_document(file: ScenarioFile, run: Run, *, calibration: Calibration | Non
     }
 
 
-def _headline(run: Run, metrics: dict[str, Any], calibration: Calibration | None) -> list[str]:
+def _headline(metrics: dict[str, Any], calibration: Calibration | None, moved_by: MovedBy) -> list[str]:
     """The run's sentences; where an observed vol was matched, that vol comes before any other."""
-    first, *others = str(run.metrics).splitlines()
+    first, *others = sentences(metrics, moved_by)
     matched = (
         "" if calibration is None else calibrated_sentence(metrics, hours=calibration.horizon_hours, observed_vol=calibration.observed_vol)
     )
-    return [first, *([matched] if matched else []), *others]
+    meant = [] if moved_by.is_hedging_alone else [NOBODY_HEDGING]
+    return [first, *([matched] if matched else []), *others[:1], *meant, *others[1:]]
 
 
 def _calibration(found: Calibration | None) -> dict[str, Any] | None:

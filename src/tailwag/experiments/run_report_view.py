@@ -8,6 +8,7 @@ from typing import Any
 
 from tailwag.experiments.report_view import Tile, part, records
 from tailwag.experiments.run_liquidations import liquidation_sentences
+from tailwag.experiments.run_moved_by import NOBODY_HEDGING, moved_by
 from tailwag.experiments.run_report_words import dollars, error_of, number, percent, share, tells, value_of
 from tailwag.experiments.run_takeovers import takeover_sentences
 from tailwag.experiments.scenario_source import LAW_WORDS
@@ -58,7 +59,10 @@ def run_answer(document: Document) -> RunAnswer:
         regime_name=name,
         regime_meaning=meaning,
         answers=(
-            ("How much vol do hedgers add?", tuple(_vol(document))),
+            (
+                "How much vol do hedgers add?" if moved_by(document).is_hedging_alone else "How much vol does trading add?",
+                tuple(_vol(document)),
+            ),
             ("Where does price pin?", tuple(_pins(document))),
             ("When does it run away?", tuple(_runaway(document))),
             *_liquidated(document),
@@ -117,13 +121,14 @@ def _title(document: Document) -> str:
 
 def _headline(document: Document) -> str:
     """The answer to the first question, alone."""
+    whose = moved_by(document)
     if not _finished(document) and stopped(document):
-        return "No path reached the horizon: hedging runs away."
+        return f"No path reached the horizon: {str(whose).lower()} {whose.verb('run')} away."
     found = part(document, "metrics", "amplification")
     ratio, error = value_of(found), error_of(found)
     if ratio is None:
         why = found.get("reason")
-        return f"What hedging adds to vol is unknown{f': {why}' if why else ''}."
+        return f"What {str(whose).lower()} {whose.verb('add')} to vol is unknown{f': {why}' if why else ''}."
     if not part(document, "assumptions").get("agents"):
         return "Nobody hedges in this run: there is no feedback to measure."
     vol = part(document, "metrics", "realised_vol")
@@ -135,10 +140,10 @@ def _headline(document: Document) -> str:
     change: dict[str, Any] = {"value": ratio - 1.0, "standard_error": error}
     if not tells(change):
         nothing = {"value": abs(ratio - 1.0), "standard_error": error}
-        return f"Hedging adds {percent(nothing if error else change)} to realised vol: not distinguishable from none."
-    deed = ("adds", "to") if ratio > 1.0 else ("takes", "off")
+        return f"{whose} {whose.verb('add')} {percent(nothing if error else change)} to realised vol: not distinguishable from none."
+    deed = (whose.verb("add"), "to") if ratio > 1.0 else (whose.verb("take"), "off")
     size = percent({"value": abs(ratio - 1.0), "standard_error": error})
-    return f"Hedging {deed[0]} {size} {deed[1]} realised vol: {_vol_of(vol, 'hedged')} a year instead of {_vol_of(vol, 'fundamental')}."
+    return f"{whose} {deed[0]} {size} {deed[1]} realised vol: {_vol_of(vol, 'hedged')} a year instead of {_vol_of(vol, 'fundamental')}."
 
 
 def _everybody(document: Document) -> str:
@@ -158,21 +163,31 @@ def _finished(document: Document) -> int:
 def _regime(document: Document) -> tuple[str, str, str]:
     runaway = value_of(part(document, "metrics", "runaway")) or 0.0
     found = part(document, "metrics", "amplification")
-    ratio = value_of(found)
+    ratio, alone = value_of(found), moved_by(document).is_hedging_alone
     if runaway >= RUNS_AWAY or (not _finished(document) and stopped(document)):
         return "runaway", "Runs away", f"{share({'value': runaway})} of paths ran away before the end"
     if ratio is None:
         return "unknown", "Unknown", "vol with and without hedging could not be compared"
     if not tells(found, nothing=1.0):
-        return "unknown", "No difference", "hedging moves vol by no more than the error of this run"
+        return "unknown", "No difference", f"{'hedging' if alone else 'trading'} moves vol by no more than the error of this run"
     if ratio > 1.0:
-        return "amplifying", "Amplifying", "hedgers chase moves and make them larger"
-    return "damping", "Damping", "hedgers lean against moves and make them smaller"
+        return (
+            "amplifying",
+            "Amplifying",
+            "hedgers chase moves and make them larger" if alone else "trades chase moves and make them larger",
+        )
+    return (
+        "damping",
+        "Damping",
+        "hedgers lean against moves and make them smaller" if alone else "trades lean against moves and make them smaller",
+    )
 
 
 def _vol(document: Document) -> Iterator[str]:
     yield from _matched(document)
     yield _headline(document)
+    if not moved_by(document).is_hedging_alone:
+        yield NOBODY_HEDGING
     rows = [row for row in records(document, "metrics", "horizons") if value_of(part(row, "amplification")) is not None]
     if len(rows) > 1:
         first, last = rows[0], rows[-1]
@@ -278,7 +293,8 @@ def _accounts(document: Document) -> Iterator[str]:
     hours = [row for row in records(document, "metrics", "flow_by_hour") if value_of(part(row, "absolute_usd"))]
     if len(hours) > 1:
         busiest = max(hours, key=lambda row: value_of(row["absolute_usd"]) or 0.0)
-        yield f"Hedging flow is largest from {busiest['hour_utc']:02d}:00 UTC: {dollars(busiest['absolute_usd'])} an hour, net over agents."
+        whose = "Hedging flow" if moved_by(document).is_hedging_alone else "Flow"
+        yield f"{whose} is largest from {busiest['hour_utc']:02d}:00 UTC: {dollars(busiest['absolute_usd'])} an hour, net over agents."
 
 
 def _account(agent: Mapping[str, Any]) -> str:
@@ -319,13 +335,13 @@ def tail_row(document: Document, side: str) -> Mapping[str, Any]:
 
 def _vol_tile(document: Document) -> Tile:
     vol, ratio = part(document, "metrics", "realised_vol"), part(document, "metrics", "amplification")
-    conditional = bool(metrics_of(document).get("amplification_conditional"))
+    conditional, hedging_alone = bool(metrics_of(document).get("amplification_conditional")), moved_by(document).is_hedging_alone
     alone = f"{_everybody(document)} on all paths" if conditional else _vol_of(vol, "fundamental")
     tone = "plain" if not tells(ratio, nothing=1.0) else "amplifying" if (value_of(ratio) or 0.0) > 1.0 else "damping"
     return Tile(
-        "Realised vol, paths that finished" if conditional else "Realised vol, everybody hedges",
+        "Realised vol, paths that finished" if conditional else f"Realised vol, everybody {'hedges' if hedging_alone else 'trades'}",
         _vol_of(vol, "hedged") if value_of(part(vol, "hedged")) is not None else "n/a",
-        f"{alone} with nobody hedging; ratio {number(ratio)}",
+        f"{alone} with nobody {'hedging' if hedging_alone else 'trading'}; ratio {number(ratio)}",
         tone,
     )
 

@@ -6,23 +6,28 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tailwag.sim.moved_by import HEDGING, MovedBy
+
 PIN_ERRORS = 3.0
 """A pin is said where hedging changes its share by more than so many standard errors."""
 RESIDUAL = "residual_usd"
 MONEY_STEPS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
-def sentences(document: dict[str, Any]) -> list[str]:
-    """The answer first: what hedging adds to vol, where it shows, pins, tails, the hedgers' own account, and when they trade."""
+def sentences(document: dict[str, Any], moved_by: MovedBy = HEDGING) -> list[str]:
+    """The answer first: what hedging adds to vol, where it shows, pins, tails, the hedgers' own account, and when they trade.
+
+    ``moved_by``: whose trades they are, where not of hedgers alone.
+    """
     said = [
         _outcomes(document),
-        _volatility(document),
+        _volatility(document, moved_by),
         _signature(document),
         _momentum(document),
         _pins(document),
         _tail(document),
         *(_agent(agent) for agent in document["agents"][:2]),
-        _flow(document),
+        _flow(document, moved_by),
     ]
     return [sentence for sentence in said if sentence]
 
@@ -125,20 +130,20 @@ def _share(share: float) -> str:
     return f"{percent:.2g}" if percent < 99.0 else f"{percent:.4g}"
 
 
-def _volatility(document: dict[str, Any]) -> str:
+def _volatility(document: dict[str, Any], moved_by: MovedBy) -> str:
     amplification, vol = document["amplification"], document["realised_vol"]
     if amplification["value"] is None:
-        return f"What hedging adds to vol is unknown: {amplification['reason']}."
+        return f"What {str(moved_by).lower()} {moved_by.verb('add')} to vol is unknown: {amplification['reason']}."
     change = 100.0 * (amplification["value"] - 1.0)
     error = 100.0 * (amplification["standard_error"] or 0.0)
     returns = f"of {span(document['horizons'][0]['hours'])} returns " if document["horizons"] else ""
     if document["amplification_conditional"]:
         return _survivors(document, returns)
     if abs(change) <= max(2.0 * error, 1e-9):
-        return f"Hedging adds {with_error(change, error)} % to realised vol {returns}over the next {span(document['hours'])}: not distinguishable from none."
-    deed = "adds" if change > 0.0 else "takes"
+        return f"{moved_by} {moved_by.verb('add')} {with_error(change, error)} % to realised vol {returns}over the next {span(document['hours'])}: not distinguishable from none."
+    deed = moved_by.verb("add" if change > 0.0 else "take")
     return (
-        f"Hedging {deed} {with_error(abs(change), error)} % {'to' if change > 0.0 else 'off'} realised vol {returns}over the next "
+        f"{moved_by} {deed} {with_error(abs(change), error)} % {'to' if change > 0.0 else 'off'} realised vol {returns}over the next "
         f"{span(document['hours'])}: {100 * vol['hedged']['value']:.1f} % a year instead of {100 * vol['fundamental']['value']:.1f} %."
     )
 
@@ -218,9 +223,9 @@ def _agent(agent: dict[str, Any]) -> str:
     )
 
 
-def _flow(document: dict[str, Any]) -> str:
+def _flow(document: dict[str, Any], moved_by: MovedBy) -> str:
     hours = document["flow_by_hour"]
     if len(hours) < 2 or not any(one["absolute_usd"]["value"] for one in hours):
         return ""
     busiest = max(hours, key=lambda one: one["absolute_usd"]["value"])
-    return f"Hedgers trade most from {busiest['hour_utc']:02d}:00 UTC: {usd(busiest['absolute_usd'])} an hour, net of each other."
+    return f"{'Hedgers' if moved_by.is_hedging_alone else 'Agents'} trade most from {busiest['hour_utc']:02d}:00 UTC: {usd(busiest['absolute_usd'])} an hour, net of each other."
