@@ -30,7 +30,9 @@ def test_a_pool_says_what_it_traded_or_why_it_did_not(sold: float, paths: int, s
     assert ("traded no option" in sentence) == (sold == 0.0)
 
 
-@pytest.mark.parametrize(("stale_usd", "said"), [(4_400.0, ", lost $4.4k to quotes at an old price"), (-4_400.0, ", gained $4.4k by quotes at")])
+@pytest.mark.parametrize(
+    ("stale_usd", "said"), [(4_400.0, ", lost $4.4k to quotes at an old price"), (-4_400.0, ", gained $4.4k by quotes at")]
+)
 def test_stale_quotes_lose_or_gain_in_words(stale_usd: float, said: str) -> None:
     money = {"stale_usd": {"value": stale_usd, "standard_error": None}, "lvr_usd": {"value": 900.0, "standard_error": None}}
     (sentence,) = options_pool_sentences([{**entry(131.0, 4), "mode": "oracle", **money}])
