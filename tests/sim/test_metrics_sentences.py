@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tailwag.sim.metrics_sentences import _momentum, _outcomes, _pins, _signature, _tail, _volatility
+from tailwag.sim.moved_by import HEDGING
 
 
 def estimate(value: float | None, error: float | None = None) -> dict[str, Any]:
@@ -72,8 +73,8 @@ def test_a_vol_says_of_which_returns_it_is(change: float, words: str) -> None:
         "hours": 24.0,
         "amplification_conditional": False,
     }
-    assert f"{words} realised vol of 5 min returns over the next 24 h:" in _volatility(document)
-    assert f"{words} realised vol over the next 24 h:" in _volatility({**document, "horizons": []})
+    assert f"{words} realised vol of 5 min returns over the next 24 h:" in _volatility(document, HEDGING)
+    assert f"{words} realised vol over the next 24 h:" in _volatility({**document, "horizons": []}, HEDGING)
 
 
 @pytest.mark.parametrize("runaways", [0, 3])
@@ -95,7 +96,7 @@ SURVIVORS = {
 
 def test_survivors_are_called_survivors() -> None:
     """Paths that did not run away are the calm ones: a vol of 31 % of theirs is not what nobody hedging shows."""
-    said = _volatility(SURVIVORS)
+    said = _volatility(SURVIVORS, HEDGING)
     assert said.startswith(
         "On the paths that reached the horizon realised vol of 5 min returns is 747.0 % a year, 24.10 +- 0.40 times that of the same"
     )
