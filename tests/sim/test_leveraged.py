@@ -27,6 +27,7 @@ from tailwag.sim.engine import init, plan_run, step
 from tailwag.sim.grid import TimeGrid
 from tailwag.sim.impact import ImpactModel
 from tailwag.sim.leverage_buckets import LeverageBucket, buckets_from_open_interest, perp_open_interest_usd
+from tailwag.sim.leveraged_accounts import Accounts, closing, settle
 from tailwag.sim.liquidation_events import Against, Liquidations
 from tailwag.sim.scenario import Scenario, starting_gain
 
@@ -179,6 +180,24 @@ def test_what_is_sent_to_the_market_is_not_deleveraged_before_it_arrives(contrac
     assert ((called.due > 0) & (called.accounts.side > 0.0)).any()
     events = Liquidations.joined(states[-1].seats[mine].memory.events)
     assert (events.against == int(Against.BANKRUPT)).any()
+
+
+@pytest.mark.parametrize(("sent", "taken"), [(0.0, 1.0), (0.75, 0.25), (1.0, 0.0)])
+def test_the_other_side_takes_over_no_more_than_is_not_sent_yet(sent: float, taken: float) -> None:
+    """A short is bankrupt at 130 and the fund is empty; the only long on the other side has sold a part that has not arrived."""
+    side, nothing = np.array([[1.0], [-1.0]]), np.zeros(1)
+    entry, size, wallet = np.full((2, 1), 100.0), np.ones((2, 1)), np.full((2, 1), 10.0)
+    accounts = Accounts(side, np.full((2, 1), 0.01), entry, size, wallet, *(nothing for _ in range(5)))
+    on_its_way, price = np.array([[sent], [0.0]]), np.array([130.0])
+    wants = np.array([[0.0], [1.0]])
+    closed = closing(accounts, rules(Contract.LINEAR), wants, mark_usd=price, fill_usd=price, sent=on_its_way)
+    assert closed.taken[:, 0].tolist() == pytest.approx([0.0, taken])
+    assert closed.sold[:, 0].tolist() == pytest.approx([0.0, 1.0 - taken])
+    after, against = settle(accounts, rules(Contract.LINEAR), closed, mark_usd=price, fill_usd=price, sent=on_its_way)
+    net_closed = (side * (accounts.size - after.size)).sum()
+    assert net_closed == pytest.approx(taken - 1.0)  # at the market, and by nobody else
+    assert after.bad_debt[0] == pytest.approx(20.0 * (1.0 - taken))  # 30 lost a coin at the market, 10 of them covered
+    assert against[0, 0] == pytest.approx(taken)
 
 
 def ladder_like(
